@@ -1,0 +1,20 @@
+// The addon's one entry: each part adds its own functions to the exports object.
+//
+// Only files of this folder may include Node headers. State that belongs to one JavaScript
+// environment lives in instance data, never in globals, so that worker threads and reloads are safe.
+#include <napi.h>
+
+namespace activemx {
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  exports.Set("napiVersion", Napi::Number::New(env, NAPI_VERSION));
+  return exports;
+}
+
+}  // namespace activemx
+
+static Napi::Object init_addon(Napi::Env env, Napi::Object exports) {
+  return activemx::init(env, exports);
+}
+
+NODE_API_MODULE(activemx, init_addon)

@@ -1,0 +1,79 @@
+/**
+ * The socket engine's face: what carries the octets of one thread's connections, both sides.
+ *
+ * Two parts stand behind it: native-engine.ts (native/engine, one epoll set, one JavaScript call per
+ * wake-up) and socket-engine.ts, its slow twin over net.Socket. Both pass test/contract/engine.ts;
+ * the parts above do not know which one carries them.
+ *
+ * Invariants: the handler is called from the thread's event loop only, never from inside an engine
+ * method; `onClose` is the last event of a connection and comes exactly once; after it the id is
+ * dead and every method on it is a no-op, so a late effect cannot touch a successor.
+ */
+
+/** A connection of this engine; never reused while the engine lives. */
+export type ConnectionId = number
+
+/** Who is at the other end, as the gate saw it (after a PROXY header, the client it names). */
+export interface Peer {
+  /** Text form without zone; an IPv4-mapped IPv6 address is given as IPv4. */
+  readonly address: string
+  readonly port: number
+  readonly localAddress: string
+  readonly localPort: number
+  /** In a trusted network. */
+  readonly isTrusted: boolean
+  /** Verdict class of the blacklist where its action let the client pass (observe), else 0. */
+  readonly verdictClass: number
+  /** The client spoke before the greeting and policy let it pass. */
+  readonly isEarlyTalker: boolean
+  /** Wall clock at accept, milliseconds. */
+  readonly acceptedAtMs: number
+}
+
+/** Why a connection ended. `closed`: by us. */
+export type CloseReason = 'closed' | 'ended' | 'reset' | 'timeout' | 'refused' | 'unreachable'
+
+/** Receives the engine's events. `chunk` is valid inside the call only. */
+export interface EngineHandler {
+  /** First sign of life of a client (data, end, deadline): idle greeted clients cost no object. */
+  onOpen(id: ConnectionId, peer: Peer): void
+  /** Octets [start, end) of chunk have arrived. */
+  onData(id: ConnectionId, chunk: Uint8Array, start: number, end: number): void
+  /** `connect` succeeded. */
+  onConnected(id: ConnectionId): void
+  /** The send backlog fell below its low mark after a send answered false. */
+  onDrain(id: ConnectionId): void
+  /** The peer will send no more (half-close). */
+  onEnd(id: ConnectionId): void
+  /** The deadline set by `deadline` passed; the connection stays open. */
+  onDeadline(id: ConnectionId): void
+  /** The connection is gone, its descriptor closed. Last event. */
+  onClose(id: ConnectionId, reason: CloseReason): void
+}
+
+/** Carries connections. Every method is immediate and never throws for a dead id. */
+export interface Engine {
+  /** Opens a connection; ends in onConnected or onClose. `address` is an IP address, not a name. */
+  connect(address: string, port: number, timeoutMs: number): ConnectionId
+  /** Queues a copy of the octets. False: the backlog is over its high mark; stop until onDrain. */
+  send(id: ConnectionId, octets: Uint8Array): boolean
+  /** Queues text, one octet a code unit (latin1). */
+  sendText(id: ConnectionId, text: string): boolean
+  /** Queues octets [start, end) of the chunk being delivered right now, without copying where possible. Only inside onData. */
+  forward(id: ConnectionId, start: number, end: number): boolean
+  /** Stops and restarts reading: backpressure towards the peer. */
+  pause(id: ConnectionId): void
+  resume(id: ConnectionId): void
+  /** One deadline per connection; a new one replaces it; 0 removes it. Coarse: up to 1 s late. */
+  deadline(id: ConnectionId, afterMs: number): void
+  /** Closes when the backlog is sent; what the peer still sends is dropped, for 5 s at the most. */
+  close(id: ConnectionId): void
+  /** Closes at once with a reset. */
+  reset(id: ConnectionId): void
+  /** Gives the descriptor away (to TLS); no further event, the caller owns it. -1 for a dead id. */
+  detach(id: ConnectionId): number
+  /** Stops taking new clients; runs until the last connection is gone, then resolves. */
+  stop(): Promise<void>
+  /** Connections open now. */
+  readonly connections: number
+}

@@ -1,0 +1,106 @@
+/**
+ * The journey's ports: everything it may ask of the world, and nothing else.
+ *
+ * The journey is pure: no socket, no clock, no await. Octets, replies, answers and deadlines come in
+ * through its methods (journey.ts); effects go out through one Ports object per connection, which
+ * src/edge/ implements over the engine, the transfer, the probe broker and the log, and which the
+ * tests implement in memory. A port never calls back into the journey before it has returned.
+ */
+import type { Finding } from '../checks/finding.ts'
+import type { Reply } from '../smtp/reply.ts'
+import type { VerdictRecord } from './record.ts'
+
+/** The client's side of the connection. */
+export interface ClientPort {
+  /** Queues reply text (CRLF included). */
+  reply(text: string): void
+  /** Stops and restarts reading from the client. */
+  pause(): void
+  resume(): void
+  /** The client must send or take something within this time, else `onDeadline`; 0 = none. */
+  deadline(afterMs: number): void
+  /** Closes after what is queued has been sent. */
+  close(): void
+  /** Hands the connection to TLS after the queued 220; the journey goes on with the plaintext. */
+  startTls(): void
+}
+
+/** The mailhost's side. All answers come back through the journey's on… methods, in order. */
+export interface TransferPort {
+  /**
+   * A new envelope: MAIL's path and parameters as to be sent. No session is taken yet, no answer.
+   */
+  begin(mailArguments: string): void
+  /** Offers a recipient (`<path> parameters`) in the route of its domain: onRecipientReply, in order. */
+  recipient(recipientArguments: string, domain: string): void
+  /** Takes a session again if it was given up, replays the envelope, sends DATA: onDataReply. */
+  data(): void
+  /** Message octets, dot-stuffed as on the wire. False: stop until onTransferDrain. */
+  body(octets: Uint8Array): boolean
+  /** Message octets [start, end) of the chunk that the client just delivered. */
+  bodyForward(start: number, end: number): boolean
+  /** Sends the final dot line: onDeliveryReply. Only after the client's own. */
+  endOfData(): void
+  /** Gives the session up: RSET before DATA, closed inside it. Safe in every state; no answer. */
+  abandon(): void
+  /** EHLO keywords that every mailhost offers, as asked at start and refreshed, upper case. */
+  offered(): ReadonlySet<string>
+  /** Octets that every mailhost takes (SIZE), 0 = not stated. */
+  offeredSizeMax(): number
+}
+
+/** The facts that the active tests need. */
+export interface Question {
+  readonly address: string
+  readonly helo: string
+  /** MAIL FROM's mailbox without brackets. */
+  readonly sender: string
+  /** First permitted recipient, or '' when the tests start at MAIL. */
+  readonly recipient: string
+}
+
+/** The questions that wait for somebody else: answered once each by the journey's onAnswer. */
+export interface QuestionPort {
+  /** Forward-confirmed name of the client in the trusted names: `trusted-name` finding. */
+  trustedName(address: string): void
+  /** The active tests (dialup or relay, then user), within their budget. */
+  examine(question: Question): void
+  /** The client went away: the answer is of no use here any more (it still reaches the cache). */
+  forget(): void
+}
+
+/** Immediate questions to tables that lie in this thread's reach. */
+export interface ListPort {
+  /** Is this sender (mailbox, any case) whitelisted? */
+  isWhitelisted(sender: string): boolean
+  /** The names of the lists of a verdict class. */
+  listsOf(verdictClass: number): readonly string[]
+}
+
+/** What the journey tells. */
+export interface RecordPort {
+  /** The one conclusion of a transaction or connection. */
+  verdict(record: VerdictRecord): void
+  /** A finding worth a record of its own, or feedback into the blacklist. */
+  finding(finding: Finding): void
+  /** An id that the reply carries and the record repeats. */
+  newId(): string
+}
+
+/** All ports of one connection. */
+export interface Ports {
+  readonly client: ClientPort
+  readonly transfer: TransferPort
+  readonly questions: QuestionPort
+  readonly lists: ListPort
+  readonly records: RecordPort
+}
+
+/** Answer to a QuestionPort question: findings in the order of the journey's steps. */
+export interface Answer {
+  readonly question: 'trusted-name' | 'examine'
+  readonly findings: readonly Finding[]
+}
+
+/** Re-exported so that an implementation of the ports needs one import. */
+export type { Finding, Reply, VerdictRecord }
