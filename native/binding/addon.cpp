@@ -1,7 +1,7 @@
 // The addon's one entry: each part adds its own functions to the exports object.
 //
 // Only files of this folder may include Node headers. State that belongs to one JavaScript
-// environment lives in instance data, never in globals, so that worker threads and reloads are safe.
+// environment lives in instance data, never in globals: worker threads and reloads are safe.
 #include <napi.h>
 
 namespace activemx {

@@ -1,9 +1,9 @@
 // SharedTable: one compiled IP table that every thread of the process reads.
 //
-// Ownership: a registry in this file's .cpp holds a shared_ptr by handle; whoever looked a handle up
-// keeps the table alive. Threads: any thread may make a TableReader; one reader belongs to one thread.
-// A swap is one atomic publication: a reader sees it at its next lookup, and the previous image lives
-// until the last reader has let go of it, so no memory is pulled from under a lookup.
+// Ownership: a registry in this file's .cpp holds a shared_ptr by handle; whoever looked a handle
+// up keeps the table alive. Threads: any thread may make a TableReader; one reader belongs to one
+// thread. A swap is one atomic publication: a reader sees it at its next lookup, and the previous
+// image lives until the last reader has let go of it: no memory is pulled from under a lookup.
 #pragma once
 
 #include <cstdint>

@@ -1,0 +1,78 @@
+/**
+ * Sizes: a function fits one screen, a file holds one idea, a line fits its window.
+ */
+import ts from 'typescript'
+import { expect, test } from 'vitest'
+import { type Source, sources } from './sources.ts'
+
+const fileLinesMax = 500
+const functionLinesMax = 70
+const nativeLineColumnsMax = 100
+
+const typescript = sources(/^(src|test|bench|examples)\/.*\.ts$/)
+const native = sources(/^native\/.*\.(cpp|hpp)$/)
+
+test(`no file is longer than ${fileLinesMax} lines`, () => {
+  const long = [...typescript, ...native].filter((file) => linesOf(file.text) > fileLinesMax)
+  expect(long.map((file) => `${file.path}: ${linesOf(file.text)} lines`)).toEqual([])
+})
+
+test(`no function is longer than ${functionLinesMax} lines`, () => {
+  const code = typescript.filter((file) => !file.path.endsWith('.test.ts'))
+  expect(code.flatMap(longFunctions)).toEqual([])
+})
+
+test(`no line of native code is longer than ${nativeLineColumnsMax} columns`, () => {
+  const long = native.flatMap((file) =>
+    file.text
+      .split('\n')
+      .map((line, index) => ({ line, place: `${file.path}:${index + 1}` }))
+      .filter(({ line }) => [...line].length > nativeLineColumnsMax)
+      .map(({ place }) => place),
+  )
+  expect(long).toEqual([])
+})
+
+test('no native function is longer than the limit', () => {
+  expect(native.flatMap(longNativeFunctions)).toEqual([])
+})
+
+function longFunctions(file: Source): readonly string[] {
+  const tree = ts.createSourceFile(file.path, file.text, ts.ScriptTarget.Latest, true)
+  const found: string[] = []
+  const visit = (node: ts.Node): void => {
+    if (ts.isFunctionLike(node) && 'body' in node && node.body !== undefined) {
+      const first = tree.getLineAndCharacterOfPosition(node.getStart()).line
+      const last = tree.getLineAndCharacterOfPosition(node.getEnd()).line
+      // Contract suites and classes of tests are one call that holds many small functions.
+      const isSuite = file.path.startsWith('test/')
+      const lines = last - first + 1
+      if (lines > functionLinesMax && !isSuite) found.push(`${file.path}:${first + 1}: ${lines}`)
+    }
+    ts.forEachChild(node, visit)
+  }
+  visit(tree)
+  return found
+}
+
+/** In the house style a function's body starts at a line that ends in `{` in column 0 text and ends with `}` in column 0. */
+function longNativeFunctions(file: Source): readonly string[] {
+  const found: string[] = []
+  let start = -1
+  const lines = file.text.split('\n')
+  for (const [index, line] of lines.entries()) {
+    const opens = /^[A-Za-z_[].*\)[^;]*\{$|^ {4}\S.*\)[^;]*\{$/.test(line)
+    if (opens && start < 0 && !/^(namespace|struct|class|union|enum|extern)\b/.test(line))
+      start = index
+    if (line.startsWith('}') && start >= 0) {
+      const length = index - start + 1
+      if (length > functionLinesMax) found.push(`${file.path}:${start + 1}: ${length}`)
+      start = -1
+    }
+  }
+  return found
+}
+
+function linesOf(text: string): number {
+  return text.split('\n').length - 1
+}
