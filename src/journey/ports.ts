@@ -28,6 +28,11 @@ export interface ClientPort {
 /** The mailhost's side. All answers come back through the journey's on… methods, in order. */
 export interface TransferPort {
   /**
+   * Who the client says it is, for XFORWARD or XCLIENT; before the first `begin` and again after
+   * each HELO or EHLO and after STARTTLS. `protocol` as in Received: SMTP, ESMTP, ESMTPS.
+   */
+  identify(helo: string, protocol: string): void
+  /**
    * A new envelope: MAIL's path and parameters as to be sent. No session is taken yet, no answer.
    */
   begin(mailArguments: string): void
