@@ -18,3 +18,43 @@ export const replyOctetsMax = 128 * 1024
 
 /** Lines of one reply that are kept and sent on; the rest is read and left out. */
 export const replyLinesKeptMax = 100
+
+// --- socket engine (src/io, native/engine) ---
+
+/** Octets waiting to be sent on one connection above which `send` answers false. Two reads of 64 KiB and as much again. */
+export const backlogHighOctets = 262_144
+
+/** Octets waiting at which onDrain comes. */
+export const backlogLowOctets = 65_536
+
+/** Octets waiting that mean that a sender ignored the high mark (our bug): the connection is reset. */
+export const backlogOctetsMax = 8_388_608
+
+/** After `close` has sent all: time in which what the peer still sends is read and dropped, then closed. RFC 9112 §9.6 names the reason (a reset would destroy the reply). */
+export const lingerMs = 5_000
+
+/** Time that `close` has to send the backlog; a peer that takes nothing for so long is reset. */
+export const closeFlushMs = 30_000
+
+// --- accept gate (src/io, native/gate) ---
+
+/** Length of the listen queue; peers with 128 showed 1 s connects in bursts. The kernel cuts it to net.core.somaxconn. */
+export const listenBacklogMax = 4_096
+
+/** Refusals kept for the main thread; above it they are counted in `refusalsLost`. */
+export const refusalsMax = 32_768
+
+/** Wait for a whole PROXY header, as Postfix and HAProxy; then the connection is closed. */
+export const proxyHeaderWaitMs = 5_000
+
+/** Octets of a PROXY v1 line with its CRLF (proxy-protocol.txt §2.1); above: closed. */
+export const proxyLineOctetsMax = 107
+
+/** Octets of a PROXY v2 header, type-length values included; the field could say 65,551. Above: closed. */
+export const proxyHeaderOctetsMax = 4_096
+
+/** Addresses whose connections and rates are counted at once; above it a new one is only in the total. */
+export const countedAddressesMax = 262_144
+
+/** A tarpitted client gets an octet of its reply this often. */
+export const tarpitOctetMs = 1_000

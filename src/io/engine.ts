@@ -10,6 +10,9 @@
  * dead and every method on it is a no-op, so a late effect cannot touch a successor.
  */
 
+import type { Socket } from 'node:net'
+import type { EngineToken } from './gate.ts'
+
 /** A connection of this engine; never reused while the engine lives. */
 export type ConnectionId = number
 
@@ -30,12 +33,18 @@ export interface Peer {
   readonly acceptedAtMs: number
 }
 
-/** Why a connection ended. `closed`: by us. */
+/**
+ * Why a connection ended. `closed`: by us; `ended`: by us after the peer's end; `reset`: by the peer
+ * or because it is dead; the rest: a connect that failed.
+ */
 export type CloseReason = 'closed' | 'ended' | 'reset' | 'timeout' | 'refused' | 'unreachable'
 
 /** Receives the engine's events. `chunk` is valid inside the call only. */
 export interface EngineHandler {
-  /** First sign of life of a client (data, end, deadline): idle greeted clients cost no object. */
+  /**
+   * First sign of life of a client (data, end, deadline): idle greeted clients cost no object. A
+   * client that resets before any sign of life is never told of.
+   */
   onOpen(id: ConnectionId, peer: Peer): void
   /** Octets [start, end) of chunk have arrived. */
   onData(id: ConnectionId, chunk: Uint8Array, start: number, end: number): void
@@ -49,6 +58,12 @@ export interface EngineHandler {
   onDeadline(id: ConnectionId): void
   /** The connection is gone, its descriptor closed. Last event. */
   onClose(id: ConnectionId, reason: CloseReason): void
+}
+
+/** What an engine is made with. */
+export interface EngineOptions {
+  /** A greeted client that shows no sign of life for so long gets onOpen and onDeadline; 0 = never. */
+  readonly clientDeadlineMs: number
 }
 
 /** Carries connections. Every method is immediate and never throws for a dead id. */
@@ -70,10 +85,21 @@ export interface Engine {
   close(id: ConnectionId): void
   /** Closes at once with a reset. */
   reset(id: ConnectionId): void
-  /** Gives the descriptor away (to TLS); no further event, the caller owns it. -1 for a dead id. */
-  detach(id: ConnectionId): number
-  /** Stops taking new clients; runs until the last connection is gone, then resolves. */
+  /**
+   * Gives the connection away (to TLS) as a paused socket that the caller owns; what was queued is
+   * sent first, no further event comes. The client's place at the gate is given back when the socket
+   * closes. Undefined for a dead id.
+   */
+  detach(id: ConnectionId): Socket | undefined
+  /** Replaces `EngineOptions.clientDeadlineMs`, also for the clients that wait now. */
+  clientDeadline(afterMs: number): void
+  /**
+   * Stops taking new clients; those which never spoke get their deadline now, so that the journey
+   * can say goodbye. Resolves when the last connection is gone.
+   */
   stop(): Promise<void>
-  /** Connections open now. */
+  /** Connections open now, both sides. */
   readonly connections: number
+  /** How a gate of this process knows this engine (Gate.addWorker). */
+  readonly token: EngineToken
 }
