@@ -12,8 +12,11 @@ import type { VerdictRecord } from './record.ts'
 
 /** The client's side of the connection. */
 export interface ClientPort {
-  /** Queues reply text (CRLF included). */
-  reply(text: string): void
+  /**
+   * Queues reply text (CRLF included). False: the client does not take its replies; the journey
+   * executes no further command until onDrain.
+   */
+  reply(text: string): boolean
   /** Stops and restarts reading from the client. */
   pause(): void
   resume(): void
@@ -25,7 +28,13 @@ export interface ClientPort {
   startTls(): void
 }
 
-/** The mailhost's side. All answers come back through the journey's on… methods, in order. */
+/**
+ * The mailhost's side. All answers come back through the journey's on… methods, in order.
+ *
+ * Every recipient(), data() and endOfData() is answered exactly once, by the mailhost's reply or, on
+ * any trouble, by one of the transfer's own (451 4.4.1, 451 4.3.2, …); nothing comes after abandon().
+ * A link lost inside the message, while no answer is owed, is told by onLinkLost.
+ */
 export interface TransferPort {
   /**
    * Who the client says it is, for XFORWARD or XCLIENT; before the first `begin` and again after
@@ -36,8 +45,16 @@ export interface TransferPort {
    * A new envelope: MAIL's path and parameters as to be sent. No session is taken yet, no answer.
    */
   begin(mailArguments: string): void
-  /** Offers a recipient (`<path> parameters`) in the route of its domain: onRecipientReply, in order. */
+  /**
+   * Offers a recipient (`<path> parameters`) in the route of its domain: onRecipientReply, in order;
+   * several may be under way. `domain` is lower case; '' for the bare `<postmaster>`: default route.
+   */
   recipient(recipientArguments: string, domain: string): void
+  /**
+   * Gives the session up while a question runs: RSET. The envelope is kept: the next recipient() or
+   * data() takes a session again and replays it. No answer; only while none is owed.
+   */
+  release(): void
   /** Takes a session again if it was given up, replays the envelope, sends DATA: onDataReply. */
   data(): void
   /** Message octets, dot-stuffed as on the wire. False: stop until onTransferDrain. */
@@ -46,7 +63,10 @@ export interface TransferPort {
   bodyForward(start: number, end: number): boolean
   /** Sends the final dot line: onDeliveryReply. Only after the client's own. */
   endOfData(): void
-  /** Gives the session up: RSET before DATA, closed inside it. Safe in every state; no answer. */
+  /**
+   * Gives envelope and session up: RSET before DATA, closed inside it. Safe in every state; no
+   * answer, and those still owed never come.
+   */
   abandon(): void
   /** EHLO keywords that every mailhost offers, as asked at start and refreshed, upper case. */
   offered(): ReadonlySet<string>
@@ -68,7 +88,10 @@ export interface Question {
 export interface QuestionPort {
   /** Forward-confirmed name of the client in the trusted names: `trusted-name` finding. */
   trustedName(address: string): void
-  /** The active tests (dialup or relay, then user), within their budget. */
+  /**
+   * The active tests (dialup or relay, then user), within their budget. Where the broker finds that
+   * the client is being probed right now, onDeferred comes first: RCPT is answered, DATA waits.
+   */
   examine(question: Question): void
   /** The client went away: the answer is of no use here any more (it still reaches the cache). */
   forget(): void
