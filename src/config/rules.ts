@@ -1,0 +1,238 @@
+/**
+ * What no single setting can know: rules between settings.
+ *
+ * Each rule looks at a whole configuration and reports what it finds; all rules always run, so that
+ * an operator sees every fault at once. `warningsOf` names what is allowed but deserves a look.
+ */
+import { basename } from 'node:path'
+import type { ConfigFault } from './load.ts'
+import type { Config } from './schema.ts'
+
+/** Faults of a configuration whose single values are all right. */
+export function checkRules(config: Config): readonly ConfigFault[] {
+  return rules.flatMap((rule) => rule(config))
+}
+
+/** The name of a list: as set, else its file's name without suffix. */
+export function listName(list: { readonly name: string; readonly file: string }): string {
+  return list.name === '' ? basename(list.file).replace(/\.[^.]*$/, '') : list.name
+}
+
+/** What is allowed but should be looked at, one line each. */
+export function warningsOf(config: Config): readonly string[] {
+  const { lists, probe, process, mailhost, whitelist } = config
+  return [
+    lists.allowLoopback && 'lists.allow_loopback = true: lists may refuse this machine itself',
+    probe.allowLoopback && 'probe.allow_loopback = true: probes may connect to this machine',
+    process.user === '' && 'process.user = "": started as root, the service stays root',
+    mailhost.clientIdentity === 'none' &&
+      'mailhost.client_identity = "none": the mailhost sees our address as the client’s',
+    whitelist.mode === 'on' &&
+      whitelist.require === 'none' &&
+      activeTests.some((test) => config.tests[test].mode !== 'off') &&
+      'whitelist.require = "none": a forged whitelisted sender skips the tests; "spf" asks for proof',
+  ].filter((warning) => warning !== false)
+}
+
+type Rule = (config: Config) => readonly ConfigFault[]
+
+const activeTests = ['dialup', 'relay', 'user'] as const
+
+const rules: readonly Rule[] = [
+  ({ mailhost }) =>
+    when(mailhost.addresses.length === 0, 'mailhost.addresses', '[]', 'name at least one mailhost'),
+  ({ recipients }) =>
+    when(
+      recipients.domains.length === 0 && recipients.domainsFile === '',
+      'recipients.domains',
+      '[]',
+      'name the domains that are ours, here or in recipients.domains_file',
+    ),
+  ({ mailhost }) =>
+    when(
+      mailhost.clientIdentity === 'proxy' && mailhost.sessions === 'shared',
+      'mailhost.client_identity',
+      '"proxy"',
+      'takes a connection per client: set mailhost.sessions = "pooled", or use xforward',
+    ),
+  ({ listen }) =>
+    when(listen.smtp.length === 0, 'listen.smtp', '[]', 'name at least one address to listen on'),
+  ({ name }) => when(!isHostName(name), 'name', quote(name), 'write a host name'),
+  ({ tls }) =>
+    when(
+      (tls.certificate === '') !== (tls.key === ''),
+      tls.certificate === '' ? 'tls.certificate' : 'tls.key',
+      '""',
+      'certificate and key go together: set both or neither',
+    ),
+  ({ stress }) =>
+    when(
+      stress.until > stress.at,
+      'stress.until',
+      String(stress.until),
+      `must not be above stress.at = ${stress.at}`,
+    ),
+  probeIdentity,
+  relayRecipient,
+  mailhostLoop,
+  domainNames,
+  routes,
+  listFiles,
+  listNames,
+  blacklistReplies,
+]
+
+function when(wrong: boolean, key: string, value: string, remedy: string): readonly ConfigFault[] {
+  return wrong ? [{ key, value, remedy }] : []
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text)
+}
+
+/** Probing needs an identity before it can be switched on. */
+function probeIdentity({ probe, tests }: Config): readonly ConfigFault[] {
+  const test = activeTests.find((name) => tests[name].mode !== 'off')
+  if (test === undefined) return []
+  const remedy = `set it before tests.${test}.mode is switched on: a name of ours that resolves forward and back`
+  return when(!isHostName(probe.helo), 'probe.helo', quote(probe.helo), remedy)
+}
+
+/** The relay probe offers an address in our own domain, so that an accident harms nobody. */
+function relayRecipient({ probe, tests, recipients }: Config): readonly ConfigFault[] {
+  if (tests.relay.mode === 'off') return []
+  const domain = domainOf(probe.relayRecipient)
+  const key = 'probe.relay_recipient'
+  if (domain === '') {
+    const remedy = 'set it before tests.relay.mode is switched on: an address in a domain of ours'
+    return when(true, key, quote(probe.relayRecipient), remedy)
+  }
+  const isOurs = recipients.domainsFile !== '' || isOneOf(domain, recipients.domains)
+  const remedy =
+    'must be in a domain of ours (recipients.domains), so that an accident harms nobody'
+  return when(!isOurs, key, quote(probe.relayRecipient), remedy)
+}
+
+/** A mailhost that is ourselves would send every message round. */
+function mailhostLoop({ listen, mailhost }: Config): readonly ConfigFault[] {
+  const own = new Set(listen.smtp)
+  return [...mailhost.addresses, ...mailhost.route.flatMap((route) => route.addresses)].flatMap(
+    ({ address, port }) => {
+      const written = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+      const remedy = 'is one of listen.smtp: mail would go round; name the mailhost behind us'
+      return when(own.has(written) && port !== 0, 'mailhost.addresses', quote(written), remedy)
+    },
+  )
+}
+
+function domainNames({ recipients, mailhost }: Config): readonly ConfigFault[] {
+  const named = (key: string, domains: readonly string[]): readonly ConfigFault[] =>
+    domains.flatMap((domain) =>
+      when(
+        !isHostName(domain.replace(/^\*\./, '')),
+        key,
+        quote(domain),
+        'write a domain such as "example.net" or "*.example.net"; xn--… for names beyond ASCII',
+      ),
+    )
+  return [
+    ...named('recipients.domains', recipients.domains),
+    ...mailhost.route.flatMap((route, index) =>
+      named(`mailhost.route[${index}].domains`, route.domains),
+    ),
+  ]
+}
+
+function routes({ mailhost }: Config): readonly ConfigFault[] {
+  const seen = new Set<string>()
+  return mailhost.route.flatMap((route, index) => {
+    const key = `mailhost.route[${index}]`
+    const twice = route.domains
+      .map((domain) => domain.toLowerCase())
+      .find((domain) => {
+        const isKnown = seen.has(domain)
+        seen.add(domain)
+        return isKnown
+      })
+    return [
+      ...when(route.addresses.length === 0, `${key}.addresses`, '[]', 'name its mailhosts'),
+      ...when(route.domains.length === 0, `${key}.domains`, '[]', 'name its recipient domains'),
+      ...when(twice !== undefined, `${key}.domains`, quote(twice ?? ''), 'has a route already'),
+    ]
+  })
+}
+
+const kindsOfList = ['trusted', 'blacklist', 'relay', 'dialup', 'neverBlock'] as const
+const writtenKinds = { neverBlock: 'never_block' } as const
+
+function keyOfList(kind: (typeof kindsOfList)[number], index: number): string {
+  return `lists.${kind === 'neverBlock' ? writtenKinds.neverBlock : kind}[${index}]`
+}
+
+function listFiles({ lists }: Config): readonly ConfigFault[] {
+  return kindsOfList.flatMap((kind) =>
+    lists[kind].flatMap(({ file }, index) => {
+      const key = `${keyOfList(kind, index)}.file`
+      const isForeign = /^[a-z]+:\/\//i.test(file) && !file.startsWith('https://')
+      return [
+        ...when(file === '', key, '""', 'name the file or https:// feed of this list'),
+        ...when(isForeign, key, quote(file), 'only https:// feeds are fetched'),
+      ]
+    }),
+  )
+}
+
+function listNames({ lists }: Config): readonly ConfigFault[] {
+  return kindsOfList.flatMap((kind) => {
+    const seen = new Set<string>(kind === 'blacklist' ? ['dynamic'] : [])
+    return lists[kind].flatMap((list, index) => {
+      const name = listName(list)
+      const isTaken = seen.has(name)
+      seen.add(name)
+      const key = `${keyOfList(kind, index)}.name`
+      const isWord = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(name)
+      return [
+        ...when(isTaken, key, quote(name), 'is taken by another list; give it a name of its own'),
+        ...when(
+          !isWord && list.file !== '',
+          key,
+          quote(name),
+          'write letters, digits, ".", "_", "-"',
+        ),
+      ]
+    })
+  })
+}
+
+/** A reply must be a refusal, or the client takes it for a greeting. RFC 5321 §3.1. */
+function blacklistReplies({ lists }: Config): readonly ConfigFault[] {
+  const remedy = 'must begin with 554 or 421 and be one line of at most 400 characters'
+  const check = (key: string, reply: string): readonly ConfigFault[] =>
+    when(!/^(?:554|421) [\x20-\x7e]{1,396}$/.test(reply), key, quote(reply), remedy)
+  return [
+    ...check('lists.dynamic_reply', lists.dynamicReply),
+    ...lists.blacklist.flatMap((list, index) =>
+      check(`lists.blacklist[${index}].reply`, list.reply),
+    ),
+  ]
+}
+
+// RFC 5321 §2.3.5, with the underscore that real names have.
+function isHostName(name: string): boolean {
+  return (
+    name.length <= 253 &&
+    /^[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*$/i.test(name)
+  )
+}
+
+function domainOf(mailbox: string): string {
+  const at = mailbox.lastIndexOf('@')
+  return at > 0 ? mailbox.slice(at + 1).toLowerCase() : ''
+}
+
+function isOneOf(domain: string, patterns: readonly string[]): boolean {
+  return patterns.some((pattern) => {
+    const lower = pattern.toLowerCase()
+    return lower.startsWith('*.') ? domain.endsWith(lower.slice(1)) : domain === lower
+  })
+}
