@@ -58,3 +58,39 @@ export const countedAddressesMax = 262_144
 
 /** A tarpitted client gets an octet of its reply this often. */
 export const tarpitOctetMs = 1_000
+// Shared TLS session daemon (src/tls).
+
+/** Octets of one frame after its length field. Ours; above: the connection is closed. */
+export const tlsFrameOctetsMax = 256 * 1024 + 64
+/** Octets of data in one frame: a longer write travels in parts, a longer read answers a part. */
+export const tlsDataOctetsMax = 256 * 1024
+/** Octets that one client may have in unanswered calls. Ours; above: the connection is closed. */
+export const tlsCreditOctets = 2 * 1024 * 1024
+/** Unanswered calls of one client. Ours; above: the connection is closed. */
+export const tlsCreditCalls = 1024
+/** Octets of answers that wait for a client; above: nothing more is read from it. */
+export const tlsAnswerBacklogOctetsMax = 1024 * 1024
+/** A client that takes none of its waiting answers for so long is closed. Milliseconds. */
+export const tlsClientStallMsMax = 30_000
+/** A client says hello, and continues a write begun, within this time, else it is closed. */
+export const tlsClientTurnMsMax = 10_000
+/** Connected clients of one daemon; above: `refused`. */
+export const tlsClientsMax = 4096
+/** Sessions of one daemon; above: the longest idle one that nobody holds goes, else `refused`. */
+export const tlsSessionsMax = 8192
+/** Handles that one client holds; above: `refused`. */
+export const tlsHandlesPerClientMax = 1024
+/** Calls that wait for one session; above: `refused`. */
+export const tlsQueueCallsMax = 65_536
+/** Received octets that wait in a session for a read; above: the peer is not read any more. */
+export const tlsInboundOctetsMax = 256 * 1024
+/** Connections behind one shared name. Ours; above: `new` is refused. */
+export const tlsSessionsPerNameMax = 64
+/** Octets of the description of a new session, its certificates included. */
+export const tlsOptionsOctetsMax = 64 * 1024
+/** RSET between two tenants, QUIT at the end: the peer answers within this time. Milliseconds. */
+export const tlsTurnoverMsMax = 5_000
+/** After a failed connect the same session is not tried again for so long. Milliseconds. */
+export const tlsReconnectPauseMs = 500
+/** A leased SMTP session that was idle for longer is asked by RSET before it is given away. */
+export const tlsProbeAfterIdleMs = 10_000
