@@ -4,10 +4,15 @@
 // environment lives in instance data, never in globals: worker threads and reloads are safe.
 #include <napi.h>
 
+#include "binding/parts.hpp"
+
 namespace activemx {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("napiVersion", Napi::Number::New(env, NAPI_VERSION));
+  add_peer_credentials(env, exports);
+  add_local_datagram(env, exports);
+  add_process(env, exports);
   return exports;
 }
 

@@ -1,0 +1,20 @@
+// What each part of the binding adds to the exports object; called once per JavaScript environment.
+#pragma once
+
+#include <napi.h>
+
+namespace activemx {
+
+// peerCredentials(fd) → { pid, uid, gid }
+void add_peer_credentials(Napi::Env env, Napi::Object exports);
+
+// openLocalDatagram(path) → fd; sendLocalDatagram(fd, octets) → 0 or errno; closeLocalDatagram(fd)
+void add_local_datagram(Napi::Env env, Napi::Object exports);
+
+// disableCoreDumps()
+void add_process(Napi::Env env, Napi::Object exports);
+
+// Throws a JavaScript Error with `code` (NATIVE_FAULT) and the system's text for `system_error`.
+void throw_native_error(Napi::Env env, const char* what, int system_error);
+
+}  // namespace activemx
