@@ -5,6 +5,20 @@
  * Names end in their unit. Grouped by the part that enforces them.
  */
 
+// — IP tables and lists —
+
+/** Verdict classes of a table; the native table keeps them in 16 bits, 0 = not listed; above: the build is refused. */
+export const verdictClassesMax = 65_535
+
+/** Lists of a table; 26 real lists form 911 classes, so thousands of lists are far beyond use; above: an error. */
+export const columnListsMax = 4096
+
+/** Files behind a table; kept in 16 bits an entry; above: an error. */
+export const columnFilesMax = 65_535
+
+/** Prefixes entered by add() and remove() into one table beside its compiled ones; above: OperatingError TABLE_ADDED_FULL, the table goes on. */
+export const addedPrefixesMax = 1_000_000
+
 /** Octets of a command line including CRLF. RFC 5321 §4.5.3.1.4 asks for 512; extensions add to it; above: 500 5.5.2. */
 export const commandLineOctetsMax = 2048
 

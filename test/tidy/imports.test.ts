@@ -2,7 +2,7 @@
  * Who may import whom: the table of ARCHITECTURE.md, checked on every import of src/.
  *
  * A folder has a layer. Files of three folders are split: their pure half lies lower than the half
- * that does I/O. A file may import any lower layer; inside layer 4 only its own folder, the addon, and
+ * that does I/O. A file may import any lower layer; inside layer 4 only its own folder, addon, files, and
  * types; layer 5 may import everything, and nobody below imports it.
  */
 import ts from 'typescript'
@@ -15,6 +15,7 @@ const folderLayers: Readonly<Record<string, number>> = {
   checks: 2,
   journey: 3,
   addon: 4,
+  files: 4,
   io: 4,
   store: 4,
   probes: 4,
@@ -31,6 +32,9 @@ const folderLayers: Readonly<Record<string, number>> = {
 
 /** Folders with a pure half (layer 1): a file there is pure when it imports nothing above layer 1. */
 const splitFolders = new Set(['tables', 'lists', 'tls'])
+
+/** Folders of layer 4 that the rest of layer 4 may use. */
+const sharedFolders = new Set(['addon', 'files'])
 
 interface Import {
   readonly from: Source
@@ -72,7 +76,7 @@ function faultOf(found: Import): readonly string[] {
   if (to < from || folderOf(found.from.path) === folderOf(found.target)) return []
   if (from === 5) return []
   if (from === 4 && to === 4) {
-    const isAllowed = found.isTypeOnly || folderOf(found.target) === 'addon'
+    const isAllowed = found.isTypeOnly || sharedFolders.has(folderOf(found.target))
     return isAllowed ? [] : [`${says}: parts of layer 4 know each other by type only`]
   }
   return [`${says}: layer ${from} imports layer ${to}`]
