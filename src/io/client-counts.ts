@@ -1,0 +1,72 @@
+/**
+ * How many connections an address has and how many it began lately. Twin of native/gate/ledger.
+ *
+ * The key of a host is its IPv4 address or its IPv6 /64. Rates are counted in fixed windows that
+ * begin with an address's first connection. Bounded: an address beyond the bound is not counted.
+ */
+import { countedAddressesMax } from '../base/limits.ts'
+
+interface Count {
+  connections: number
+  windowStartMs: number
+  begunInWindow: number
+}
+
+/** The limits to judge by, 0 = none. */
+export interface CountLimits {
+  readonly perAddressMax: number
+  readonly rateMax: number
+  readonly rateWindowMs: number
+}
+
+/** Connections and rates by host. */
+export class ClientCounts {
+  readonly #counts = new Map<string, Count>()
+
+  /** Counts a new connection in, unless it is one too many. */
+  admit(address: string, limits: CountLimits, nowMs: number): 'admitted' | 'per-address' | 'rate' {
+    const key = hostKey(address)
+    const count = this.#counts.get(key) ?? this.#newCount(key, limits, nowMs)
+    if (count === undefined) return 'admitted'
+    if (nowMs - count.windowStartMs >= limits.rateWindowMs) {
+      count.windowStartMs = nowMs
+      count.begunInWindow = 0
+    }
+    count.begunInWindow += 1
+    if (limits.perAddressMax > 0 && count.connections >= limits.perAddressMax) return 'per-address'
+    if (limits.rateMax > 0 && count.begunInWindow > limits.rateMax) return 'rate'
+    count.connections += 1
+    return 'admitted'
+  }
+
+  /** Counts a connection of this address out. */
+  release(address: string): void {
+    const count = this.#counts.get(hostKey(address))
+    if (count !== undefined && count.connections > 0) count.connections -= 1
+  }
+
+  #newCount(key: string, limits: CountLimits, nowMs: number): Count | undefined {
+    if (this.#counts.size >= countedAddressesMax) this.#sweep(limits, nowMs)
+    if (this.#counts.size >= countedAddressesMax) return undefined
+    const count = { connections: 0, windowStartMs: nowMs, begunInWindow: 0 }
+    this.#counts.set(key, count)
+    return count
+  }
+
+  #sweep(limits: CountLimits, nowMs: number): void {
+    for (const [key, count] of this.#counts) {
+      const isOld = nowMs - count.windowStartMs >= limits.rateWindowMs
+      if (count.connections === 0 && isOld) this.#counts.delete(key)
+    }
+  }
+}
+
+/** IPv4: the address; IPv6: its first four groups (/64). Takes the forms of `plainAddress`. */
+function hostKey(address: string): string {
+  if (!address.includes(':')) return address
+  const [head = '', tail] = address.split('::')
+  const groups = head === '' ? [] : head.split(':')
+  const tailGroups = tail === undefined || tail === '' ? [] : tail.split(':')
+  while (tail !== undefined && groups.length + tailGroups.length < 8) groups.push('0')
+  return [...groups, ...tailGroups].slice(0, 4).join(':')
+}
