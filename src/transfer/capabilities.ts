@@ -1,0 +1,57 @@
+/**
+ * Capabilities: what the mailhosts offer in EHLO, as far as they have been asked.
+ *
+ * The proxy offers its clients only what every mailhost offers, since any of them may get the
+ * message (RFC 5321 §2.2.1 asks the same of a relay). A mailhost that has not answered yet is left
+ * out; before the first has answered nothing is offered.
+ */
+import type { Mailhost } from './mailhost.ts'
+
+const nothing: ReadonlySet<string> = new Set()
+
+/** What is known in one thread. */
+export class Capabilities {
+  readonly #bySlot = new Map<number, ReadonlyMap<string, string>>()
+  #slots: ReadonlySet<number> = new Set()
+  #offered = nothing
+  #sizeMax = 0
+
+  /** Keywords that every mailhost offers, upper case. */
+  get offered(): ReadonlySet<string> {
+    return this.#offered
+  }
+
+  /** The smallest SIZE, octets; 0 = not stated by any. RFC 1870 §6 (SIZE 0: no limit). */
+  get sizeMax(): number {
+    return this.#sizeMax
+  }
+
+  /** The mailhosts that count. */
+  configure(mailhosts: readonly Mailhost[]): void {
+    this.#slots = new Set(mailhosts.map((mailhost) => mailhost.slot))
+    this.#compile()
+  }
+
+  /** A mailhost's answer to EHLO. */
+  learn(mailhost: Mailhost, keywords: ReadonlyMap<string, string>): void {
+    const known = this.#bySlot.get(mailhost.slot)
+    if (known !== undefined && isSame(known, keywords)) return
+    this.#bySlot.set(mailhost.slot, keywords)
+    this.#compile()
+  }
+
+  #compile(): void {
+    const asked = [...this.#bySlot]
+      .filter(([slot]) => this.#slots.has(slot))
+      .map(([, words]) => words)
+    const [first, ...others] = asked
+    const common = [...(first?.keys() ?? [])].filter((word) => others.every((all) => all.has(word)))
+    this.#offered = new Set(common)
+    const sizes = asked.map((words) => Number(words.get('SIZE') ?? 0)).filter((size) => size > 0)
+    this.#sizeMax = sizes.length === 0 ? 0 : Math.min(...sizes)
+  }
+}
+
+function isSame(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {
+  return a.size === b.size && [...a].every(([word, value]) => b.get(word) === value)
+}

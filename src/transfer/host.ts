@@ -1,0 +1,253 @@
+/**
+ * Host: the sessions of one thread to one mailhost, leased to one transaction at a time.
+ *
+ * Sessions are few and precious (a Postfix mailhost allows about 50 per client): SessionCap bounds
+ * them over all threads. A transaction that finds none waits in line. A session whose recipients are
+ * answered is *parked*: its transaction goes on with it if its client is quick, but whoever waits may
+ * take it, and after `linkParkMs` it is given up; the envelope is replayed then (transfer.ts). So a
+ * slow client or a running test never holds one against others.
+ *
+ * A mailhost that cannot be opened is away for a while (`isAway`), unless other sessions to it live:
+ * then it has merely enough of them, and those who wait go on waiting.
+ */
+import { linkIdleMs, linkParkMs, mailhostAwayFirstMs, mailhostAwayMaxMs } from '../base/limits.ts'
+import type { ConnectionId, Engine } from '../io/engine.ts'
+import type { Reply } from '../smtp/reply.ts'
+import type { Identity } from './identity.ts'
+import { Link, type LinkOwner, type LinkTenant } from './link.ts'
+import { type Mailhost, type Route, type TransferPolicy, transferReplies } from './mailhost.ts'
+import type { SessionCap } from './session-cap.ts'
+
+/** A transaction that wants a session. */
+export interface PoolTenant extends LinkTenant {
+  readonly identity: Identity
+  readonly route: Route
+  /** A session is leased to it; called inside `acquire` or later. */
+  onLink(link: Link): void
+  /** No session is to be had. Never called inside `acquire`. */
+  onNoLink(reply: Reply): void
+  /** Its parked session was taken away. */
+  onLinkTaken(): void
+}
+
+/** What the pool needs of its thread. */
+export interface PoolPlace {
+  readonly engine: Engine
+  readonly cap: SessionCap
+  /** From now on the events of this connection belong to the link. */
+  adopt(id: ConnectionId, link: Link): void
+}
+
+/** What a host asks of its pool. */
+export interface HostOwner {
+  readonly policy: TransferPolicy
+  /** EHLO was answered. */
+  onKeywords(mailhost: Mailhost, keywords: ReadonlyMap<string, string>): void
+  /** The mailhost is away: these transactions want another. */
+  onAway(host: Host, tenants: readonly PoolTenant[]): void
+}
+
+/** One waiting transaction. */
+interface Waiter {
+  readonly tenant: PoolTenant
+  readonly sinceMs: number
+}
+
+/** The sessions to one mailhost. */
+export class Host implements LinkOwner {
+  readonly mailhost: Mailhost
+  /** The current policy names this mailhost: false after a reload that left it out. */
+  isNamed = true
+  /** A session broke or the service has just started: EHLO is to be asked (anew). */
+  mustAsk = true
+  readonly #place: PoolPlace
+  readonly #owner: HostOwner
+  readonly #links = new Set<Link>()
+  /** Ready and unused; the last one put away is taken first. */
+  readonly #idle: Link[] = []
+  /** Leased but to be taken back if need be, with the time; the longest parked first. */
+  readonly #parked = new Map<Link, number>()
+  #waiters: Waiter[] = []
+  #opening = 0
+  #failures = 0
+  #openAgainMs = 0
+  #nowMs: number
+
+  constructor(place: PoolPlace, owner: HostOwner, mailhost: Mailhost, nowMs: number) {
+    this.#place = place
+    this.#owner = owner
+    this.mailhost = mailhost
+    this.#nowMs = nowMs
+  }
+
+  /** It could not be opened lately and no session to it lives. */
+  get isAway(): boolean {
+    return this.#nowMs < this.#openAgainMs && this.#links.size === this.#opening
+  }
+
+  /** Sessions of this thread. */
+  get sessions(): number {
+    return this.#links.size
+  }
+
+  /** Leases a session to the tenant, at once or when one is free. */
+  acquire(tenant: PoolTenant): void {
+    this.#waiters.push({ tenant, sinceMs: this.#nowMs })
+    this.#serve()
+  }
+
+  /** The tenant waits no more. */
+  cancel(tenant: PoolTenant): void {
+    this.#waiters = this.#waiters.filter((waiter) => waiter.tenant !== tenant)
+  }
+
+  /** The tenant's recipients are answered: whoever waits may have its session. */
+  park(link: Link): void {
+    this.#parked.set(link, this.#nowMs)
+    if (this.#waiters.length > 0) this.#serve()
+  }
+
+  /** The tenant goes on with its parked session. */
+  unpark(link: Link): void {
+    this.#parked.delete(link)
+  }
+
+  /** The transaction is over or given up; replies still due are read and dropped first. */
+  release(link: Link): void {
+    this.#parked.delete(link)
+    if (link.unlease()) this.onLinkQuiet(link)
+  }
+
+  /** Opens a session that asks EHLO, if one is due. */
+  ask(): void {
+    if (this.mustAsk && this.isNamed && this.#opening === 0) this.#open(undefined)
+  }
+
+  /** Gives back every unused session. */
+  quitIdle(): void {
+    for (const link of [...this.#idle]) link.quit()
+  }
+
+  /** Link: greeting and EHLO are done. */
+  onLinkReady(link: Link): void {
+    this.#owner.onKeywords(this.mailhost, link.keywords)
+    this.#opening--
+    this.#failures = 0
+    this.#openAgainMs = 0
+    this.mustAsk = false
+    this.#putAway(link)
+  }
+
+  /** Link: released earlier, now in step again. */
+  onLinkQuiet(link: Link): void {
+    const { sessionsMax } = this.#owner.policy
+    const mustYield = this.#place.cap.shouldYield(this.mailhost.slot, sessionsMax)
+    if (link.isSpent || !this.isNamed || mustYield) link.quit()
+    else this.#putAway(link)
+  }
+
+  /** Link: gone. */
+  onLinkClosed(link: Link): void {
+    this.#links.delete(link)
+    this.#parked.delete(link)
+    this.#place.cap.release(this.mailhost.slot)
+    const at = this.#idle.indexOf(link)
+    if (at >= 0) this.#idle.splice(at, 1)
+    if (!link.wasReady) this.#noteFailure()
+    else if (link.isLost) this.mustAsk = true
+    this.#serve()
+  }
+
+  /** Deadlines: waits, parked and idle sessions, slow mailhosts, what other threads wait for. */
+  sweep(nowMs: number): void {
+    this.#nowMs = nowMs
+    for (const link of [...this.#links]) link.sweep(nowMs)
+    this.#sweepWaiters()
+    this.#sweepParked()
+    this.#sweepIdle()
+    this.#place.cap.waiting(this.mailhost.slot, this.#waiters.length)
+    this.#serve()
+    this.ask()
+  }
+
+  /** Gives those who wait what can be had: an unused session, a new one, a parked one. */
+  #serve(): void {
+    while (this.#waiters.length > 0) {
+      const link = this.#idle.pop()
+      if (link !== undefined) this.#putAway(link)
+      else if (this.#waiters.length <= this.#opening || !this.#open(this.#waiters[0]?.tenant)) break
+    }
+    while (this.#waiters.length > this.#opening && this.#parked.size > 0) this.#takeParked()
+  }
+
+  /** The first who may use the link gets it; else it is kept unused. */
+  #putAway(link: Link): void {
+    const { proxyFor } = link
+    const isFor = ({ tenant }: Waiter) => proxyFor === undefined || tenant.identity === proxyFor
+    const at = this.#waiters.findIndex(isFor)
+    const [waiter] = at < 0 ? [] : this.#waiters.splice(at, 1)
+    if (waiter !== undefined) {
+      link.lease(waiter.tenant, this.#owner.policy.clientIdentity, waiter.tenant.identity)
+      waiter.tenant.onLink(link)
+    } else if (proxyFor !== undefined) link.quit()
+    else {
+      link.idleSinceMs = this.#nowMs
+      this.#idle.push(link)
+    }
+  }
+
+  #open(tenant: PoolTenant | undefined): boolean {
+    const { sessionsMax, clientIdentity, name } = this.#owner.policy
+    const isProbing = this.#failures > 0
+    if (isProbing && (this.#nowMs < this.#openAgainMs || this.#opening > 0)) return false
+    if (!this.#place.cap.take(this.mailhost.slot, sessionsMax)) return false
+    const proxyFor = clientIdentity === 'proxy' ? tenant?.identity : undefined
+    const link = new Link(this.#place.engine, this, this.mailhost, { name, proxyFor })
+    this.#opening++
+    this.#links.add(link)
+    this.#place.adopt(link.id, link)
+    return true
+  }
+
+  #takeParked(): void {
+    const [link] = this.#parked.keys()
+    if (link === undefined) return
+    const tenant = link.tenant as PoolTenant | undefined
+    tenant?.onLinkTaken()
+    this.release(link)
+  }
+
+  #noteFailure(): void {
+    this.#opening--
+    const pauseMs = Math.min(mailhostAwayFirstMs * 2 ** this.#failures, mailhostAwayMaxMs)
+    this.#failures++
+    this.#openAgainMs = this.#nowMs + pauseMs
+    if (!this.isAway) return
+    const tenants = this.#waiters.map((waiter) => waiter.tenant)
+    this.#waiters = []
+    this.#owner.onAway(this, tenants)
+  }
+
+  #sweepWaiters(): void {
+    const oldestMs = this.#nowMs - this.#owner.policy.waitMs
+    while ((this.#waiters[0]?.sinceMs ?? this.#nowMs) < oldestMs) {
+      this.#waiters.shift()?.tenant.onNoLink(transferReplies.noSession)
+    }
+  }
+
+  #sweepParked(): void {
+    for (const [link, sinceMs] of this.#parked) {
+      if (this.#nowMs - sinceMs < linkParkMs) return
+      const tenant = link.tenant as PoolTenant | undefined
+      tenant?.onLinkTaken()
+      link.resetEnvelope()
+      this.release(link)
+    }
+  }
+
+  #sweepIdle(): void {
+    const spare = this.#place.cap.othersWaiting(this.mailhost.slot)
+    const isOld = (link: Link) => this.#nowMs - link.idleSinceMs > linkIdleMs
+    for (const link of this.#idle.filter((link, at) => at < spare || isOld(link))) link.quit()
+  }
+}

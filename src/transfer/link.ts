@@ -1,0 +1,409 @@
+/**
+ * Link: one SMTP client session to a mailhost. RFC 5321 §4.1, §4.5.3.2; RFC 2920.
+ *
+ * Octets and events come in from the engine, commands go out to it; no socket, no timer here. The
+ * pool owns the link; while a transaction uses it, its tenant hears the replies.
+ *
+ *     connecting ─▶ greeting ─▶ hello ─▶ ready ◀─▶ leased        any ─▶ closed
+ *
+ * Invariants: replies are matched to commands in order; a reply that arrives before its command was
+ * sent, or with octets behind the last one that is due, is a fault of the mailhost and ends the link,
+ * so no early 250 is ever taken for the answer to a final dot. Every link ends in exactly one
+ * `onLinkClosed`, and a tenant that holds it then hears `onLinkLost`.
+ *
+ * It does not decide what to do about a lost link (transfer.ts) nor how many there are (pool.ts).
+ */
+import {
+  linkBodyMs,
+  linkCommandMs,
+  linkConnectMs,
+  linkDataMs,
+  linkDeliveryMs,
+  linkOpenMs,
+  linkRefusalsMax,
+  linkTransactionsMax,
+} from '../base/limits.ts'
+import type { CloseReason, ConnectionId, Engine } from '../io/engine.ts'
+import type { Reply } from '../smtp/reply.ts'
+import { ReplyReader } from '../smtp/reply-reader.ts'
+import { type Identity, identityCommand, proxyHeader } from './identity.ts'
+import type { ClientIdentity, Mailhost } from './mailhost.ts'
+
+/** What a reply answers. */
+export type CommandKind =
+  | 'greeting'
+  | 'ehlo'
+  | 'helo'
+  | 'xclient'
+  | 'rset'
+  | 'xforward'
+  | 'mail'
+  | 'rcpt'
+  | 'data'
+  | 'dot'
+
+/** The commands whose replies a tenant hears. */
+export type TransactionKind = 'mail' | 'rcpt' | 'data' | 'dot'
+
+/** The transaction that uses a link. */
+export interface LinkTenant {
+  onReply(kind: TransactionKind, reply: Reply): void
+  onLinkDrain(): void
+  /** The link is gone; `farewell` is the 421 that the mailhost said before, if it did. */
+  onLinkLost(farewell: Reply | undefined): void
+}
+
+/** The pool, as a link sees it. */
+export interface LinkOwner {
+  /** Greeting and EHLO are done: the link may be leased. */
+  onLinkReady(link: Link): void
+  /** A link that was given up inside an envelope has had its replies: it may be leased again. */
+  onLinkQuiet(link: Link): void
+  /** Gone. Exactly once. */
+  onLinkClosed(link: Link): void
+}
+
+/** What a link needs to know to open itself. */
+export interface LinkSettings {
+  readonly name: string
+  /** Sends the PROXY header of this client first. */
+  readonly proxyFor: Identity | undefined
+}
+
+type LinkState = 'connecting' | 'greeting' | 'hello' | 'ready' | 'closed'
+
+const waitsMs: Readonly<Record<CommandKind, number>> = {
+  greeting: linkOpenMs,
+  ehlo: linkOpenMs,
+  helo: linkOpenMs,
+  xclient: linkOpenMs,
+  rset: linkCommandMs,
+  xforward: linkCommandMs,
+  mail: linkCommandMs,
+  rcpt: linkCommandMs,
+  data: linkDataMs,
+  dot: linkDeliveryMs,
+}
+
+/** One session. Created and leased by the pool of its thread. */
+export class Link {
+  readonly mailhost: Mailhost
+  readonly id: ConnectionId
+  /** Set while leased. */
+  tenant: LinkTenant | undefined
+  /** EHLO keywords, upper case, with their parameters. */
+  keywords: ReadonlyMap<string, string> = new Map()
+  /** When it was last put away; the pool's clock. */
+  idleSinceMs = 0
+  /** It has been ready once: its end does not mean that the mailhost cannot be opened. */
+  wasReady = false
+  /** It ended without our will. */
+  isLost = false
+  readonly #engine: Engine
+  readonly #owner: LinkOwner
+  readonly #settings: LinkSettings
+  readonly #reader = new ReplyReader()
+  readonly #due: CommandKind[] = []
+  readonly #unsentKinds: CommandKind[] = []
+  readonly #unsentLines: string[] = []
+  #state: LinkState = 'connecting'
+  #isPipelining = false
+  #mustReset = false
+  #isBodyStalled = false
+  #isSettling = false
+  #waitsSinceMs = 0
+  #refusals = 0
+  #transactions = 0
+  #farewell: Reply | undefined
+
+  constructor(engine: Engine, owner: LinkOwner, mailhost: Mailhost, settings: LinkSettings) {
+    this.#engine = engine
+    this.#owner = owner
+    this.#settings = settings
+    this.mailhost = mailhost
+    this.id = engine.connect(mailhost.address, mailhost.port, linkConnectMs)
+  }
+
+  /** No reply is due and nothing is left to send: another tenant may take it. */
+  get isQuiet(): boolean {
+    return this.#state === 'ready' && this.#due.length === 0 && this.#unsentKinds.length === 0
+  }
+
+  /** It has seen what a session should see at most. */
+  get isSpent(): boolean {
+    return (
+      this.#refusals >= linkRefusalsMax ||
+      this.#transactions >= linkTransactionsMax ||
+      this.#settings.proxyFor !== undefined
+    )
+  }
+
+  /** The client of the PROXY header: nobody else may use the link. */
+  get proxyFor(): Identity | undefined {
+    return this.#settings.proxyFor
+  }
+
+  get isClosed(): boolean {
+    return this.#state === 'closed'
+  }
+
+  /**
+   * A new transaction begins: RSET first if the session was used before, then who the client is.
+   * Nothing is sent before `flush`, but for XCLIENT, behind which EHLO is asked anew.
+   */
+  lease(tenant: LinkTenant, means: ClientIdentity, identity: Identity): void {
+    this.tenant = tenant
+    if (this.#mustReset) this.command('rset', 'RSET\r\n')
+    this.#mustReset = true
+    this.#transactions++
+    if (means === 'xforward') this.#identify('xforward', 'XFORWARD', identity)
+    if (means === 'xclient') this.#identify('xclient', 'XCLIENT', identity)
+  }
+
+  /** Gives an envelope up. Only before DATA. */
+  resetEnvelope(): void {
+    this.#unsentKinds.length = 0
+    this.#unsentLines.length = 0
+    this.command('rset', 'RSET\r\n')
+    this.flush()
+    this.#mustReset = false
+  }
+
+  /** The tenant is through. True: the link is free now; else `onLinkQuiet` follows. */
+  unlease(): boolean {
+    this.tenant = undefined
+    this.#isSettling = !this.isQuiet
+    return !this.#isSettling
+  }
+
+  /** Adds a command (with CRLF) to what the next `flush` sends. */
+  command(kind: CommandKind, line: string): void {
+    this.#unsentKinds.push(kind)
+    this.#unsentLines.push(line)
+  }
+
+  /** Sends what was added: at once where the mailhost pipelines, else one after each reply. */
+  flush(): void {
+    if (this.#state !== 'ready' || this.#unsentKinds.length === 0) return
+    if (this.#isPipelining) {
+      for (const kind of this.#unsentKinds) this.#due.push(kind)
+      const text =
+        this.#unsentLines.length === 1 ? this.#unsentLines[0] : this.#unsentLines.join('')
+      this.#unsentKinds.length = 0
+      this.#unsentLines.length = 0
+      this.#engine.sendText(this.id, text ?? '')
+    } else if (this.#due.length === 0) {
+      this.#send(this.#unsentKinds.shift() ?? 'rset', this.#unsentLines.shift() ?? '')
+    }
+  }
+
+  /** Message octets. False: stop until onLinkDrain. */
+  body(octets: Uint8Array): boolean {
+    return this.#noteStall(this.#engine.send(this.id, octets))
+  }
+
+  /** Octets [start, end) of the chunk that the engine is delivering. */
+  bodyForward(start: number, end: number): boolean {
+    return this.#noteStall(this.#engine.forward(this.id, start, end))
+  }
+
+  /** The final dot: the message is the mailhost's from here on. */
+  endOfData(): void {
+    this.#send('dot', '.\r\n')
+  }
+
+  /** A refusal was heard; `isSpent` after five of them. */
+  countRefusal(): void {
+    this.#refusals++
+  }
+
+  /** Ends the link in good order: QUIT, close. Only between transactions. No callback but onClosed. */
+  quit(): void {
+    this.#engine.sendText(this.id, 'QUIT\r\n')
+    this.#engine.close(this.id)
+    this.#end()
+  }
+
+  /** Ends the link at once: the mailhost sees a reset and drops an unfinished message. */
+  discard(): void {
+    this.#engine.reset(this.id)
+    this.#end()
+  }
+
+  /** Called by the pool every `poolSweepMs`: ends the link whose mailhost is too slow. */
+  sweep(nowMs: number): void {
+    const first = this.#due[0]
+    const waitMs = this.#isBodyStalled ? linkBodyMs : first === undefined ? 0 : waitsMs[first]
+    if (waitMs === 0) this.#waitsSinceMs = 0
+    else if (this.#waitsSinceMs === 0) this.#waitsSinceMs = nowMs
+    else if (nowMs - this.#waitsSinceMs > waitMs) this.#lose()
+  }
+
+  /** Engine: connected. */
+  onConnected(): void {
+    this.#state = 'greeting'
+    this.#due.push('greeting')
+    const { proxyFor } = this.#settings
+    if (proxyFor !== undefined) this.#engine.sendText(this.id, proxyHeader(proxyFor))
+  }
+
+  /** Engine: octets of the mailhost. */
+  onData(chunk: Uint8Array, start: number, end: number): void {
+    let at = start
+    // What this chunk may answer was sent before it came: a tenant that sends in between, inside
+    // onReply, cannot make an early reply look like an answer to that.
+    let answerable = this.#due.length
+    while (at < end && this.#state !== 'closed') {
+      if (answerable === 0) {
+        this.#takeUnasked(chunk, at, end)
+        return
+      }
+      at = this.#reader.read(chunk, at, end)
+      if (this.#reader.fault !== undefined) this.#lose()
+      else if (this.#reader.reply !== undefined) {
+        answerable--
+        this.#takeReply(this.#reader.reply)
+      }
+    }
+  }
+
+  /** Engine: the send backlog has fallen. */
+  onDrain(): void {
+    this.#isBodyStalled = false
+    this.#waitsSinceMs = 0
+    this.tenant?.onLinkDrain()
+  }
+
+  /** Engine: the mailhost will send no more. */
+  onEnd(): void {
+    this.#lose()
+  }
+
+  /** Engine: gone. */
+  onClose(_reason: CloseReason): void {
+    this.#lose()
+  }
+
+  // Postfix XFORWARD_README: may be pipelined, before MAIL. XCLIENT_README: a 220 greeting answers it.
+  #identify(kind: 'xforward' | 'xclient', verb: 'XFORWARD' | 'XCLIENT', identity: Identity): void {
+    const attributes = this.keywords.get(verb)
+    if (attributes === undefined) return
+    const line = identityCommand(verb, attributes.split(' '), identity)
+    if (line === '') return
+    this.command(kind, line)
+    if (kind === 'xforward') return
+    this.flush()
+    this.#state = 'hello'
+  }
+
+  #send(kind: CommandKind, line: string): void {
+    this.#due.push(kind)
+    this.#engine.sendText(this.id, line)
+  }
+
+  #noteStall(isOpen: boolean): boolean {
+    if (!isOpen) this.#isBodyStalled = true
+    return isOpen
+  }
+
+  // A mailhost may say 421 whenever it likes before it closes (RFC 5321 §3.8); all else is a fault.
+  #takeUnasked(chunk: Uint8Array, start: number, end: number): void {
+    this.#reader.read(chunk, start, end)
+    if (this.#reader.reply?.code === 421) this.#farewell = this.#reader.reply
+    this.#lose()
+  }
+
+  #takeReply(reply: Reply): void {
+    const kind = this.#due.shift() ?? 'greeting'
+    this.#waitsSinceMs = 0
+    if (reply.code === 421) {
+      this.#farewell = reply
+      this.#lose()
+      return
+    }
+    switch (kind) {
+      case 'greeting':
+      case 'ehlo':
+      case 'helo':
+      case 'xclient':
+        this.#proceedHello(kind, reply)
+        return
+      case 'rset':
+        if (reply.code >= 300) this.#lose()
+        break
+      case 'xforward':
+        break
+      default:
+        if (isAnswer(kind, reply.code)) this.tenant?.onReply(kind, reply)
+        else this.#lose()
+    }
+    this.#proceedQueue()
+  }
+
+  #proceedQueue(): void {
+    this.flush()
+    if (!this.#isSettling || !this.isQuiet) return
+    this.#isSettling = false
+    this.#owner.onLinkQuiet(this)
+  }
+
+  #proceedHello(kind: 'greeting' | 'ehlo' | 'helo' | 'xclient', reply: Reply): void {
+    const isGood = reply.code >= 200 && reply.code < 300
+    if (kind === 'ehlo' && reply.code >= 500) this.#send('helo', `HELO ${this.#settings.name}\r\n`)
+    else if (!isGood) this.#lose()
+    else if (kind === 'greeting' || kind === 'xclient') this.#sayEhlo()
+    else this.#becomeReady(kind === 'ehlo' ? reply : undefined)
+  }
+
+  #sayEhlo(): void {
+    this.#state = 'hello'
+    this.#send('ehlo', `EHLO ${this.#settings.name}\r\n`)
+  }
+
+  #becomeReady(ehlo: Reply | undefined): void {
+    this.keywords = ehlo === undefined ? new Map() : keywordsOf(ehlo)
+    this.#isPipelining = this.keywords.has('PIPELINING')
+    this.#state = 'ready'
+    if (this.wasReady) this.#proceedQueue()
+    else {
+      this.wasReady = true
+      this.#owner.onLinkReady(this)
+    }
+  }
+
+  #lose(): void {
+    if (this.#state === 'closed') return
+    this.isLost = true
+    this.#engine.reset(this.id)
+    const { tenant } = this
+    this.#end()
+    tenant?.onLinkLost(this.#farewell)
+  }
+
+  #end(): void {
+    this.#state = 'closed'
+    this.tenant = undefined
+    this.#due.length = 0
+    this.#unsentKinds.length = 0
+    this.#unsentLines.length = 0
+    this.#owner.onLinkClosed(this)
+  }
+}
+
+/** MAIL, RCPT and the final dot are answered by 2, 4 or 5; DATA by 354, 4 or 5. RFC 5321 §4.3.2. */
+function isAnswer(kind: TransactionKind, code: number): boolean {
+  if (code >= 400) return true
+  return kind === 'data' ? code === 354 : code < 300
+}
+
+// RFC 5321 §4.1.1.1  ehlo-line = ehlo-keyword *( SP ehlo-param ), behind the greeting line
+function keywordsOf(reply: Reply): ReadonlyMap<string, string> {
+  const keywords = new Map<string, string>()
+  for (const line of reply.lines.slice(1)) {
+    const upper = line.trim().toUpperCase()
+    const space = upper.indexOf(' ')
+    if (space < 0) keywords.set(upper, '')
+    else keywords.set(upper.slice(0, space), upper.slice(space + 1))
+  }
+  return keywords
+}

@@ -1,0 +1,72 @@
+/**
+ * Mailhosts, routes and the policy of the transfer: what the configuration says about where mail goes.
+ *
+ * Plain frozen values; the pool and the links act on them. A reload replaces the policy as a whole.
+ */
+import type { Reply } from '../smtp/reply.ts'
+
+/** A protected mail server. */
+export interface Mailhost {
+  /** IP address: names are resolved before a policy is made. */
+  readonly address: string
+  readonly port: number
+  /** Index of its counters in SessionCap; one per address and port, stable over reloads. */
+  readonly slot: number
+}
+
+/** Mailhosts in order of preference: the next is tried when one is away. */
+export interface Route {
+  readonly mailhosts: readonly Mailhost[]
+}
+
+/** How the mailhost learns who the client is. */
+export type ClientIdentity = 'none' | 'xforward' | 'xclient' | 'proxy'
+
+/** What the configuration's [mailhost] comes to. */
+export interface TransferPolicy {
+  /** Our name in EHLO. */
+  readonly name: string
+  /** Sessions to one mailhost over all threads. */
+  readonly sessionsMax: number
+  /** How long a transaction waits for a session before 451 4.3.2. */
+  readonly waitMs: number
+  readonly clientIdentity: ClientIdentity
+  readonly route: Route
+  /** Routes of their own by recipient domain, lower case; `*.example.org` as in [recipients]. */
+  readonly domainRoutes: ReadonlyMap<string, Route>
+}
+
+/** The route of a recipient's domain: its own, that of the nearest `*.` above it, or the default. */
+export function routeOf(policy: TransferPolicy, domain: string): Route {
+  if (policy.domainRoutes.size === 0) return policy.route
+  const lower = domain.toLowerCase()
+  const own = policy.domainRoutes.get(lower)
+  if (own !== undefined) return own
+  for (let dot = lower.indexOf('.'); dot >= 0; dot = lower.indexOf('.', dot + 1)) {
+    const above = policy.domainRoutes.get(`*${lower.slice(dot)}`)
+    if (above !== undefined) return above
+  }
+  return policy.route
+}
+
+/** Every mailhost that a policy names, once each. */
+export function mailhostsOf(policy: TransferPolicy): readonly Mailhost[] {
+  const bySlot = new Map<number, Mailhost>()
+  for (const route of [policy.route, ...policy.domainRoutes.values()]) {
+    for (const mailhost of route.mailhosts) bySlot.set(mailhost.slot, mailhost)
+  }
+  return [...bySlot.values()]
+}
+
+/** The transfer's own replies; all temporary, since every doubt is. */
+export const transferReplies = {
+  away: { code: 451, enhanced: '4.4.1', lines: ['Mailhost is not available, try again later'] },
+  noSession: { code: 451, enhanced: '4.3.2', lines: ['No session to the mailhost is free'] },
+  otherRoute: {
+    code: 451,
+    enhanced: '4.5.3',
+    lines: ['Recipient of another mailhost: send it in a transaction of its own'],
+  },
+  lost: { code: 451, enhanced: '4.4.2', lines: ['Connection to the mailhost was lost'] },
+  changed: { code: 451, enhanced: '4.3.0', lines: ['Mailhost changed its mind, try again later'] },
+} as const satisfies Record<string, Reply>

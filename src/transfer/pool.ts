@@ -1,0 +1,129 @@
+/**
+ * Pool: where a transaction gets its session to a mailhost, one pool a thread.
+ *
+ * It chooses the mailhost of a route (the first that is not away), moves those who wait to the next
+ * when one goes away, and knows what all mailhosts offer. The sessions themselves are kept by one
+ * Host for each mailhost.
+ *
+ * No timer and no clock here: the edge calls `sweep` every `poolSweepMs`.
+ */
+import { Capabilities } from './capabilities.ts'
+import { Host, type HostOwner, type PoolPlace, type PoolTenant } from './host.ts'
+import type { Link } from './link.ts'
+import { type Mailhost, mailhostsOf, type TransferPolicy, transferReplies } from './mailhost.ts'
+
+/** The sessions of one thread to all mailhosts. */
+export class Pool implements HostOwner {
+  readonly capabilities = new Capabilities()
+  readonly #place: PoolPlace
+  readonly #hosts = new Map<number, Host>()
+  #policy: TransferPolicy
+  #nowMs: number
+
+  /** Opens a session to every mailhost at once, to ask what it offers. */
+  constructor(place: PoolPlace, policy: TransferPolicy, nowMs: number) {
+    this.#place = place
+    this.#policy = policy
+    this.#nowMs = nowMs
+    this.configure(policy)
+  }
+
+  get policy(): TransferPolicy {
+    return this.#policy
+  }
+
+  /** Sessions of this thread. */
+  get sessions(): number {
+    let count = 0
+    for (const host of this.#hosts.values()) count += host.sessions
+    return count
+  }
+
+  /** A new policy; sessions to mailhosts that it does not name are given back when they are free. */
+  configure(policy: TransferPolicy): void {
+    this.#policy = policy
+    const mailhosts = mailhostsOf(policy)
+    this.capabilities.configure(mailhosts)
+    for (const host of this.#hosts.values()) host.isNamed = false
+    for (const mailhost of mailhosts) {
+      const host = this.#hostOf(mailhost)
+      host.isNamed = true
+      host.ask()
+    }
+    for (const host of this.#hosts.values()) if (!host.isNamed) host.quitIdle()
+  }
+
+  /**
+   * Wants a session in the tenant's route: `onLink` at once if one is free, else `onLink` or
+   * `onNoLink` later. False: every mailhost of the route is away; nothing will come.
+   */
+  acquire(tenant: PoolTenant): boolean {
+    const host = this.#usableHost(tenant, undefined)
+    host?.acquire(tenant)
+    return host !== undefined
+  }
+
+  /** The tenant waits no more. */
+  cancel(tenant: PoolTenant): void {
+    for (const host of this.#hosts.values()) host.cancel(tenant)
+  }
+
+  /** The tenant's recipients are answered: others may have the session if they need it. */
+  park(link: Link): void {
+    this.#hostOf(link.mailhost).park(link)
+  }
+
+  /** The tenant goes on with its parked session. */
+  unpark(link: Link): void {
+    this.#hostOf(link.mailhost).unpark(link)
+  }
+
+  /** The transaction is over or given up between two commands. */
+  release(link: Link): void {
+    if (!link.isClosed) this.#hostOf(link.mailhost).release(link)
+  }
+
+  /** Time passes; called every `poolSweepMs`. */
+  sweep(nowMs: number): void {
+    this.#nowMs = nowMs
+    for (const host of this.#hosts.values()) host.sweep(nowMs)
+  }
+
+  /** The service stops: unused sessions are given back. */
+  quitIdle(): void {
+    for (const host of this.#hosts.values()) {
+      host.isNamed = false
+      host.quitIdle()
+    }
+  }
+
+  /** Host: a mailhost has answered EHLO. */
+  onKeywords(mailhost: Mailhost, keywords: ReadonlyMap<string, string>): void {
+    this.capabilities.learn(mailhost, keywords)
+  }
+
+  /** Host: a mailhost is away. */
+  onAway(host: Host, tenants: readonly PoolTenant[]): void {
+    for (const tenant of tenants) {
+      const next = this.#usableHost(tenant, host)
+      if (next === undefined) tenant.onNoLink(transferReplies.away)
+      else next.acquire(tenant)
+    }
+  }
+
+  #usableHost(tenant: PoolTenant, except: Host | undefined): Host | undefined {
+    for (const mailhost of tenant.route.mailhosts) {
+      const host = this.#hostOf(mailhost)
+      if (host !== except && !host.isAway) return host
+    }
+    return undefined
+  }
+
+  #hostOf(mailhost: Mailhost): Host {
+    const known = this.#hosts.get(mailhost.slot)
+    if (known !== undefined) return known
+    const host = new Host(this.#place, this, mailhost, this.#nowMs)
+    this.#hosts.set(mailhost.slot, host)
+    return host
+  }
+}
