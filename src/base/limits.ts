@@ -42,14 +42,8 @@ export const identityValueOctetsMax = 255
 /** Refusals after which a session is given back with QUIT: mailhosts count them (Postfix: 20, delay at 10). */
 export const linkRefusalsMax = 5
 
-/** Transactions of one session; mailhosts end it themselves at 1,000 (Exim). */
-export const linkTransactionsMax = 500
-
 /** Sessions tried for one envelope before its client hears 451. */
 export const linkAttemptsMax = 3
-
-/** How long an unused session stays open. Postfix under stress closes after 10 s. */
-export const linkIdleMs = 9_000
 
 /** How long a session whose recipients are answered is kept for its client to go on; then RSET. */
 export const linkParkMs = 1_000
@@ -57,29 +51,11 @@ export const linkParkMs = 1_000
 /** How often the pool looks at its deadlines; the error of all of them. */
 export const poolSweepMs = 250
 
-/** A mailhost that is away is tried again after this, doubled for every further failure … */
+/** A mailhost that is away is tried again after this, doubled for every further failure up to `mailhost.retry`. */
 export const mailhostAwayFirstMs = 500
-
-/** … up to this. */
-export const mailhostAwayMaxMs = 8_000
-
-/** Connecting to a mailhost; less than the wait for a session, so that the next mailhost gets its turn. */
-export const linkConnectMs = 3_000
 
 /** Greeting and EHLO of a mailhost, each; behind it the next mailhost or 451 4.4.1. */
 export const linkOpenMs = 10_000
-
-/** MAIL, RCPT, RSET, XFORWARD. RFC 5321 §4.5.3.2.2 and .3 give the client 5 minutes; ours must be shorter. */
-export const linkCommandMs = 120_000
-
-/** The 354. RFC 5321 §4.5.3.2.4: 2 minutes. */
-export const linkDataMs = 120_000
-
-/** No progress while the body is sent. RFC 5321 §4.5.3.2.5: 3 minutes. */
-export const linkBodyMs = 180_000
-
-/** The reply to the final dot. RFC 5321 §4.5.3.2.6: 10 minutes. */
-export const linkDeliveryMs = 600_000
 
 // --- socket engine (src/io, native/engine) ---
 

@@ -10,7 +10,7 @@
  * A mailhost that cannot be opened is away for a while (`isAway`), unless other sessions to it live:
  * then it has merely enough of them, and those who wait go on waiting.
  */
-import { linkIdleMs, linkParkMs, mailhostAwayFirstMs, mailhostAwayMaxMs } from '../base/limits.ts'
+import { linkParkMs, mailhostAwayFirstMs } from '../base/limits.ts'
 import type { ConnectionId, Engine } from '../io/engine.ts'
 import type { Reply } from '../smtp/reply.ts'
 import type { Identity } from './identity.ts'
@@ -120,7 +120,7 @@ export class Host implements LinkOwner {
 
   /** Opens a session that asks EHLO, if one is due. */
   ask(): void {
-    if (this.mustAsk && this.isNamed && this.#opening === 0) this.#open(undefined)
+    if (this.mustAsk && this.isNamed && this.#opening === 0) this.#open()
   }
 
   /** Gives back every unused session. */
@@ -175,34 +175,42 @@ export class Host implements LinkOwner {
     while (this.#waiters.length > 0) {
       const link = this.#idle.pop()
       if (link !== undefined) this.#putAway(link)
-      else if (this.#waiters.length <= this.#opening || !this.#open(this.#waiters[0]?.tenant)) break
+      else if (this.#waiters.length <= this.#opening || !this.#open()) break
     }
     while (this.#waiters.length > this.#opening && this.#parked.size > 0) this.#takeParked()
   }
 
   /** The first who may use the link gets it; else it is kept unused. */
   #putAway(link: Link): void {
-    const { proxyFor } = link
-    const isFor = ({ tenant }: Waiter) => proxyFor === undefined || tenant.identity === proxyFor
-    const at = this.#waiters.findIndex(isFor)
+    const { clientIdentity } = this.#owner.policy
+    const isPersonal = clientIdentity === 'proxy' || link.proxyFor !== undefined
+    const at = isPersonal
+      ? this.#waiters.findIndex(({ tenant }) => tenant.identity === link.proxyFor)
+      : 0
     const [waiter] = at < 0 ? [] : this.#waiters.splice(at, 1)
     if (waiter !== undefined) {
-      link.lease(waiter.tenant, this.#owner.policy.clientIdentity, waiter.tenant.identity)
+      link.lease(waiter.tenant, clientIdentity, waiter.tenant.identity)
       waiter.tenant.onLink(link)
-    } else if (proxyFor !== undefined) link.quit()
+    } else if (isPersonal) link.quit()
     else {
       link.idleSinceMs = this.#nowMs
       this.#idle.push(link)
     }
   }
 
-  #open(tenant: PoolTenant | undefined): boolean {
-    const { sessionsMax, clientIdentity, name } = this.#owner.policy
+  /** The first waiting client for whom no PROXY connection is open yet. */
+  #nextIdentity(): Identity | undefined {
+    if (this.#owner.policy.clientIdentity !== 'proxy') return undefined
+    const named = new Set([...this.#links].map((link) => link.proxyFor))
+    return this.#waiters.find(({ tenant }) => !named.has(tenant.identity))?.tenant.identity
+  }
+
+  #open(): boolean {
+    const { policy } = this.#owner
     const isProbing = this.#failures > 0
     if (isProbing && (this.#nowMs < this.#openAgainMs || this.#opening > 0)) return false
-    if (!this.#place.cap.take(this.mailhost.slot, sessionsMax)) return false
-    const proxyFor = clientIdentity === 'proxy' ? tenant?.identity : undefined
-    const link = new Link(this.#place.engine, this, this.mailhost, { name, proxyFor })
+    if (!this.#place.cap.take(this.mailhost.slot, policy.sessionsMax)) return false
+    const link = new Link(this.#place.engine, this, this.mailhost, policy, this.#nextIdentity())
     this.#opening++
     this.#links.add(link)
     this.#place.adopt(link.id, link)
@@ -219,7 +227,7 @@ export class Host implements LinkOwner {
 
   #noteFailure(): void {
     this.#opening--
-    const pauseMs = Math.min(mailhostAwayFirstMs * 2 ** this.#failures, mailhostAwayMaxMs)
+    const pauseMs = Math.min(mailhostAwayFirstMs * 2 ** this.#failures, this.#owner.policy.retryMs)
     this.#failures++
     this.#openAgainMs = this.#nowMs + pauseMs
     if (!this.isAway) return
@@ -247,7 +255,7 @@ export class Host implements LinkOwner {
 
   #sweepIdle(): void {
     const spare = this.#place.cap.othersWaiting(this.mailhost.slot)
-    const isOld = (link: Link) => this.#nowMs - link.idleSinceMs > linkIdleMs
+    const isOld = (link: Link) => this.#nowMs - link.idleSinceMs > this.#owner.policy.idleMs
     for (const link of this.#idle.filter((link, at) => at < spare || isOld(link))) link.quit()
   }
 }

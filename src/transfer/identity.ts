@@ -32,8 +32,9 @@ export function identityCommand(
   return line === verb ? '' : `${line}\r\n`
 }
 
-/** `PROXY TCP4 …` with CRLF. */
-export function proxyHeader(identity: Identity): string {
+/** `PROXY TCP4 …` with CRLF; without a client (when only EHLO is asked) `PROXY UNKNOWN`. */
+export function proxyHeader(identity: Identity | undefined): string {
+  if (identity === undefined) return 'PROXY UNKNOWN\r\n'
   const { address, localAddress, port, localPort } = identity
   const isIpv6 = address.includes(':')
   if (isIpv6 !== localAddress.includes(':')) return 'PROXY UNKNOWN\r\n'

@@ -13,21 +13,12 @@
  *
  * It does not decide what to do about a lost link (transfer.ts) nor how many there are (pool.ts).
  */
-import {
-  linkBodyMs,
-  linkCommandMs,
-  linkConnectMs,
-  linkDataMs,
-  linkDeliveryMs,
-  linkOpenMs,
-  linkRefusalsMax,
-  linkTransactionsMax,
-} from '../base/limits.ts'
+import { linkOpenMs, linkRefusalsMax } from '../base/limits.ts'
 import type { CloseReason, ConnectionId, Engine } from '../io/engine.ts'
 import type { Reply } from '../smtp/reply.ts'
 import { ReplyReader } from '../smtp/reply-reader.ts'
 import { type Identity, identityCommand, proxyHeader } from './identity.ts'
-import type { ClientIdentity, Mailhost } from './mailhost.ts'
+import type { ClientIdentity, Mailhost, TransferPolicy } from './mailhost.ts'
 
 /** What a reply answers. */
 export type CommandKind =
@@ -63,32 +54,14 @@ export interface LinkOwner {
   onLinkClosed(link: Link): void
 }
 
-/** What a link needs to know to open itself. */
-export interface LinkSettings {
-  readonly name: string
-  /** Sends the PROXY header of this client first. */
-  readonly proxyFor: Identity | undefined
-}
-
 type LinkState = 'connecting' | 'greeting' | 'hello' | 'ready' | 'closed'
-
-const waitsMs: Readonly<Record<CommandKind, number>> = {
-  greeting: linkOpenMs,
-  ehlo: linkOpenMs,
-  helo: linkOpenMs,
-  xclient: linkOpenMs,
-  rset: linkCommandMs,
-  xforward: linkCommandMs,
-  mail: linkCommandMs,
-  rcpt: linkCommandMs,
-  data: linkDataMs,
-  dot: linkDeliveryMs,
-}
 
 /** One session. Created and leased by the pool of its thread. */
 export class Link {
   readonly mailhost: Mailhost
   readonly id: ConnectionId
+  /** The client of the PROXY header that is sent first: nobody else may use the link. */
+  readonly proxyFor: Identity | undefined
   /** Set while leased. */
   tenant: LinkTenant | undefined
   /** EHLO keywords, upper case, with their parameters. */
@@ -101,7 +74,7 @@ export class Link {
   isLost = false
   readonly #engine: Engine
   readonly #owner: LinkOwner
-  readonly #settings: LinkSettings
+  readonly #policy: TransferPolicy
   readonly #reader = new ReplyReader()
   readonly #due: CommandKind[] = []
   readonly #unsentKinds: CommandKind[] = []
@@ -116,12 +89,19 @@ export class Link {
   #transactions = 0
   #farewell: Reply | undefined
 
-  constructor(engine: Engine, owner: LinkOwner, mailhost: Mailhost, settings: LinkSettings) {
+  constructor(
+    engine: Engine,
+    owner: LinkOwner,
+    mailhost: Mailhost,
+    policy: TransferPolicy,
+    proxyFor: Identity | undefined,
+  ) {
     this.#engine = engine
     this.#owner = owner
-    this.#settings = settings
+    this.#policy = policy
     this.mailhost = mailhost
-    this.id = engine.connect(mailhost.address, mailhost.port, linkConnectMs)
+    this.proxyFor = proxyFor
+    this.id = engine.connect(mailhost.address, mailhost.port, policy.connectWaitMs)
   }
 
   /** No reply is due and nothing is left to send: another tenant may take it. */
@@ -131,16 +111,9 @@ export class Link {
 
   /** It has seen what a session should see at most. */
   get isSpent(): boolean {
-    return (
-      this.#refusals >= linkRefusalsMax ||
-      this.#transactions >= linkTransactionsMax ||
-      this.#settings.proxyFor !== undefined
-    )
-  }
-
-  /** The client of the PROXY header: nobody else may use the link. */
-  get proxyFor(): Identity | undefined {
-    return this.#settings.proxyFor
+    const { transactionsPerSessionMax } = this.#policy
+    const isWorn = transactionsPerSessionMax > 0 && this.#transactions >= transactionsPerSessionMax
+    return isWorn || this.#refusals >= linkRefusalsMax || this.#policy.clientIdentity === 'proxy'
   }
 
   get isClosed(): boolean {
@@ -232,8 +205,7 @@ export class Link {
 
   /** Called by the pool every `poolSweepMs`: ends the link whose mailhost is too slow. */
   sweep(nowMs: number): void {
-    const first = this.#due[0]
-    const waitMs = this.#isBodyStalled ? linkBodyMs : first === undefined ? 0 : waitsMs[first]
+    const waitMs = this.#isBodyStalled ? this.#policy.replyWaitMs : this.#waitMs(this.#due[0])
     if (waitMs === 0) this.#waitsSinceMs = 0
     else if (this.#waitsSinceMs === 0) this.#waitsSinceMs = nowMs
     else if (nowMs - this.#waitsSinceMs > waitMs) this.#lose()
@@ -243,8 +215,9 @@ export class Link {
   onConnected(): void {
     this.#state = 'greeting'
     this.#due.push('greeting')
-    const { proxyFor } = this.#settings
-    if (proxyFor !== undefined) this.#engine.sendText(this.id, proxyHeader(proxyFor))
+    if (this.#policy.clientIdentity === 'proxy') {
+      this.#engine.sendText(this.id, proxyHeader(this.proxyFor))
+    }
   }
 
   /** Engine: octets of the mailhost. */
@@ -349,7 +322,7 @@ export class Link {
 
   #proceedHello(kind: 'greeting' | 'ehlo' | 'helo' | 'xclient', reply: Reply): void {
     const isGood = reply.code >= 200 && reply.code < 300
-    if (kind === 'ehlo' && reply.code >= 500) this.#send('helo', `HELO ${this.#settings.name}\r\n`)
+    if (kind === 'ehlo' && reply.code >= 500) this.#send('helo', `HELO ${this.#policy.name}\r\n`)
     else if (!isGood) this.#lose()
     else if (kind === 'greeting' || kind === 'xclient') this.#sayEhlo()
     else this.#becomeReady(kind === 'ehlo' ? reply : undefined)
@@ -357,7 +330,7 @@ export class Link {
 
   #sayEhlo(): void {
     this.#state = 'hello'
-    this.#send('ehlo', `EHLO ${this.#settings.name}\r\n`)
+    this.#send('ehlo', `EHLO ${this.#policy.name}\r\n`)
   }
 
   #becomeReady(ehlo: Reply | undefined): void {
@@ -378,6 +351,12 @@ export class Link {
     const { tenant } = this
     this.#end()
     tenant?.onLinkLost(this.#farewell)
+  }
+
+  #waitMs(kind: CommandKind | undefined): number {
+    if (kind === undefined) return 0
+    if (kind === 'dot') return this.#policy.finalReplyWaitMs
+    return this.wasReady ? this.#policy.replyWaitMs : linkOpenMs
   }
 
   #end(): void {

@@ -31,6 +31,18 @@ export interface TransferPolicy {
   /** How long a transaction waits for a session before 451 4.3.2. */
   readonly waitMs: number
   readonly clientIdentity: ClientIdentity
+  /** Wait for a connection before the next mailhost is tried. */
+  readonly connectWaitMs: number
+  /** Wait for the reply to a command, and for progress inside a body. */
+  readonly replyWaitMs: number
+  /** Wait for the reply to the final dot. */
+  readonly finalReplyWaitMs: number
+  /** How long an unused session stays open. */
+  readonly idleMs: number
+  /** Transactions of one session; 0 = no limit. */
+  readonly transactionsPerSessionMax: number
+  /** How long a mailhost that failed again and again is left alone. */
+  readonly retryMs: number
   readonly route: Route
   /** Routes of their own by recipient domain, lower case; `*.example.org` as in [recipients]. */
   readonly domainRoutes: ReadonlyMap<string, Route>
