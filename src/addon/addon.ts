@@ -8,6 +8,7 @@
  */
 import { createRequire } from 'node:module'
 import { messageOf } from '../base/errors.ts'
+import { packageRoot } from './package-root.ts'
 
 /** The addon's exports before a part narrows them to the functions it uses. */
 export type Addon = Readonly<Record<string, unknown>>
@@ -20,7 +21,7 @@ export function loadAddon(): Addon | undefined {
   if (addon !== undefined || fault !== undefined) return addon
   const require = createRequire(import.meta.url)
   try {
-    addon = require('node-gyp-build')(packageRoot(require)) as Addon
+    addon = require('node-gyp-build')(packageRoot()) as Addon
   } catch (error) {
     fault = messageOf(error)
   }
@@ -30,18 +31,4 @@ export function loadAddon(): Addon | undefined {
 /** Why the addon did not load, or undefined. */
 export function addonFault(): string | undefined {
   return fault
-}
-
-/** The folder of package.json: three up from src/addon/ or four from dist/src/addon/. */
-function packageRoot(require: NodeJS.Require): string {
-  for (const up of ['../..', '../../..']) {
-    const root = new URL(up, import.meta.url).pathname
-    try {
-      const name: unknown = require(`${root}/package.json`).name
-      if (name === 'activemx') return root
-    } catch {
-      // Not this folder: the next one is tried, and the last failure is reported below.
-    }
-  }
-  throw new Error(`no package.json of activemx above ${import.meta.url}`)
 }

@@ -19,6 +19,18 @@ export const columnFilesMax = 65_535
 /** Prefixes entered by add() and remove() into one table beside its compiled ones; above: OperatingError TABLE_ADDED_FULL, the table goes on. */
 export const addedPrefixesMax = 1_000_000
 
+/** Octets of a list file, unpacked: five times the largest known (stopforumspam, all). Above: the file is refused. */
+export const listOctetsMax = 256 * 1024 * 1024
+
+/** Bad lines, and remarks, kept of one file; all are counted. */
+export const badLinesKeptMax = 100
+
+/** Characters kept of a bad line; the rest is cut. */
+export const badLineCharactersMax = 80
+
+/** Octets of a list's beginning that decide its format. */
+export const formatSampleOctets = 65_536
+
 /** Octets of a command line including CRLF. RFC 5321 §4.5.3.1.4 asks for 512; extensions add to it; above: 500 5.5.2. */
 export const commandLineOctetsMax = 2048
 
