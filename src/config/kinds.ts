@@ -7,6 +7,7 @@
  */
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { newPrefixCell, parsePrefix } from '../base/ip-address.ts'
 import { parseDurationMs, parseOctets, parseRate, type Rate } from '../base/units.ts'
 import type { Affects, Setting, Written } from './setting.ts'
 
@@ -203,11 +204,7 @@ export function parseEndpoint(written: string): Endpoint | undefined {
 
 /** Whether the text is an address or `address/bits`. */
 export function isNetwork(written: string): boolean {
-  const [address = '', bits, ...rest] = written.split('/')
-  const family = isIP(address)
-  if (family === 0 || address.includes('%') || rest.length > 0) return false
-  if (bits === undefined) return true
-  return /^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128)
+  return parsePrefix(written, newPrefixCell()) === ''
 }
 
 interface Row<T> {

@@ -51,6 +51,12 @@ export const listen = section('listen', 'Where clients come in, and how many of 
     'enforce',
     'What is done about a client that talks before the greeting.',
   ),
+  illegalPipelining: choice(
+    'illegal_pipelining',
+    testModes,
+    'observe',
+    'What is done about commands sent ahead of a reply that must be waited for (RFC 2920 §3.1).',
+  ),
   connectionsMax: count('connections_max', 20_000, 'Connections at once. Above: 421 4.3.2.'),
   sessionsPerWorkerMax: count(
     'sessions_per_worker_max',
@@ -142,7 +148,7 @@ export const recipients = section('recipients', 'Whom we take mail for.', {
     ['postmaster', 'abuse'],
     'Local parts in our domains whose mail skips the active tests (RFC 5321 §4.5.1).',
   ),
-  max: count('max', 100, 'Recipients of one message; above: 452 4.5.3. RFC 5321 §4.5.3.1.8.', {
+  max: count('max', 1000, 'Recipients of one message; above: 452 4.5.3. RFC 5321 §4.5.3.1.8.', {
     min: 100,
     max: 10_000,
   }),

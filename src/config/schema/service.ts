@@ -18,6 +18,11 @@ export const log = section('log', 'The system log.', {
     'findings',
     'Verdicts and the service’s own events; with findings, probes and early talkers; with each connect, transfer and disconnect.',
   ),
+  tag: text(
+    'tag',
+    'activemx',
+    'Name of the program in the postfix format and in syslog. `postfix/smtpd` lets readers of Postfix’s log take our lines.',
+  ),
   facility: choice(
     'facility',
     ['mail', 'daemon', 'local0', 'local1', 'local2', 'local3'],

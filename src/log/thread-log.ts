@@ -1,0 +1,148 @@
+/**
+ * The log of one thread: records become lines here, lines become batches, batches go to the writer.
+ *
+ * A serving thread sends its batches by message; the main thread hands them over directly. The octets
+ * that are under way stand in shared memory, so a thread whose writer lags counts its records instead
+ * of piling them up. Nothing here blocks or throws; mail never waits for the log.
+ */
+import type { MessagePort } from 'node:worker_threads'
+import { logBatchMs, logBatchOctetsMax } from '../base/limits.ts'
+import type { VerdictRecord } from '../journey/record.ts'
+import { type LineSettings, lineOf } from './format.ts'
+import { Networks } from './networks.ts'
+import type { Log, LogEvent, LogRecord, VerdictLogRecord } from './records.ts'
+
+/** How much is logged; the words of `log.level`. */
+export type LogLevel = 'verdicts' | 'findings' | 'connections'
+
+/** What a thread's log is made by; replaced as a whole at reload. */
+export interface ThreadLogSettings {
+  readonly line: LineSettings
+  readonly level: LogLevel
+  /** Networks whose clients are watched by `trace`. */
+  readonly traced: readonly string[]
+}
+
+/** What a serving thread needs to log; the port is transferred. */
+export interface ThreadLogInit {
+  readonly settings: ThreadLogSettings
+  readonly port: MessagePort
+  /** Two words: octets under way, records dropped. */
+  readonly counters: SharedArrayBuffer
+  readonly octetsMax: number
+}
+
+/** A batch of whole lines, or a record for those who trace. */
+export type LogMessage =
+  | { readonly kind: 'lines'; readonly lines: string; readonly records: number }
+  | { readonly kind: 'traced'; readonly line: string; readonly client: string }
+
+/** Where the batches of a thread go. */
+export interface LogOutlet {
+  /** Whether so many more octets fit; no: the records are counted as dropped. */
+  take(octets: number): boolean
+  send(message: LogMessage): void
+  dropped(records: number): void
+}
+
+/** Words of the counters that a thread shares with the writer. */
+export const octetsUnderWay = 0
+/** See `octetsUnderWay`. */
+export const recordsDropped = 1
+
+const eventsBelow: Readonly<Record<LogLevel, ReadonlySet<LogEvent>>> = {
+  verdicts: new Set(['finding', 'probe', 'pregreet', 'connect', 'transfer', 'disconnect']),
+  findings: new Set(['connect', 'transfer', 'disconnect']),
+  connections: new Set(),
+}
+
+/** Records in, batches out. */
+export class ThreadLog implements Log {
+  readonly #outlet: LogOutlet
+  #settings: ThreadLogSettings
+  #traced: Networks
+  #left: ReadonlySet<LogEvent>
+  #lines = ''
+  #records = 0
+  #timer: NodeJS.Timeout | undefined
+  readonly #flush = (): void => this.flush()
+
+  constructor(outlet: LogOutlet, settings: ThreadLogSettings) {
+    this.#outlet = outlet
+    this.#settings = settings
+    this.#traced = new Networks(settings.traced)
+    this.#left = eventsBelow[settings.level]
+  }
+
+  verdict(record: VerdictRecord): void {
+    this.#add({ ...record, event: 'verdict' } satisfies VerdictLogRecord)
+  }
+
+  record(record: Exclude<LogRecord, VerdictLogRecord>): void {
+    if (record.event === 'dialogue') this.#trace(record, record.client)
+    else this.#add(record)
+  }
+
+  isTraced(client: string): boolean {
+    return this.#settings.traced.length > 0 && this.#traced.holds(client)
+  }
+
+  /** Other settings hold from the next record on. */
+  configure(settings: ThreadLogSettings): void {
+    this.flush()
+    this.#settings = settings
+    this.#traced = new Networks(settings.traced)
+    this.#left = eventsBelow[settings.level]
+  }
+
+  /** Sends what waits. */
+  flush(): void {
+    if (this.#timer !== undefined) clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (this.#records === 0) return
+    const { length } = this.#lines
+    if (this.#outlet.take(length)) {
+      this.#outlet.send({ kind: 'lines', lines: this.#lines, records: this.#records })
+    } else {
+      this.#outlet.dropped(this.#records)
+    }
+    this.#lines = ''
+    this.#records = 0
+  }
+
+  #add(record: LogRecord): void {
+    if ('client' in record) this.#trace(record, record.client)
+    if (this.#left.has(record.event)) return
+    this.#lines += `${lineOf(record, this.#settings.line)}\n`
+    this.#records += 1
+    if (this.#lines.length >= logBatchOctetsMax) this.flush()
+    else this.#timer ??= setTimeout(this.#flush, logBatchMs)
+  }
+
+  #trace(record: LogRecord, client: string): void {
+    if (!this.isTraced(client)) return
+    const line = lineOf(record, { ...this.#settings.line, format: 'json' })
+    if (this.#outlet.take(line.length)) this.#outlet.send({ kind: 'traced', line, client })
+  }
+}
+
+/** The log of a serving thread. Its port keeps no thread alive. */
+export function openThreadLog(init: ThreadLogInit): ThreadLog {
+  const counters = new Int32Array(init.counters)
+  const log = new ThreadLog(
+    {
+      take: (octets) => {
+        const before = Atomics.add(counters, octetsUnderWay, octets)
+        if (before + octets <= init.octetsMax) return true
+        Atomics.sub(counters, octetsUnderWay, octets)
+        return false
+      },
+      send: (message) => init.port.postMessage(message),
+      dropped: (records) => Atomics.add(counters, recordsDropped, records),
+    },
+    init.settings,
+  )
+  init.port.on('message', (settings: ThreadLogSettings) => log.configure(settings))
+  init.port.unref()
+  return log
+}
