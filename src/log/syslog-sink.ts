@@ -22,8 +22,12 @@ export interface SyslogSettings {
 const facilities = { mail: 2, daemon: 3, local0: 16, local1: 17, local2: 18, local3: 19 } as const
 const informational = 6
 
-/** Wait before what the local daemon had no room for is sent again. */
-const retryMs = 100
+/** Wait before what the local daemon had no room for is sent again; doubled up to the maximum. */
+const retryMsMin = 1
+const retryMsMax = 250
+
+/** EAGAIN (11) or ENOBUFS (105): the daemon lags. With any other error it is gone. */
+const noRoom = 'no room'
 
 /** Sends that are made at one go before other events get their turn. */
 const sendsAtOnceMax = 256
@@ -46,6 +50,7 @@ class LocalSyslogSink implements LogSink {
   #at = 0
   #waiting = 0
   #timer: NodeJS.Timeout | undefined
+  #retryMs = retryMsMin
   #isFaulty = false
 
   constructor(settings: SyslogSettings, events: SinkEvents, path: string) {
@@ -90,8 +95,8 @@ class LocalSyslogSink implements LogSink {
       sent++
     }
     if (this.#at < this.#lines.length) {
-      const isBlocked = sent < sendsAtOnceMax
-      this.#timer = setTimeout(() => this.#send(), isBlocked ? retryMs : 0)
+      this.#retryMs = sent > 0 ? retryMsMin : Math.min(this.#retryMs * 2, retryMsMax)
+      this.#timer = setTimeout(() => this.#send(), this.#retryMs)
       return
     }
     this.#lines = []
@@ -102,9 +107,13 @@ class LocalSyslogSink implements LogSink {
   /** False: no room, or nobody there now. */
   #sendOne(line: string): boolean {
     const fault = this.#sendNow(Buffer.from(this.#prefixed(line), 'latin1'))
-    if (fault !== '' && !this.#isFaulty) this.#events.onFault(`${this.#path}: ${fault}`)
-    this.#isFaulty = fault !== ''
-    return fault === ''
+    if (fault === '' || fault === noRoom) {
+      this.#isFaulty = false
+      return fault === ''
+    }
+    if (!this.#isFaulty) this.#events.onFault(`${this.#path}: ${fault}`)
+    this.#isFaulty = true
+    return false
   }
 
   #sendNow(octets: Buffer): string {
@@ -115,8 +124,7 @@ class LocalSyslogSink implements LogSink {
     }
     const error = this.#socket.send(octets)
     if (error === 0) return ''
-    // 11 EAGAIN and 105 ENOBUFS: the daemon lags. Anything else: it is gone, a new one is looked for.
-    if (error === 11 || error === 105) return 'no room'
+    if (error === 11 || error === 105) return noRoom
     this.reopen()
     return `system error ${error}`
   }
