@@ -1,0 +1,75 @@
+// Any24: one bit for each IPv4 /24, set if a rule may list something in it; 2 MiB.
+//
+// Its memory stays in place for the table's whole life, because JavaScript reads it directly through
+// an ArrayBuffer: bit (address >> 8 & 31) of 32-bit word address >> 13. A set bit promises nothing, an
+// unset bit promises that no address of the /24 is listed. Readers: any thread, any time. Writers:
+// one at a time, under the table's writer lock.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+namespace activemx {
+
+class Any24 {
+ public:
+  static constexpr std::size_t word_count = std::size_t{1} << 19;
+  static constexpr std::size_t octets = word_count * sizeof(std::uint32_t);
+
+  Any24() : words_(new Word[word_count]()) {}
+
+  [[nodiscard]] bool may_list(std::uint32_t address) const noexcept {
+    return (words_[address >> 13].load(std::memory_order_acquire) >> (address >> 8 & 31) & 1) != 0;
+  }
+
+  // 1 or 0, for arithmetic.
+  [[nodiscard]] std::uint32_t bit(std::uint32_t address) const noexcept {
+    return words_[address >> 13].load(std::memory_order_relaxed) >> (address >> 8 & 31) & 1;
+  }
+
+  // Before a new image is published: nothing that either lists may be denied.
+  void add(std::span<const std::uint32_t> words) noexcept {
+    for (std::size_t i = 0; i < word_count; ++i) {
+      const std::uint32_t now = words_[i].load(std::memory_order_relaxed);
+      if ((words[i] & ~now) != 0) words_[i].store(now | words[i], std::memory_order_release);
+    }
+  }
+
+  // After it: only what is needed remains.
+  void assign(std::span<const std::uint32_t> words) noexcept {
+    for (std::size_t i = 0; i < word_count; ++i) {
+      if (words_[i].load(std::memory_order_relaxed) != words[i]) {
+        words_[i].store(words[i], std::memory_order_release);
+      }
+    }
+  }
+
+  void add_range(std::uint32_t first, std::uint32_t last) noexcept {
+    for (std::uint32_t word = first >> 13; word <= last >> 13; ++word) {
+      words_[word].fetch_or(range_bits(word, first, last), std::memory_order_release);
+    }
+  }
+
+  // The bits of `word` that stand for /24s of [first, last].
+  [[nodiscard]] static std::uint32_t range_bits(std::uint32_t word, std::uint32_t first,
+                                                std::uint32_t last) noexcept {
+    std::uint32_t bits = ~std::uint32_t{0};
+    if (word == first >> 13) bits &= ~std::uint32_t{0} << (first >> 8 & 31);
+    if (word == last >> 13) bits &= ~std::uint32_t{0} >> (31 - (last >> 8 & 31));
+    return bits;
+  }
+
+  // For the view of JavaScript, which only reads.
+  [[nodiscard]] void* data() noexcept { return words_.get(); }
+
+ private:
+  using Word = std::atomic<std::uint32_t>;
+  static_assert(sizeof(Word) == sizeof(std::uint32_t) && Word::is_always_lock_free);
+
+  std::unique_ptr<Word[]> words_;
+};
+
+}  // namespace activemx

@@ -1,0 +1,73 @@
+// ClassTable: the verdict classes of one table: numbers for sets of lists, the same over all images.
+//
+// A number keeps its meaning at least until the second publication after it was given out: numbers
+// are taken back only when all 65,535 are in use, and only such as no image and no answer has used for
+// three generations. Any thread; a lock guards the sets. Readers meet it only where entered prefixes
+// change an answer, and find that step in a lock-free memory first.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/list_sets.hpp"
+#include "core/verdict_class.hpp"
+
+namespace activemx {
+
+class ClassTable {
+ public:
+  static constexpr ListId every_list = 0xffff;
+
+  ClassTable();
+
+  // The id of a list, made at its first use; every_list where 65,535 names are in use.
+  [[nodiscard]] ListId list_id(std::string_view name);
+  [[nodiscard]] std::string list_name(ListId list) const;
+
+  // Numbers for all sets of an image, its list ids mapped by `list_ids`; begins a new generation.
+  // Empty if there is no room. Called by one publication at a time.
+  [[nodiscard]] std::vector<VerdictClass> adopt(std::span<const ListSet> sets,
+                                                std::span<const ListId> list_ids);
+
+  // The class after `list` has been added to, or taken out of, the set of `from` (every_list: out).
+  // Where no number is free, `from` stays. Lock-free for a remembered step.
+  [[nodiscard]] VerdictClass step(VerdictClass from, ListId list, bool is_excluded);
+
+  // Ascending list ids; empty for 0 and for a number not in use.
+  [[nodiscard]] ListSet lists_of(VerdictClass verdict_class) const;
+  [[nodiscard]] std::size_t count() const;  // without class 0
+
+ private:
+  static constexpr std::size_t remembered_slots = 4096;
+  static constexpr std::uint32_t generations_kept = 3;
+
+  struct Numbered {
+    ListSet set;
+    std::uint32_t used_in = 0;  // generation
+    bool is_used = false;
+  };
+
+  [[nodiscard]] VerdictClass slow_step(VerdictClass from, ListId list, bool is_excluded);
+  // 0 for a set that is not empty: there is no room.
+  [[nodiscard]] VerdictClass number_of(const ListSet& set);
+  void take_back_unused();
+
+  mutable std::mutex mutex_;
+  std::vector<std::string> list_names_;
+  std::map<std::string, ListId, std::less<>> list_ids_;
+  std::map<ListSet, VerdictClass> numbers_;
+  std::vector<Numbered> classes_;  // by number
+  std::vector<VerdictClass> free_;
+  std::uint32_t generation_ = 0;
+  // {from 16, list 16, excluded 1, set 1 … result 16}: one word, so that readers need no lock.
+  std::array<std::atomic<std::uint64_t>, remembered_slots> remembered_{};
+};
+
+}  // namespace activemx

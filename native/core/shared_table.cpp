@@ -1,0 +1,105 @@
+// The changes of a shared table, see shared_table.hpp. Reading is in table_reader.cpp.
+#include "core/shared_table.hpp"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+namespace activemx {
+namespace {
+
+// Freeing a large image takes milliseconds; whoever swaps may be a thread that serves.
+void free_elsewhere(std::vector<std::shared_ptr<const void>> objects) {
+  if (!objects.empty()) std::thread([held = std::move(objects)]() mutable { held.clear(); }).detach();
+}
+
+[[nodiscard]] std::shared_ptr<const TableImage> empty_image() {
+  TableError error = TableError::kNone;
+  return compile(IpRules(), error);
+}
+
+}  // namespace
+
+CompiledTable::CompiledTable(std::shared_ptr<const TableImage> compiled)
+    : image(std::move(compiled)), any24(Any24::word_count) {
+  if (image != nullptr) image->image4.mark_listed(any24);
+}
+
+SharedTable::SharedTable() : added_(epochs_), published_(new Published{empty_image(), {0}, {}}) {}
+
+SharedTable::~SharedTable() { delete published_.load(); }
+
+TableError SharedTable::publish(CompiledTable compiled) {
+  const std::lock_guard lock(writer_mutex_);
+  auto next = std::make_unique<Published>();
+  next->image = std::move(compiled.image);
+  for (const std::string& name : next->image->lists) {
+    next->list_ids.push_back(classes_.list_id(name));
+    if (next->list_ids.back() == ClassTable::every_list) return TableError::kTooManyClasses;
+  }
+  next->meanings = classes_.adopt(next->image->sets, next->list_ids);
+  if (next->meanings.empty()) return TableError::kTooManyClasses;
+
+  added_.sweep();
+  mark_added(compiled.any24);
+  any24_.add(compiled.any24);
+  const Published* const old = published_.exchange(next.release());
+  any24_.assign(compiled.any24);
+
+  epochs_.retire(std::shared_ptr<const Published>(old));
+  free_elsewhere(epochs_.collect());
+  return TableError::kNone;
+}
+
+void SharedTable::mark_added(std::vector<std::uint32_t>& any24) const {
+  added_.for_each_range4([&](std::uint32_t first, std::uint32_t last) {
+    for (std::uint32_t word = first >> 13; word <= last >> 13; ++word) {
+      any24[word] |= Any24::range_bits(word, first, last);
+    }
+  });
+}
+
+TableError SharedTable::add(Key6 start, std::uint8_t length, bool is_ipv4, std::string_view list,
+                            std::int64_t ttl_ms) {
+  const std::lock_guard lock(writer_mutex_);
+  const ListId id = classes_.list_id(list);
+  if (id == ClassTable::every_list) return TableError::kTooManyClasses;
+  return enter({start, 0, id, length, is_ipv4, false}, ttl_ms);
+}
+
+TableError SharedTable::remove(Key6 start, std::uint8_t length, bool is_ipv4,
+                               std::optional<std::string_view> list, std::int64_t ttl_ms) {
+  const std::lock_guard lock(writer_mutex_);
+  const ListId id = list ? classes_.list_id(*list) : ClassTable::every_list;
+  if (list && id == ClassTable::every_list) return TableError::kTooManyClasses;
+  added_.drop_within(start & mask_of<Key6>(length), length, is_ipv4, id);
+  return enter({start, 0, id, length, is_ipv4, true}, ttl_ms);
+}
+
+TableError SharedTable::enter(AddedPrefix prefix, std::int64_t ttl_ms) {
+  prefix.start &= mask_of<Key6>(prefix.length);
+  prefix.ends_ms = ttl_ms < 0 || ttl_ms >= AddedPrefix::never - monotonic_ms()
+                       ? AddedPrefix::never
+                       : monotonic_ms() + ttl_ms;
+  const TableError error = added_.enter(prefix);
+  if (error != TableError::kNone || !prefix.is_ipv4 || prefix.is_excluded) return error;
+  // The entry first, the bit second: the bit must not promise what is not there yet.
+  const auto first = static_cast<std::uint32_t>(prefix.start);
+  any24_.add_range(first, first | static_cast<std::uint32_t>(~mask_of<Key6>(prefix.length)));
+  return error;
+}
+
+TableSizes SharedTable::sizes() {
+  const std::lock_guard lock(writer_mutex_);
+  added_.sweep();
+  const TableImage& image = *published().image;
+  return {image.rules4.count(), image.rules6.count(), classes_.count(), added_.count(),
+          Any24::octets + image.image4.octets() + image.image6.octets()};
+}
+
+std::shared_ptr<const TableImage> SharedTable::image() {
+  const std::lock_guard lock(writer_mutex_);
+  return published().image;
+}
+
+}  // namespace activemx
