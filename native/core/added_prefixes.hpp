@@ -1,12 +1,14 @@
-// AddedPrefixes: what add() and remove() entered beside the compiled prefixes, live for all readers.
+// AddedPrefixes: what add() and remove() entered beside the compiled prefixes, live for all
+// readers.
 //
-// Around an address, for each list, the longest entered prefix decides: add holds, an exclusion does
-// not; a prefix of one list goes before one of all lists of equal length. A reader therefore applies
-// what it finds from short to long to the class that the image gave.
+// Around an address, for each list, the longest entered prefix decides: add holds, an exclusion
+// does not; a prefix of one list goes before one of all lists of equal length. A reader therefore
+// applies what it finds from short to long to the class that the image gave.
 //
 // Every prefix lies on a level, a few bits shorter than itself; a bucket is found by hashing the
-// address cut to the level, so a question costs one bucket per level in use. Buckets are immutable and
-// replaced whole; old ones go through the epoch domain. IPv4 lives at ::ffff:0:0/96, its lengths + 96.
+// address cut to the level, so a question costs one bucket per level in use. Buckets are immutable
+// and replaced whole; old ones go through the epoch domain. IPv4 lives at ::ffff:0:0/96, its
+// lengths + 96.
 //
 // Readers: any thread, pinned. Writers: one at a time, under the table's writer lock.
 #pragma once

@@ -1,9 +1,9 @@
 // Any24: one bit for each IPv4 /24, set if a rule may list something in it; 2 MiB.
 //
-// Its memory stays in place for the table's whole life, because JavaScript reads it directly through
-// an ArrayBuffer: bit (address >> 8 & 31) of 32-bit word address >> 13. A set bit promises nothing, an
-// unset bit promises that no address of the /24 is listed. Readers: any thread, any time. Writers:
-// one at a time, under the table's writer lock.
+// Its memory stays in place for the table's whole life, because JavaScript reads it directly
+// through an ArrayBuffer: bit (address >> 8 & 31) of 32-bit word address >> 13. A set bit promises
+// nothing, an unset bit promises that no address of the /24 is listed. Readers: any thread, any
+// time. Writers: one at a time, under the table's writer lock.
 #pragma once
 
 #include <atomic>

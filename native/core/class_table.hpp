@@ -1,9 +1,10 @@
-// ClassTable: the verdict classes of one table: numbers for sets of lists, the same over all images.
+// ClassTable: the verdict classes of one table: numbers for sets of lists, the same over all
+// images.
 //
 // A number keeps its meaning at least until the second publication after it was given out: numbers
-// are taken back only when all 65,535 are in use, and only such as no image and no answer has used for
-// three generations. Any thread; a lock guards the sets. Readers meet it only where entered prefixes
-// change an answer, and find that step in a lock-free memory first.
+// are taken back only when all 65,535 are in use, and only such as no image and no answer has used
+// for three generations. Any thread; a lock guards the sets. Readers meet it only where entered
+// prefixes change an answer, and find that step in a lock-free memory first.
 #pragma once
 
 #include <array>

@@ -1,13 +1,13 @@
 // EpochDomain: memory that readers may still look at is freed only after the last of them has left.
 //
 // A reader pins the current epoch in a slot of its own before it loads a shared pointer, and unpins
-// after its last look. A writer unlinks an object first, then retires it, which begins a new epoch; the
-// object dies when every pinned epoch is later than its retirement. Readers never wait, and write
-// nothing that other readers read.
+// after its last look. A writer unlinks an object first, then retires it, which begins a new epoch;
+// the object dies when every pinned epoch is later than its retirement. Readers never wait, and
+// write nothing that other readers read.
 //
-// Why it holds: all four steps (pin, load of the pointer; unlink, scan of the slots) are sequentially
-// consistent. A scan that misses a pin comes before it in the one order, so does the unlink, and the
-// pointer that the reader then loads is the new one.
+// Why it holds: all four steps (pin, load of the pointer; unlink, scan of the slots) are
+// sequentially consistent. A scan that misses a pin comes before it in the one order, so does the
+// unlink, and the pointer that the reader then loads is the new one.
 //
 // Owned by the table. Slots: any thread takes one; it is used by one thread at a time. retire and
 // collect: one thread at a time, under the table's writer lock.

@@ -6,10 +6,10 @@
 //                   = a class, or where a group begins
 //   group           = n | n starts, ascending, octets | n + 1 classes, of 8 or 16 bits
 //
-// A group is one /24 that is cut inside; its class is found by counting the starts <= octet with one
-// SIMD comparison. Three dependent loads in all, 12 MB for a million scattered prefixes; equal small
-// groups are stored once, so that lone addresses cost little more than their entry.
-// Anchors: DXR (Zec, Rizzo, Mikuc 2012); bench/lookup.ts measures this structure.
+// A group is one /24 that is cut inside; its class is found by counting the starts <= octet with
+// one SIMD comparison. Three dependent loads in all, 12 MB for a million scattered prefixes; equal
+// small groups are stored once, so that lone addresses cost little more than their entry. Anchors:
+// DXR (Zec, Rizzo, Mikuc 2012); bench/lookup.ts measures this structure.
 //
 // Immutable once built; any thread may read it. Unset bits of any24 must be filtered by the caller
 // where that is wanted; the image itself answers every address.
@@ -55,8 +55,8 @@ class Image4 {
                                      : in_group(entry, static_cast<std::uint8_t>(address));
   }
 
-  // classes[i] = meanings[lookup(addresses[i])], 0 where any24 has no bit. Loads of 32 addresses are
-  // in flight at once, so the cost is throughput of memory, not its latency.
+  // classes[i] = meanings[lookup(addresses[i])], 0 where any24 has no bit. Loads of 32 addresses
+  // are in flight at once, so the cost is throughput of memory, not its latency.
   void lookup_many(const Any24& any24, std::span<const VerdictClass> meanings,
                    std::span<const std::uint32_t> addresses, VerdictClass* classes) const noexcept;
 

@@ -1,6 +1,7 @@
 // Construction of the IPv4 image from elementary intervals, see image4.hpp.
 //
-// One pass over the chunks in address order; `next_` walks along the intervals. O(intervals + chunks).
+// One pass over the chunks in address order; `next_` walks along the intervals. O(intervals +
+// chunks).
 #include <algorithm>
 
 #include "core/image4.hpp"

@@ -1,5 +1,5 @@
-// Image6: the compiled IPv6 prefixes: intervals of the upper 64 bits, and below them, where a /64 is
-// cut inside, intervals of the lower 64.
+// Image6: the compiled IPv6 prefixes: intervals of the upper 64 bits, and below them, where a /64
+// is cut inside, intervals of the lower 64.
 //
 //   tree_.last_up_to(high)  ->  values_[place]  =  a class, or deep_flag | d
 //   deep_starts_[deep_first_[d] … deep_first_[d + 1])  ascending, the first 0  ->  deep_classes_

@@ -42,7 +42,8 @@ class Sweep {
     cut(last + 1, open_.empty() ? ImageClass{0} : open_.back().set);
   }
 
-  // From `start` on the answer is `set`. Cuts come in ascending order; a later one at the same place wins.
+  // From `start` on the answer is `set`. Cuts come in ascending order; a later one at the same
+  // place wins.
   void cut(Key start, ImageClass set) {
     if (intervals_.starts.back() == start) {
       intervals_.starts.pop_back();

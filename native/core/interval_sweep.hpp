@@ -1,9 +1,9 @@
 // The sweep: sorted prefixes become elementary intervals, each with the set of lists that hold it.
 //
-// The whole key space is cut where the answer changes; an interval ends where the next begins. Prefixes
-// nest, so a stack of those that are open suffices, and the set of the innermost is the answer: each
-// prefix steps from its parent's set, hence the longest entry of a list decides for that list and no
-// list hides another.
+// The whole key space is cut where the answer changes; an interval ends where the next begins.
+// Prefixes nest, so a stack of those that are open suffices, and the set of the innermost is the
+// answer: each prefix steps from its parent's set, hence the longest entry of a list decides for
+// that list and no list hides another.
 #pragma once
 
 #include <vector>

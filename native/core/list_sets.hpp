@@ -1,8 +1,8 @@
 // ListSets: the sets of lists that a sweep meets, each with a number; 0 is the empty set.
 //
 // Owned by one build and used by its thread alone; the finished sets go into the image. Entering a
-// prefix is a step from one set to another; steps are remembered, because a real build takes millions
-// of them between some hundred sets.
+// prefix is a step from one set to another; steps are remembered, because a real build takes
+// millions of them between some hundred sets.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,9 @@ class ListSets {
  public:
   ListSets();
 
-  // The set after a prefix of `list` has been entered: with the list, or without it for an exclusion.
-  // Beyond 65,535 sets the answer is 0 and overflowed() becomes true. O(1) for a remembered step.
+  // The set after a prefix of `list` has been entered: with the list, or without it for an
+  // exclusion. Beyond 65,535 sets the answer is 0 and overflowed() becomes true. O(1) for a
+  // remembered step.
   [[nodiscard]] ImageClass enter(ImageClass set, ListId list, bool is_excluded) {
     const std::uint32_t step = std::uint32_t{set} << 16 | std::uint32_t{list} << 1 |
                                (is_excluded ? 1U : 0U);

@@ -10,7 +10,8 @@ namespace {
 
 // Freeing a large image takes milliseconds; whoever swaps may be a thread that serves.
 void free_elsewhere(std::vector<std::shared_ptr<const void>> objects) {
-  if (!objects.empty()) std::thread([held = std::move(objects)]() mutable { held.clear(); }).detach();
+  if (objects.empty()) return;
+  std::thread([held = std::move(objects)]() mutable { held.clear(); }).detach();
 }
 
 [[nodiscard]] std::shared_ptr<const TableImage> empty_image() {

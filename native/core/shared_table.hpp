@@ -2,14 +2,15 @@
 //
 //   address ─▶ any24 (IPv4: no bit = not listed) ─▶ image (compiled) ─▶ added prefixes ─▶ class
 //
-// Ownership: a registry (table_registry.hpp) holds a shared_ptr by handle; whoever looked a handle up
-// keeps the table alive. Threads: any thread may make a TableReader; one reader belongs to one thread.
-// Any thread may call what changes the table: a lock lets one in at a time, and readers never wait.
+// Ownership: a registry (table_registry.hpp) holds a shared_ptr by handle; whoever looked a handle
+// up keeps the table alive. Threads: any thread may make a TableReader; one reader belongs to one
+// thread. Any thread may call what changes the table: a lock lets one in at a time, and readers
+// never wait.
 //
 // A swap: the bits of the new image join any24, then one atomic store publishes the image, then the
 // bits that nobody needs any more go. So an address listed in both images is listed throughout, a
-// reader sees the new image at its next lookup, and the old one lives until the last reader has let go
-// of it: no memory is pulled from under a lookup.
+// reader sees the new image at its next lookup, and the old one lives until the last reader has let
+// go of it: no memory is pulled from under a lookup.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,8 @@
 // SortedRules: the prefixes of one family in the order of a sweep, with where each came from.
 //
-// It is both the input of the sweep and the provenance that answers `explain`: entry p's parent is the
-// nearest entry before it whose prefix holds p's, so that all entries around an address are found by
-// one binary search and a walk up. Immutable once built; any thread may read it.
+// It is both the input of the sweep and the provenance that answers `explain`: entry p's parent is
+// the nearest entry before it whose prefix holds p's, so that all entries around an address are
+// found by one binary search and a walk up. Immutable once built; any thread may read it.
 #pragma once
 
 #include <cstdint>

@@ -7,8 +7,8 @@
 namespace activemx {
 namespace {
 
-// Numbers the sets by how often the IPv4 intervals use them, so that groups can name most of them in
-// one octet. Returns the new number of each old one.
+// Numbers the sets by how often the IPv4 intervals use them, so that groups can name most of them
+// in one octet. Returns the new number of each old one.
 [[nodiscard]] std::vector<ImageClass> by_frequency(const Intervals<Key4>& intervals,
                                                    std::vector<ListSet>& sets) {
   std::vector<std::size_t> uses(sets.size());

@@ -26,8 +26,8 @@ struct TableImage {
   SortedRules<Key6> rules6;
 };
 
-// Sorts, sweeps and packs; null and the reason where a maximum is passed. O(n). Any thread; a million
-// prefixes take a quarter of a second, so not in one that serves.
+// Sorts, sweeps and packs; null and the reason where a maximum is passed. O(n). Any thread; a
+// million prefixes take a quarter of a second, so not in one that serves.
 [[nodiscard]] std::shared_ptr<const TableImage> compile(const IpRules& rules, TableError& error);
 
 }  // namespace activemx

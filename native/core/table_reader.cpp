@@ -23,8 +23,8 @@ constexpr std::size_t pinned_at_once = 4096;
   return std::binary_search(set.begin(), set.end(), list);
 }
 
-// The length, of its own family's bits, of the longest entry around the address whose list is in the
-// set; there is one, since the set is the answer of the same image.
+// The length, of its own family's bits, of the longest entry around the address whose list is in
+// the set; there is one, since the set is the answer of the same image.
 template <class Key>
 [[nodiscard]] std::uint8_t longest(const SortedRules<Key>& rules, Key address, const ListSet& set) {
   std::uint32_t rule = rules.innermost(address);

@@ -1,4 +1,5 @@
-// The registry of a process: tables and compiled images by number, so that threads can pass them on.
+// The registry of a process: tables and compiled images by number, so that threads can pass them
+// on.
 //
 // Both maps are guarded by one lock; any thread. Numbers are never used again.
 #pragma once

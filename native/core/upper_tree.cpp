@@ -22,7 +22,8 @@ UpperTree::UpperTree(std::span<const std::uint64_t> keys, SimdLevel simd)
   std::vector<std::uint64_t> firsts(keys.begin(), keys.end());  // of what the level's nodes divide
   std::size_t each = node_keys;
   do {
-    // Leaves hold eight keys; a node above divides nine children by the first keys of the last eight.
+    // Leaves hold eight keys; a node above divides nine children by the first keys of the last
+    // eight.
     const std::size_t skipped = each - node_keys;
     std::vector<Node> level((firsts.size() + each - 1) / each);
     std::vector<std::uint64_t> own_firsts(level.size());

@@ -42,7 +42,8 @@ class UpperTree {
     std::uint64_t keys[node_keys];
   };
 
-  // nodes[i] becomes the child for xs[i]: its place times `fan_out` plus the count of keys <= xs[i].
+  // nodes[i] becomes the child for xs[i]: its place times `fan_out` plus the count of keys <=
+  // xs[i].
   using Step = void (*)(const Node* level, std::span<const std::uint64_t> xs,
                         std::uint32_t* nodes, std::uint32_t fan_out) noexcept;
   static void step_scalar(const Node*, std::span<const std::uint64_t>, std::uint32_t*,

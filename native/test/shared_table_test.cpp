@@ -13,7 +13,8 @@ namespace {
 
 constexpr unsigned list_count = 7;
 
-// Prefixes that crowd together, so that they nest, touch and repeat; sometimes the ends of the space.
+// Prefixes that crowd together, so that they nest, touch and repeat; sometimes the ends of the
+// space.
 OracleEntry random_entry(Random& random) {
   OracleEntry entry{};
   entry.is_ipv4 = random.chance(50);
@@ -60,7 +61,8 @@ Key6 random_address(Random& random, const std::vector<OracleEntry>& entries) {
 
 std::set<ListId> as_set(const ListSet& lists) { return {lists.begin(), lists.end()}; }
 
-void check_address(SharedTable& table, TableReader& reader, const TableOracle& oracle, Key6 address) {
+void check_address(SharedTable& table, TableReader& reader, const TableOracle& oracle,
+                   Key6 address) {
   const auto wanted = oracle.lists_of(address);
   const auto high = static_cast<std::uint64_t>(address >> 64);
   const auto low = static_cast<std::uint64_t>(address);
@@ -108,7 +110,8 @@ void change(SharedTable& table, TableOracle& oracle, Random& random) {
   oracle.drop_within(entry, list);
   oracle.enter(entry, list);
   const auto named = is_every ? std::nullopt : std::optional<std::string_view>(name);
-  check(table.remove(entry.start, length, entry.is_ipv4, named, -1) == TableError::kNone, "removes");
+  const TableError error = table.remove(entry.start, length, entry.is_ipv4, named, -1);
+  check(error == TableError::kNone, "removes");
 }
 
 void check_random_table(Random& random) {

@@ -78,7 +78,8 @@ class TableOracle {
     });
   }
 
-  // For each list the longest entry decides, exclusions first among equals; entered before compiled.
+  // For each list the longest entry decides, exclusions first among equals; entered before
+  // compiled.
   [[nodiscard]] std::set<ListId> lists_of(Key6 address) const {
     std::map<ListId, const OracleEntry*> deciding;
     for (const OracleEntry& one : compiled) {

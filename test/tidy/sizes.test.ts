@@ -55,22 +55,31 @@ function longFunctions(file: Source): readonly string[] {
   return found
 }
 
-/** In the house style a function's body starts at a line that ends in `{` in column 0 text and ends with `}` in column 0. */
+/** A body opens with a line that ends in `) … {`, no control flow, and ends where its braces balance. */
 function longNativeFunctions(file: Source): readonly string[] {
   const found: string[] = []
-  let start = -1
   const lines = file.text.split('\n')
-  for (const [index, line] of lines.entries()) {
-    const opens = /^[A-Za-z_[].*\)[^;]*\{$|^ {4}\S.*\)[^;]*\{$/.test(line)
-    if (opens && start < 0 && !/^(namespace|struct|class|union|enum|extern)\b/.test(line))
-      start = index
-    if (line.startsWith('}') && start >= 0) {
-      const length = index - start + 1
-      if (length > functionLinesMax) found.push(`${file.path}:${start + 1}: ${length}`)
-      start = -1
-    }
+  for (const [start, line] of lines.entries()) {
+    if (!/\)[^;]*\{$/.test(line)) continue
+    if (/^\s*(\} )?(if|for|while|switch|else|namespace|struct|class|union|enum)\b/.test(line))
+      continue
+    const length = balancedLines(lines, start)
+    if (length > functionLinesMax) found.push(`${file.path}:${start + 1}: ${length}`)
   }
   return found
+}
+
+/** Lines from `start` to the one that closes the brace opened there. */
+function balancedLines(lines: readonly string[], start: number): number {
+  let open = 0
+  for (let at = start; at < lines.length; at++) {
+    for (const character of lines[at] ?? '') {
+      if (character === '{') open++
+      else if (character === '}') open--
+    }
+    if (open <= 0) return at - start + 1
+  }
+  return lines.length - start
 }
 
 function linesOf(text: string): number {
