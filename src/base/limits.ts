@@ -69,6 +69,11 @@ export const mailhostAwayFirstMs = 500
 /** Greeting and EHLO of a mailhost, each; behind it the next mailhost or 451 4.4.1. */
 export const linkOpenMs = 10_000
 
+// --- embedded mailhost (src/mailhost), try-out only ---
+
+/** Sessions at once; above: 421 4.3.2. The proxy's own cap is below. */
+export const mailhostSessionsMax = 200
+
 // --- socket engine (src/io, native/engine) ---
 
 /** Octets waiting to be sent on one connection above which `send` answers false. Two reads of 64 KiB and as much again. */
