@@ -84,10 +84,7 @@ export interface Question {
   readonly recipient: string
 }
 
-/**
- * The questions that wait for somebody else: answered once each by the journey's onAnswer; but a
- * provisional answer to `examine` is followed by the real one.
- */
+/** The questions that wait for somebody else: answered once each by the journey's onAnswer. */
 export interface QuestionPort {
   /** Forward-confirmed name of the client in the trusted names: `trusted-name` finding. */
   trustedName(address: string): void
@@ -131,11 +128,6 @@ export interface Ports {
 export interface Answer {
   readonly question: 'trusted-name' | 'examine'
   readonly findings: readonly Finding[]
-  /**
-   * We are probing the client's own host right now (two such proxies face each other): RCPT is
-   * answered without waiting, DATA waits for the answer that follows, within the time budget.
-   */
-  readonly isProvisional?: boolean
 }
 
 /** Re-exported so that an implementation of the ports needs one import. */
