@@ -175,3 +175,26 @@ export const logBatchMs = 20
 
 /** Commands at once that watch connections with `trace`; above: refused. */
 export const logTracesMax = 16
+
+// Probes (src/probes): what they take from servers that others chose.
+
+/** Records of one DNS answer that are looked at; the rest is left out. */
+export const dnsRecordsMax = 50
+
+/** Mail exchangers of a domain that are tried, within the time budget. The rest is left alone. */
+export const exchangersTriedMax = 5
+
+/** Addresses of one mail exchanger that are tried. */
+export const exchangerAddressesMax = 2
+
+/** Octets that a probed host may send in one conversation. Above: closed, indeterminate. */
+export const probeOctetsMax = 64 * 1024
+
+/** Lines that a probed host may send in one conversation. Above: closed, indeterminate. */
+export const probeLinesMax = 300
+
+/** Lines of one reply of a probed host; EHLO of a large server has about 20. Above: closed. */
+export const probeReplyLinesMax = 100
+
+/** Octets of an address that is asked for. RFC 5321 §4.5.3.1.3: 256 with its brackets. */
+export const probeAddressOctetsMax = 254

@@ -1,0 +1,227 @@
+/**
+ * Names: what the probes ask the DNS, with answers told apart and kept.
+ *
+ * Over the Resolver of node:dns (c-ares) with servers, tries and time-outs of our own. *There is no
+ * such name* and *the name has no such record* are answers; everything else (SERVFAIL, REFUSED,
+ * time-out, an answer that cannot be parsed, TCP refused after truncation) is trouble, proves nothing
+ * and is not kept. c-ares tells the time to live of A and AAAA alone: the other answers are kept for
+ * a set time. PTR is asked as an ordinary query, since `reverse()` reads the hosts file first.
+ * Names in answers are checked: what is no host name is left out. RFC 1035, RFC 2308, RFC 7505.
+ */
+import { Resolver } from 'node:dns'
+import { domainToASCII } from 'node:url'
+import { messageOf } from '../base/errors.ts'
+import { newPrefixCell, parseAddress } from '../base/ip-address.ts'
+import { dnsRecordsMax } from '../base/limits.ts'
+import { isHostName } from '../checks/dialup-name.ts'
+
+/** An answer: records (at least one), no such name, no such record, or trouble. */
+export type DnsAnswer<T> =
+  | { readonly kind: 'found'; readonly records: readonly T[] }
+  | { readonly kind: 'no-name' }
+  | { readonly kind: 'no-data' }
+  | { readonly kind: 'trouble'; readonly reason: string }
+
+/** A mail exchanger; the null MX of RFC 7505 has the exchange ''. */
+export interface MailExchanger {
+  readonly preference: number
+  readonly exchange: string
+}
+
+/** What the probes ask. Each call answers in bounded time and never rejects. */
+export interface NameService {
+  /** Names of an address (PTR). */
+  names(address: string): Promise<DnsAnswer<string>>
+  /** IPv4 and IPv6 addresses of a name. */
+  addresses(name: string): Promise<DnsAnswer<string>>
+  /** MX records in order of preference. */
+  exchangers(domain: string): Promise<DnsAnswer<MailExchanger>>
+}
+
+/** Settings of the name service; times in milliseconds. */
+export interface DnsSettings {
+  /** `address:port`, `[address]:port` or bare addresses; empty: the system's. */
+  readonly servers: readonly string[]
+  readonly waitMs: number
+  readonly tries: number
+  readonly ttlMaxMs: number
+  readonly ttlMs: number
+  readonly negativeTtlMs: number
+  readonly entriesMax: number
+}
+
+interface Kept {
+  readonly answer: DnsAnswer<unknown>
+  readonly untilMs: number
+}
+
+interface Asked<T> {
+  readonly records: readonly T[]
+  /** Milliseconds, when the resolver told one. */
+  readonly ttlMs: number | undefined
+}
+
+/** The DNS with a cache. */
+export class DnsNameService implements NameService {
+  readonly #resolver: Resolver
+  readonly #settings: DnsSettings
+  readonly #kept = new Map<string, Kept>()
+  readonly #running = new Map<string, Promise<DnsAnswer<unknown>>>()
+  readonly #now: () => number
+
+  constructor(settings: DnsSettings, now: () => number = Date.now) {
+    this.#settings = settings
+    this.#now = now
+    this.#resolver = new Resolver({ timeout: settings.waitMs, tries: settings.tries })
+    if (settings.servers.length > 0) this.#resolver.setServers([...settings.servers])
+  }
+
+  names(address: string): Promise<DnsAnswer<string>> {
+    const name = reverseName(address)
+    if (name === '') return Promise.resolve({ kind: 'no-name' })
+    return this.#ask(`PTR ${name}`, async () => {
+      const names = await this.#query<string[]>(name, 'PTR')
+      return { records: names.filter(isHostName).map(bareName), ttlMs: undefined }
+    })
+  }
+
+  async addresses(name: string): Promise<DnsAnswer<string>> {
+    const ascii = asciiName(name)
+    if (ascii === '') return { kind: 'no-name' }
+    const [four, six] = await Promise.all([
+      this.#ask(`A ${ascii}`, () => this.#queryAddresses(ascii, 'A')),
+      this.#ask(`AAAA ${ascii}`, () => this.#queryAddresses(ascii, 'AAAA')),
+    ])
+    if (four.kind === 'found' && six.kind === 'found') {
+      return { kind: 'found', records: [...four.records, ...six.records] }
+    }
+    if (four.kind === 'found') return four
+    if (six.kind === 'found') return six
+    if (four.kind === 'trouble') return four
+    return six.kind === 'trouble' ? six : four
+  }
+
+  exchangers(domain: string): Promise<DnsAnswer<MailExchanger>> {
+    const name = asciiName(domain)
+    if (name === '') return Promise.resolve({ kind: 'no-name' })
+    return this.#ask(`MX ${name}`, async () => {
+      const records = await this.#query<{ priority: number; exchange: string }[]>(name, 'MX')
+      return { records: checkedExchangers(records), ttlMs: undefined }
+    })
+  }
+
+  /** Gives up what is being asked; the answers are trouble then. */
+  close(): void {
+    this.#resolver.cancel()
+  }
+
+  #ask<T>(key: string, ask: () => Promise<Asked<T>>): Promise<DnsAnswer<T>> {
+    const kept = this.#kept.get(key)
+    if (kept !== undefined && kept.untilMs > this.#now()) {
+      return Promise.resolve(kept.answer as DnsAnswer<T>)
+    }
+    const running = this.#running.get(key)
+    if (running !== undefined) return running as Promise<DnsAnswer<T>>
+    const flight = this.#answer(key, ask)
+    this.#running.set(key, flight)
+    return flight
+  }
+
+  async #answer<T>(key: string, ask: () => Promise<Asked<T>>): Promise<DnsAnswer<T>> {
+    let answer: DnsAnswer<T>
+    let ttlMs = this.#settings.negativeTtlMs
+    try {
+      const asked = await ask()
+      const records = asked.records.slice(0, dnsRecordsMax)
+      answer = records.length === 0 ? { kind: 'no-data' } : { kind: 'found', records }
+      if (records.length > 0) {
+        ttlMs = Math.min(asked.ttlMs ?? this.#settings.ttlMs, this.#settings.ttlMaxMs)
+      }
+    } catch (error) {
+      answer = answerOfFault(error)
+    }
+    this.#running.delete(key)
+    if (answer.kind !== 'trouble' && ttlMs > 0) this.#keep(key, answer, ttlMs)
+    return answer
+  }
+
+  #keep(key: string, answer: DnsAnswer<unknown>, ttlMs: number): void {
+    this.#kept.delete(key)
+    this.#kept.set(key, { answer, untilMs: this.#now() + ttlMs })
+    if (this.#kept.size <= this.#settings.entriesMax) return
+    const oldest = this.#kept.keys().next().value
+    if (oldest !== undefined) this.#kept.delete(oldest)
+  }
+
+  #query<T>(name: string, type: 'PTR' | 'MX'): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#resolver.resolve(name, type, (error, records) => {
+        if (error === null) resolve(records as T)
+        else reject(error)
+      })
+    })
+  }
+
+  #queryAddresses(name: string, type: 'A' | 'AAAA'): Promise<Asked<string>> {
+    return new Promise((resolve, reject) => {
+      const done = (
+        error: NodeJS.ErrnoException | null,
+        records: readonly { address: string; ttl: number }[],
+      ): void => {
+        if (error !== null) {
+          reject(error)
+          return
+        }
+        const seconds = Math.min(...records.map((record) => record.ttl))
+        resolve({ records: records.map((record) => record.address), ttlMs: seconds * 1000 })
+      }
+      if (type === 'A') this.#resolver.resolve4(name, { ttl: true }, done)
+      else this.#resolver.resolve6(name, { ttl: true }, done)
+    })
+  }
+}
+
+/** ENOTFOUND is NXDOMAIN, ENODATA an empty answer; nothing else is an answer (c-ares' words). */
+function answerOfFault(error: unknown): DnsAnswer<never> {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : messageOf(error)
+  if (code === 'ENOTFOUND') return { kind: 'no-name' }
+  if (code === 'ENODATA') return { kind: 'no-data' }
+  return { kind: 'trouble', reason: code }
+}
+
+/** In order of preference; a null MX counts only where it stands alone (RFC 7505 §3). */
+function checkedExchangers(
+  records: readonly { priority: number; exchange: string }[],
+): readonly MailExchanger[] {
+  const isNull = (exchange: string) => exchange === '' || exchange === '.'
+  const only = records[0]
+  if (records.length === 1 && only !== undefined && isNull(only.exchange)) {
+    return [{ preference: only.priority, exchange: '' }]
+  }
+  return records
+    .filter((record) => isHostName(record.exchange))
+    .map((record) => ({ preference: record.priority, exchange: bareName(record.exchange) }))
+    .toSorted((one, other) => one.preference - other.preference)
+}
+
+/** The name under in-addr.arpa (RFC 1035 §3.5) or ip6.arpa (RFC 3596 §2.5), '' for no address. */
+function reverseName(address: string): string {
+  const cell = newPrefixCell()
+  if (parseAddress(address, cell) !== '') return ''
+  const word = cell.words[0] ?? 0
+  if (cell.family === 4) {
+    return `${word & 255}.${(word >>> 8) & 255}.${(word >>> 16) & 255}.${word >>> 24}.in-addr.arpa`
+  }
+  const nibbles = [...cell.words].map((part) => part.toString(16).padStart(8, '0')).join('')
+  return `${[...nibbles].toReversed().join('.')}.ip6.arpa`
+}
+
+/** The name as asked for: lower case, IDNA in ASCII; '' for what cannot be a name of a mail host. */
+function asciiName(name: string): string {
+  const ascii = domainToASCII(name).toLowerCase()
+  return isHostName(ascii) ? bareName(ascii) : ''
+}
+
+function bareName(name: string): string {
+  return (name.endsWith('.') ? name.slice(0, -1) : name).toLowerCase()
+}

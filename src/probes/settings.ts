@@ -1,0 +1,120 @@
+/**
+ * Probe settings: what the broker is configured by, as frozen plain values. The composition root
+ * makes them of the configuration; a reload hands over new ones.
+ */
+
+/** A test's mode; a test that is off is not run. */
+export type TestMode = 'off' | 'observe' | 'tempfail' | 'enforce'
+
+/** The address forms of the relay probe (src/probes/relay-forms.ts). */
+export type RelayForm =
+  | 'plain'
+  | 'own-name'
+  | 'localhost'
+  | 'no-domain'
+  | 'null'
+  | 'literal'
+  | 'quoted'
+  | 'percent'
+  | 'bang'
+  | 'route'
+
+/** How far the user test goes. The final dot is never sent. */
+export type Depth = 'rcpt' | 'data' | 'message'
+
+/** At most `count` per `windowMs`; count 0 = no limit. */
+export interface Rate {
+  readonly count: number
+  readonly windowMs: number
+}
+
+/** How we ask others. */
+export interface ProbeSettings {
+  readonly modes: Readonly<Record<'dialup' | 'relay' | 'user', TestMode>>
+  readonly noPtr: 'indeterminate' | 'dialup'
+  /** Addresses asked on each side, 0 – 8. */
+  readonly neighbours: number
+  readonly neighboursAlike: number
+  readonly relayForms: readonly RelayForm[]
+  readonly userDepth: Depth
+  readonly nextMx: boolean
+  readonly callAhead: boolean
+  readonly helo: string
+  /** Local addresses to ask from; empty: the system's choice. */
+  readonly sources: readonly string[]
+  /** MAIL FROM of the relay probe, '' = `<>`. */
+  readonly sender: string
+  /** An address of ours for the relay probe. */
+  readonly relayRecipient: string
+  readonly port: number
+  readonly budgetMs: number
+  /** Wait for a connection and its greeting. */
+  readonly connectWaitMs: number
+  readonly replyWaitMs: number
+  readonly perDomain: Rate
+  readonly perHost: Rate
+  readonly perNetwork: Rate
+  readonly perClient: Rate
+  readonly total: Rate
+  readonly inFlightMax: number
+  readonly backOffMs: number
+  /** Share of failed probes (0 – 1) that opens the circuit breaker. */
+  readonly breakerShare: number
+  readonly breakerWaitMs: number
+  readonly allowLoopback: boolean
+  /** Domains that are ours: their users are never asked for. Lower case; `*.` as in [recipients]. */
+  readonly ownDomains: readonly string[]
+  /** Networks and addresses that are ours. */
+  readonly ownNetworks: readonly string[]
+  /** How long results are kept, milliseconds. */
+  readonly keep: {
+    readonly userExistsMs: number
+    readonly userUnknownMs: number
+    readonly acceptsAllMs: number
+    readonly refusesUsMs: number
+    readonly dialupMs: number
+    readonly relayMs: number
+    readonly indeterminateMs: number
+  }
+}
+
+/** The defaults of the configuration, every test off. */
+export const defaultProbeSettings: ProbeSettings = {
+  modes: { dialup: 'off', relay: 'off', user: 'off' },
+  noPtr: 'indeterminate',
+  neighbours: 3,
+  neighboursAlike: 3,
+  relayForms: ['plain'],
+  userDepth: 'rcpt',
+  nextMx: true,
+  callAhead: false,
+  helo: '',
+  sources: [],
+  sender: '',
+  relayRecipient: '',
+  port: 25,
+  budgetMs: 120_000,
+  connectWaitMs: 10_000,
+  replyWaitMs: 30_000,
+  perDomain: { count: 20, windowMs: 60_000 },
+  perHost: { count: 30, windowMs: 60_000 },
+  perNetwork: { count: 60, windowMs: 60_000 },
+  perClient: { count: 10, windowMs: 3_600_000 },
+  total: { count: 6000, windowMs: 60_000 },
+  inFlightMax: 10_000,
+  backOffMs: 600_000,
+  breakerShare: 0.8,
+  breakerWaitMs: 60_000,
+  allowLoopback: false,
+  ownDomains: [],
+  ownNetworks: [],
+  keep: {
+    userExistsMs: 604_800_000,
+    userUnknownMs: 14_400_000,
+    acceptsAllMs: 604_800_000,
+    refusesUsMs: 43_200_000,
+    dialupMs: 259_200_000,
+    relayMs: 259_200_000,
+    indeterminateMs: 900_000,
+  },
+}
