@@ -198,3 +198,12 @@ export const probeReplyLinesMax = 100
 
 /** Octets of an address that is asked for. RFC 5321 §4.5.3.1.3: 256 with its brackets. */
 export const probeAddressOctetsMax = 254
+
+/** Facts of one finding; the rest is left out. */
+export const evidenceCountMax = 12
+
+/** Octets of one fact; the rest is cut. */
+export const evidenceOctetsMax = 256
+
+/** Keys of one budget (domains, hosts, networks, clients) that are counted. Above: the oldest goes. */
+export const budgetKeysMax = 100_000

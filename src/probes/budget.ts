@@ -1,0 +1,112 @@
+/**
+ * Budget: how often we ask, so that a flood of forged senders does not make a flood of questions.
+ *
+ * RateBudget counts per key with a bucket that refills evenly; BackOff leaves a host alone that said
+ * it is busy; Breaker stops all asking when most of it fails. All three are bounded and pure: time
+ * comes in as milliseconds.
+ */
+import { budgetKeysMax } from '../base/limits.ts'
+import type { Rate } from './settings.ts'
+
+interface Bucket {
+  level: number
+  atMs: number
+}
+
+/** At most `rate.count` takes per key and window; full buckets at the start. */
+export class RateBudget {
+  readonly #rate: Rate
+  readonly #buckets = new Map<string, Bucket>()
+
+  constructor(rate: Rate) {
+    this.#rate = rate
+  }
+
+  /** Is there room for one more? Takes nothing. */
+  hasRoom(key: string, nowMs: number): boolean {
+    return this.#rate.count === 0 || this.#levelOf(key, nowMs) >= 1
+  }
+
+  /** Takes one if there is room. A full table forgets the key that was used longest ago. */
+  take(key: string, nowMs: number): boolean {
+    if (this.#rate.count === 0) return true
+    const level = this.#levelOf(key, nowMs)
+    if (level < 1) return false
+    this.#buckets.delete(key)
+    this.#buckets.set(key, { level: level - 1, atMs: nowMs })
+    if (this.#buckets.size > budgetKeysMax) forgetOldest(this.#buckets)
+    return true
+  }
+
+  #levelOf(key: string, nowMs: number): number {
+    const { count, windowMs } = this.#rate
+    const bucket = this.#buckets.get(key)
+    if (bucket === undefined) return count
+    return Math.min(count, bucket.level + ((nowMs - bucket.atMs) * count) / windowMs)
+  }
+}
+
+/** The longest that a busy host is left alone. */
+const backOffMsMax = 86_400_000
+
+/** Leaves a host alone after 421 or 450, for twice as long each time. */
+export class BackOff {
+  readonly #firstMs: number
+  readonly #hosts = new Map<string, { untilMs: number; stepMs: number }>()
+
+  constructor(firstMs: number) {
+    this.#firstMs = firstMs
+  }
+
+  isResting(key: string, nowMs: number): boolean {
+    return (this.#hosts.get(key)?.untilMs ?? 0) > nowMs
+  }
+
+  onBusy(key: string, nowMs: number): void {
+    const last = this.#hosts.get(key)
+    const stepMs = Math.min(last === undefined ? this.#firstMs : last.stepMs * 2, backOffMsMax)
+    this.#hosts.delete(key)
+    this.#hosts.set(key, { untilMs: nowMs + stepMs, stepMs })
+    if (this.#hosts.size > budgetKeysMax) forgetOldest(this.#hosts)
+  }
+
+  onServed(key: string): void {
+    this.#hosts.delete(key)
+  }
+}
+
+/** Results that the breaker judges by, and the least of them. */
+const breakerWindow = 100
+const breakerResultsMin = 20
+
+/** Opens when a share of the last results failed; after its wait it begins anew. */
+export class Breaker {
+  readonly #share: number
+  readonly #waitMs: number
+  #results: boolean[] = []
+  #openUntilMs = 0
+
+  constructor(share: number, waitMs: number) {
+    this.#share = share
+    this.#waitMs = waitMs
+  }
+
+  isOpen(nowMs: number): boolean {
+    return this.#openUntilMs > nowMs
+  }
+
+  onResult(isFailure: boolean, nowMs: number): void {
+    this.#results.push(isFailure)
+    if (this.#results.length > breakerWindow) this.#results.shift()
+    const failures = this.#results.filter((each) => each).length
+    const isEnough = this.#results.length >= breakerResultsMin
+    if (!isEnough || failures < this.#share * this.#results.length) return
+    this.#openUntilMs = nowMs + this.#waitMs
+    this.#results = []
+  }
+}
+
+function forgetOldest(map: Map<string, unknown>): void {
+  const oldest = map.keys().next().value
+  if (oldest !== undefined) map.delete(oldest)
+}

@@ -1,0 +1,132 @@
+/**
+ * Caller: the one place from which a probe connects to anybody.
+ *
+ * Before each connection: the switch, the breaker, the guard, back-off, the budgets of host, network
+ * and all, and the number in flight. It knows whom we are asking right now, which is what the rule
+ * against circles asks for. A TLS handshake that fails is tried once more without TLS.
+ */
+
+import { BackOff, Breaker, RateBudget } from './budget.ts'
+import type { Conversation, Converse, Target } from './converse.ts'
+import { hostKey, networkKey, TargetGuard } from './guard.ts'
+import type { ProbeSettings } from './settings.ts'
+import type { ProbePlan } from './smtp-probe.ts'
+import { type Attempt, targetOf } from './tools.ts'
+
+/** Makes connections within the rules of probing. */
+export class Caller {
+  readonly #settings: ProbeSettings
+  readonly #converse: Converse
+  readonly #now: () => number
+  readonly #guard: TargetGuard
+  readonly #perHost: RateBudget
+  readonly #perNetwork: RateBudget
+  readonly #total: RateBudget
+  readonly #backOff: BackOff
+  readonly #breaker: Breaker
+  readonly #asked = new Map<string, Set<Promise<unknown>>>()
+  #inFlight = 0
+  #isStopped = false
+
+  constructor(settings: ProbeSettings, converse: Converse, now: () => number) {
+    this.#settings = settings
+    this.#converse = converse
+    this.#now = now
+    this.#guard = new TargetGuard(settings.ownNetworks, settings.allowLoopback)
+    this.#perHost = new RateBudget(settings.perHost)
+    this.#perNetwork = new RateBudget(settings.perNetwork)
+    this.#total = new RateBudget(settings.total)
+    this.#backOff = new BackOff(settings.backOffMs)
+    this.#breaker = new Breaker(settings.breakerShare, settings.breakerWaitMs)
+  }
+
+  /** Conversations now. */
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  /** Stops every new connection; those that run are not cut. */
+  stop(): void {
+    this.#isStopped = true
+  }
+
+  /** What runs against a host now, to be waited for; undefined: nothing does. */
+  runningAgainst(address: string): Promise<unknown> | undefined {
+    const running = this.#asked.get(hostKey(address))
+    return running === undefined ? undefined : Promise.allSettled(running)
+  }
+
+  /** Marks a host as being asked until the work ends. */
+  mark<T>(address: string, work: Promise<T>): Promise<T> {
+    const key = hostKey(address)
+    const running = this.#asked.get(key) ?? new Set()
+    running.add(work)
+    this.#asked.set(key, running)
+    const unmark = (): void => {
+      running.delete(work)
+      if (running.size === 0 && this.#asked.get(key) === running) this.#asked.delete(key)
+    }
+    work.then(unmark, unmark)
+    return work
+  }
+
+  /** Connects and converses, or says why not. `isJudged`: the breaker learns from the outcome. */
+  async attempt(
+    address: string,
+    serverName: string,
+    plan: ProbePlan,
+    isJudged: boolean,
+  ): Promise<Attempt> {
+    const forbidden = this.#guard.reasonAgainst(address)
+    if (forbidden !== '') return { kind: 'forbidden', reason: forbidden }
+    const reason = this.#reasonToWait(address)
+    if (reason !== '') return { kind: 'not-now', reason }
+    const target = targetOf(this.#settings, address, serverName)
+    const first = await this.#converseMarked(target, plan)
+    const isTlsBroken = first.kind === 'made' && first.report.end === 'tls-failed'
+    const attempt = isTlsBroken
+      ? await this.#converseMarked(target, { ...plan, isTlsTried: false })
+      : first
+    this.#learn(address, attempt, isJudged)
+    return attempt
+  }
+
+  /** Why nothing may be asked of the host now, '' = it may; takes from the budgets then. */
+  #reasonToWait(address: string): string {
+    const nowMs = this.#now()
+    const host = hostKey(address)
+    const network = networkKey(address)
+    if (this.#isStopped) return 'probing is switched off'
+    if (this.#breaker.isOpen(nowMs)) return 'most probes fail, all wait'
+    if (this.#backOff.isResting(host, nowMs)) return 'the host said it is busy'
+    if (this.#inFlight >= this.#settings.inFlightMax) return 'too many probes in flight'
+    if (!this.#perHost.hasRoom(host, nowMs)) return 'budget of the host'
+    if (!this.#perNetwork.hasRoom(network, nowMs)) return 'budget of the network'
+    if (!this.#total.take('', nowMs)) return 'budget of all probes'
+    this.#perHost.take(host, nowMs)
+    this.#perNetwork.take(network, nowMs)
+    return ''
+  }
+
+  async #converseMarked(target: Target, plan: ProbePlan): Promise<Conversation> {
+    this.#inFlight++
+    try {
+      return await this.mark(target.address, this.#converse(target, plan))
+    } finally {
+      this.#inFlight--
+    }
+  }
+
+  #learn(address: string, attempt: Conversation, isJudged: boolean): void {
+    const nowMs = this.#now()
+    const isMade = attempt.kind === 'made'
+    const codes = isMade ? attempt.report.answers.map((answer) => answer.reply.code) : []
+    if (codes.some((code) => code === 421 || code === 450)) {
+      this.#backOff.onBusy(hostKey(address), nowMs)
+    } else if (codes.some((code) => code >= 200 && code < 300)) {
+      this.#backOff.onServed(hostKey(address))
+    }
+    if (attempt.kind === 'our-fault') this.#breaker.onResult(true, nowMs)
+    else if (isJudged) this.#breaker.onResult(!isMade || codes.every((code) => code >= 400), nowMs)
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * Active user: does the sender exist at a mail exchanger of its own domain?
+ *
+ * `MAIL FROM:<>`, first a recipient that nobody has (a domain that takes that one takes all, and
+ * says nothing), then the sender. Only a refusal that speaks of the mailbox makes it forged; a null
+ * MX and a domain that does not exist make it forged without a connection. Whatever else happens
+ * proves nothing. The final dot is never sent, at any depth.
+ */
+import { exchangerAddressesMax, exchangersTriedMax } from '../base/limits.ts'
+import type { Finding, Outcome } from '../checks/finding.ts'
+import { type ReplyReading, readReply } from '../checks/reply-meaning.ts'
+import type { Mailbox } from '../checks/sender-key.ts'
+import type { MailExchanger } from './dns.ts'
+import type { ProbeAnswer, ProbePlan, ProbeQuestion, ProbeReport } from './smtp-probe.ts'
+import { makeFinding, type ProbeTools, type TestResult } from './tools.ts'
+import type { DomainFact } from './verdict-cache.ts'
+
+/** A result that may say something about the whole domain. */
+export interface UserResult extends TestResult {
+  readonly fact?: DomainFact
+}
+
+type Verdict = (outcome: Outcome, name: string) => Finding
+
+/** Tests a sender. `isEachAsked`: the domain is known to judge each, no random question then. */
+export async function testUser(
+  mailbox: Mailbox,
+  isEachAsked: boolean,
+  tools: ProbeTools,
+): Promise<UserResult> {
+  const facts: string[] = []
+  const verdict: Verdict = (outcome, name) => makeFinding('user', outcome, name, facts)
+  const found = await exchangersOf(mailbox.domain, facts, verdict, tools)
+  if (!Array.isArray(found)) return { finding: found, dialogue: [] }
+  const dialogue: string[] = []
+  const kinds = new Set<string>()
+  const plan = userPlan(mailbox, isEachAsked, tools)
+  const triesMax = tools.settings.nextMx ? exchangersTriedMax : 1
+  for (const exchange of found.slice(0, triesMax)) {
+    const report = await askExchanger({ exchange, plan, facts, kinds, tools })
+    dialogue.push(`-: ${exchange}`, ...(report?.dialogue ?? []))
+    if (report !== undefined) return { ...readUserReport(report, facts, verdict), dialogue }
+  }
+  // Where none was even tried, that is what is said: it is not kept as an answer of theirs.
+  const only = kinds.size === 1 ? [...kinds][0] : undefined
+  const isUntried = only === 'not-now' || only === 'forbidden' || only === 'our-fault'
+  const finding = verdict('indeterminate', isUntried ? only : 'unreachable')
+  return { finding, dialogue: dialogue.concat(facts) }
+}
+
+/** Names to ask in order of preference, or the finding that there is nobody to ask. */
+async function exchangersOf(
+  domain: string,
+  facts: string[],
+  verdict: Verdict,
+  tools: ProbeTools,
+): Promise<string[] | Finding> {
+  const answer = await tools.names.exchangers(domain)
+  if (answer.kind === 'found') return exchangersFound(answer.records, domain, facts, verdict)
+  if (answer.kind === 'trouble') {
+    facts.push(`MX ${domain}: ${answer.reason}`)
+    return verdict('indeterminate', 'dns-trouble')
+  }
+  if (answer.kind === 'no-name') {
+    facts.push(`${domain} does not exist`)
+    return verdict('positive', 'no-such-domain')
+  }
+  facts.push(`no MX, ${domain} itself`)
+  return [domain]
+}
+
+function exchangersFound(
+  records: readonly MailExchanger[],
+  domain: string,
+  facts: string[],
+  verdict: Verdict,
+): string[] | Finding {
+  if (records.every((record) => record.exchange === '')) {
+    facts.push(`null MX of ${domain}`)
+    return verdict('positive', 'null-mx')
+  }
+  return records.map((record) => record.exchange)
+}
+
+interface Asking {
+  readonly exchange: string
+  readonly plan: ProbePlan
+  readonly facts: string[]
+  /** Filled with the kinds of the attempts that came to nothing. */
+  readonly kinds: Set<string>
+  readonly tools: ProbeTools
+}
+
+/** The conversation with the first address that takes the connection, or undefined. */
+async function askExchanger(asking: Asking): Promise<ProbeReport | undefined> {
+  const { exchange, plan, facts, kinds, tools } = asking
+  const answer = await tools.names.addresses(exchange)
+  if (answer.kind !== 'found') {
+    facts.push(`${exchange}: ${answer.kind === 'trouble' ? answer.reason : 'no address'}`)
+    kinds.add(answer.kind)
+    return undefined
+  }
+  const addressesMax = tools.settings.nextMx ? exchangerAddressesMax : 1
+  for (const address of answer.records.slice(0, addressesMax)) {
+    const attempt = await tools.attempt(address, exchange, plan)
+    if (attempt.kind === 'made') {
+      facts.push(`asked ${exchange} ${address}`)
+      return attempt.report
+    }
+    facts.push(`${exchange} ${address} ${attempt.kind}: ${attempt.reason}`)
+    kinds.add(attempt.kind)
+  }
+  return undefined
+}
+
+function userPlan(mailbox: Mailbox, isEachAsked: boolean, tools: ProbeTools): ProbePlan {
+  const { local, domain } = mailbox
+  const random = { name: 'random', sender: '', recipient: `${tools.randomLocalPart()}@${domain}` }
+  const sender = { name: 'sender', sender: '', recipient: `${local}@${domain}` }
+  return {
+    helo: tools.settings.helo,
+    questions: isEachAsked ? [sender] : [random, sender],
+    depth: tools.settings.userDepth,
+    isTlsTried: true,
+    goesOn: (_question: ProbeQuestion, step, reply) => {
+      const { meaning } = readReply(step, reply)
+      return step === 'recipient' && (meaning === 'no-such-user' || meaning === 'unclear')
+    },
+  }
+}
+
+function readUserReport(
+  report: ProbeReport,
+  facts: string[],
+  verdict: Verdict,
+): Omit<UserResult, 'dialogue'> {
+  const last = report.answers.at(-1)
+  if (last === undefined || report.end === 'unsafe-address') {
+    facts.push(`conversation ${report.end}`)
+    return { finding: verdict('indeterminate', report.end) }
+  }
+  const reading = readReply(last.step, last.reply)
+  facts.push(factOf(last), `read as ${reading.meaning} (${reading.reason})`)
+  const isAnswered = last.question !== '' && isDecisive(last, reading)
+  const random = report.answers.find((each) => each.question === 'random' && isAtRecipient(each))
+  const asksEach = random !== undefined && random.reply.code >= 500
+  if (!isAnswered) return readTrouble(report, reading, verdict)
+  if (last.question === 'random') {
+    return { finding: verdict('negative', 'accepts-all'), fact: 'accepts-all' }
+  }
+  const fact = asksEach ? ({ fact: 'asks-each' } as const) : {}
+  const isForged = reading.meaning === 'no-such-user'
+  const finding = isForged
+    ? verdict('positive', 'no-such-user')
+    : verdict('negative', 'user-exists')
+  return { finding, ...fact }
+}
+
+/** An acceptance, or a refusal that speaks of the sender's mailbox. */
+function isDecisive(last: ProbeAnswer, { meaning }: ReplyReading): boolean {
+  if (last.step === 'mail') return false
+  return meaning === 'accepts' || (meaning === 'no-such-user' && last.question === 'sender')
+}
+
+function readTrouble(
+  report: ProbeReport,
+  { meaning }: ReplyReading,
+  verdict: Verdict,
+): Omit<UserResult, 'dialogue'> {
+  if (meaning === 'refuses-us') {
+    return { finding: verdict('indeterminate', 'refuses-us'), fact: 'refuses-us' }
+  }
+  const name = report.end === 'finished' || meaning === 'try-later' ? meaning : report.end
+  return { finding: verdict('indeterminate', name) }
+}
+
+function isAtRecipient(answer: ProbeAnswer): boolean {
+  return answer.step === 'recipient'
+}
+
+function factOf({ question, step, reply }: ProbeAnswer): string {
+  const who = question === '' ? '' : `${question} `
+  return `${who}${step}: ${reply.code} ${reply.enhanced} ${reply.lines.join(' ')}`.trimEnd()
+}
