@@ -28,6 +28,15 @@ export const badLinesKeptMax = 100
 /** Characters kept of a bad line; the rest is cut. */
 export const badLineCharactersMax = 80
 
+/** Entries set aside by the guard that are kept one by one of a list; all are counted. 26 real lists have 105. */
+export const setAsideKeptMax = 1000
+
+/** IPv4 addresses (a /16) by which a list may change without being judged by change_max. */
+export const changeFloor4 = 65_536
+
+/** IPv6 /46 blocks (a /32) by which a list may change without being judged by change_max. */
+export const changeFloor6 = 16_384
+
 /** Octets of a list's beginning that decide its format. */
 export const formatSampleOctets = 65_536
 

@@ -80,9 +80,14 @@ export class EntrySink {
     return fault
   }
 
+  /** Why octets [start, end) are no prefix or address, without taking it; '' = they are. */
+  faultOf(start: number, end: number): EntryFault {
+    return parsePrefixOctets(this.octets, start, end, this.#cell)
+  }
+
   /** Whether octets [start, end) are a prefix or address, without taking it. */
   isPrefix(start: number, end: number): boolean {
-    return parsePrefixOctets(this.octets, start, end, this.#cell) === ''
+    return this.faultOf(start, end) === ''
   }
 
   /** Takes a prefix that a parser completed by itself. */

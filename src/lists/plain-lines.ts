@@ -54,8 +54,8 @@ export function takeEntry(
   if (at === end) return sink.takePrefix(start, end, line, isExcluded)
   const dash = skipBlanks(octets, at, end)
   if (octets[dash] !== octet.dash) {
-    const isEntry = sink.isPrefix(start, at)
-    return isEntry ? 'text behind the prefix' : 'not an address'
+    const fault = sink.faultOf(start, at)
+    return fault === '' ? 'text behind the prefix' : fault
   }
   const lastStart = skipBlanks(octets, dash + 1, end)
   return sink.takeRange([start, at], [lastStart, end], line, isExcluded)

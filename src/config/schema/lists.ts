@@ -81,7 +81,7 @@ export const lists = section('lists', 'Address lists, as files or feeds.', {
     shortestPrefix: count(
       'shortest_prefix',
       8,
-      'Shorter IPv4 prefixes are set aside and reported (IPv6: four times as long).',
+      'Shorter IPv4 prefixes are set aside and reported (IPv6: three times as long).',
       {
         max: 32,
       },
