@@ -1,0 +1,214 @@
+/**
+ * GroupCalls: the calls of one holder, done on sessions of this process.
+ *
+ * Stands in two places: in the application for its unshared sessions, and in the daemon, one for
+ * each connected client, for the shared ones. Which sessions a handle reaches is the directory's
+ * matter; everything else is the same, which is why an application sees no difference.
+ */
+import {
+  type CallOptions,
+  emptyRead,
+  failure,
+  type Lease,
+  type LeaseOptions,
+  type NewOptions,
+  newLeaseId,
+  type Outcome,
+  type ReadOutcome,
+  type SessionHandle,
+  success,
+  type TlsCalls,
+  type WriteOutcome,
+  writeEnd,
+} from './api.ts'
+import type { SessionGroup, Tenancy } from './group.ts'
+import type { Holder, WriteCall } from './session.ts'
+
+/** Where handles come from and what they reach. */
+export interface Directory {
+  /** Makes or finds a session for a holder. Never throws. */
+  make(options: NewOptions, holder: Holder): Promise<SessionHandle>
+  /** The sessions of a handle that this holder may use. */
+  find(handle: SessionHandle, holder: Holder): SessionGroup | undefined
+  /** Ends the session, unless others hold it. */
+  shutdown(handle: SessionHandle, holder: Holder): Promise<Outcome>
+  /** The holder gives the handle up. */
+  free(handle: SessionHandle, holder: Holder): Outcome
+}
+
+const badToken = failure('badToken', 'no such session of this user')
+const noLease = failure('refused', 'no such lease')
+
+/** The calls of one holder. */
+export class GroupCalls implements TlsCalls {
+  readonly #directory: Directory
+  readonly #holder: Holder
+  readonly #tenancies = new Map<number, Tenancy>()
+  readonly #openWrites = new Map<string, WriteCall>()
+  readonly #errors = new Map<string, Outcome>()
+
+  constructor(directory: Directory, holder: Holder) {
+    this.#directory = directory
+    this.#holder = holder
+  }
+
+  new(options: NewOptions): Promise<SessionHandle> {
+    return this.#directory.make(options, this.#holder)
+  }
+
+  async connect(handle: SessionHandle): Promise<Outcome> {
+    const group = this.#directory.find(handle, this.#holder)
+    return this.#note(handle, group === undefined ? absent(handle) : await group.connect())
+  }
+
+  async accept(handle: SessionHandle): Promise<Outcome> {
+    const group = this.#directory.find(handle, this.#holder)
+    return this.#note(handle, group === undefined ? absent(handle) : await group.accept())
+  }
+
+  write(handle: SessionHandle, data: Uint8Array, options: CallOptions = {}): Promise<WriteOutcome> {
+    const call: WriteCall = { holder: this.#holder, parts: [], isClosed: true }
+    return new Promise((resolve) => {
+      const done = (outcome: Outcome): void => resolve(this.#written(handle, outcome, data))
+      call.parts.push({ octets: data, done })
+      const fault = this.#place(handle, call, options)
+      if (fault !== undefined) done(fault)
+    })
+  }
+
+  /** A write that comes in parts. @param isFirst begins it. @param isLast ends it. */
+  writePart(
+    handle: SessionHandle,
+    data: Uint8Array,
+    options: CallOptions & { readonly isFirst: boolean; readonly isLast: boolean },
+  ): Promise<WriteOutcome> {
+    const key = `${handle.token} ${options.lease ?? 0}`
+    return new Promise((resolve) => {
+      const done = (outcome: Outcome): void => {
+        if (outcome.code !== 'none') this.#openWrites.delete(key)
+        resolve(this.#written(handle, outcome, data))
+      }
+      const call = this.#openWrite(key, options.isFirst)
+      if (call === undefined) return done(failure('refused', 'continues no write'))
+      call.parts.push({ octets: data, done })
+      call.isClosed = options.isLast
+      if (options.isLast) this.#openWrites.delete(key)
+      const fault = options.isFirst ? this.#place(handle, call, options) : undefined
+      if (fault !== undefined) return done(fault)
+      const group = this.#directory.find(handle, this.#holder)
+      if (!options.isFirst) this.#sessionOf(group, options.lease)?.continueWrite(call)
+    })
+  }
+
+  /** True while a write in parts waits for its next one. */
+  get hasOpenWrite(): boolean {
+    return this.#openWrites.size > 0
+  }
+
+  read(handle: SessionHandle, octetsMax: number, options: CallOptions = {}): Promise<ReadOutcome> {
+    return new Promise((resolve) => {
+      const done = (outcome: ReadOutcome): void => {
+        if (outcome.code !== 'none') this.#note(handle, outcome)
+        resolve(outcome)
+      }
+      const group = this.#directory.find(handle, this.#holder)
+      if (group === undefined) return done(emptyRead(absent(handle)))
+      const tenancy = this.#tenancyOf(options.lease)
+      if (tenancy === null) return done(emptyRead(noLease))
+      const call = { holder: this.#holder, octetsMax: Math.max(1, octetsMax), done }
+      group.read(tenancy, call, options.priority ?? 0, options.wait !== false)
+    })
+  }
+
+  pending(handle: SessionHandle, lease?: number): number {
+    return this.#sessionOf(this.#directory.find(handle, this.#holder), lease)?.pending ?? 0
+  }
+
+  async shutdown(handle: SessionHandle): Promise<Outcome> {
+    return this.#note(handle, await this.#directory.shutdown(handle, this.#holder))
+  }
+
+  async free(handle: SessionHandle): Promise<Outcome> {
+    this.#errors.delete(handle.token)
+    return this.#directory.free(handle, this.#holder)
+  }
+
+  getError(handle: SessionHandle): Outcome {
+    return handle.fault ?? this.#errors.get(handle.token) ?? success
+  }
+
+  lease(handle: SessionHandle, options: LeaseOptions = {}): Promise<Lease> {
+    const id = options.id ?? newLeaseId()
+    return new Promise((resolve) => {
+      const done = (outcome: Outcome, greeting: string): void => {
+        if (outcome.code !== 'none') this.#tenancies.delete(id)
+        const release = (isBroken?: boolean) => this.release(handle, id, isBroken === true)
+        resolve({ ...this.#note(handle, outcome), id, greeting, release })
+      }
+      const group = this.#directory.find(handle, this.#holder)
+      if (group === undefined) return done(absent(handle), '')
+      if (id === 0 || this.#tenancies.has(id))
+        return done(failure('refused', 'lease id in use'), '')
+      // Set before the grant, which may come at once and may refuse.
+      let refused = false
+      const tenancy = group.lease(this.#holder, id, options.priority ?? 0, (outcome, greeting) => {
+        refused = outcome.code !== 'none'
+        done(outcome, greeting)
+      })
+      if (!refused) this.#tenancies.set(id, tenancy)
+    })
+  }
+
+  /** Gives a lease back. */
+  async release(handle: SessionHandle, id: number, isBroken: boolean): Promise<Outcome> {
+    const tenancy = this.#tenancies.get(id)
+    const group = this.#directory.find(handle, this.#holder)
+    if (tenancy === undefined || group === undefined) return noLease
+    this.#tenancies.delete(id)
+    group.release(tenancy, isBroken)
+    return success
+  }
+
+  #openWrite(key: string, isFirst: boolean): WriteCall | undefined {
+    const open = this.#openWrites.get(key)
+    if (!isFirst || open !== undefined) return isFirst ? undefined : open
+    const call: WriteCall = { holder: this.#holder, parts: [], isClosed: false }
+    this.#openWrites.set(key, call)
+    return call
+  }
+
+  #place(handle: SessionHandle, call: WriteCall, options: CallOptions): Outcome | undefined {
+    const group = this.#directory.find(handle, this.#holder)
+    if (group === undefined) return absent(handle)
+    const tenancy = this.#tenancyOf(options.lease)
+    if (tenancy === null) return noLease
+    group.write(tenancy, call, options.priority ?? 0, options.wait !== false)
+    return undefined
+  }
+
+  /** The lease that a call names: undefined for none, null for one that is not there. */
+  #tenancyOf(id: number | undefined): Tenancy | undefined | null {
+    if (id === undefined || id === 0) return undefined
+    return this.#tenancies.get(id) ?? null
+  }
+
+  #sessionOf(group: SessionGroup | undefined, lease: number | undefined) {
+    const tenancy = this.#tenancyOf(lease)
+    return tenancy === undefined ? group?.first : tenancy?.session
+  }
+
+  #written(handle: SessionHandle, outcome: Outcome, data: Uint8Array): WriteOutcome {
+    if (outcome.code === 'none') return writeEnd(outcome, data.length)
+    return writeEnd(this.#note(handle, outcome), 0)
+  }
+
+  #note(handle: SessionHandle, outcome: Outcome): Outcome {
+    // Tokens that were never given out must not fill the map.
+    if (outcome.code !== 'none' && outcome !== badToken) this.#errors.set(handle.token, outcome)
+    return outcome
+  }
+}
+
+function absent(handle: SessionHandle): Outcome {
+  return handle.fault ?? badToken
+}

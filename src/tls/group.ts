@@ -1,0 +1,336 @@
+/**
+ * SessionGroup: what stands behind one handle: one session, or several that are leased one by one.
+ *
+ * Calls without a lease go to the first session. A lease takes a free session out of common use for
+ * one conversation: its holder's calls have lanes of their own, which get the session's turn when
+ * the lease is granted; calls made before that wait in them. Leases that wait and the first
+ * session's common writes are served by the one discipline together.
+ *
+ * Between two tenants of an SMTP session: RSET, and its 250 awaited. A conversation that stopped
+ * half-way (its holder died, or says so), octets that nobody has read, or any other answer end the
+ * connection instead, without the final dot that would send half a message; the next lease connects
+ * anew. A session idle for long is asked by RSET before it is given away. Sessions that carry no
+ * such dialogue are given back as they are.
+ */
+import type tls from 'node:tls'
+import { tlsProbeAfterIdleMs, tlsQueueCallsMax } from '../base/limits.ts'
+import { emptyRead, failure, type NewOptions, type Outcome, success } from './api.ts'
+import { contextOf, listenFor } from './link.ts'
+import { CallQueue, type Discipline } from './queue.ts'
+import {
+  answerParts,
+  type Holder,
+  Lanes,
+  type ReadCall,
+  Session,
+  type WriteCall,
+} from './session.ts'
+
+/** A conversation: asked for, held, given back. */
+export interface Tenancy {
+  readonly holder: Holder
+  readonly id: number
+  readonly lanes: Lanes
+  /** `ending`: given back, when the calls made before have been answered. */
+  state: 'waiting' | 'granting' | 'held' | 'ending' | 'gone'
+  /** The session that it holds, in the states `held` and `ending`. */
+  session: Session | undefined
+  timer: NodeJS.Timeout | undefined
+  /** Told once: granted, or why not. */
+  readonly done: (outcome: Outcome, greeting: string) => void
+}
+
+const leaseMsDefault = 5 * 60_000
+const queueFull = failure('refused', `more than ${tlsQueueCallsMax} leases wait for the session`)
+const overHeld = failure('refused', 'the lease was held too long')
+const givenBack = failure('refused', 'the lease was given back')
+const fifo: Discipline = { kind: 'fifo' }
+
+/** The sessions behind one handle. */
+export class SessionGroup {
+  readonly options: NewOptions
+  readonly sessions: Session[] = []
+  /** Where the server sessions of this group wait for clients. */
+  server: tls.Server | undefined
+  /** Octets came for which nobody waits. */
+  onUnclaimed: () => void = () => undefined
+  leasesGranted = 0
+  readonly #discipline: Discipline
+  readonly #mayAdd: () => boolean
+  readonly #waiting: CallQueue<Tenancy>
+  readonly #held = new Map<Session, Tenancy>()
+  #context: tls.SecureContext | undefined
+  #isClosed = false
+
+  /** @param mayAdd asked before a further connection to the same target is made. */
+  constructor(options: NewOptions, discipline: Discipline, mayAdd: () => boolean = () => true) {
+    this.options = options
+    this.#discipline = discipline
+    this.#mayAdd = mayAdd
+    this.#waiting = new CallQueue(discipline, tlsQueueCallsMax)
+    this.#add()
+  }
+
+  /** The session that calls without a lease use. */
+  get first(): Session {
+    return this.sessions[0] ?? this.#add()
+  }
+
+  /** Leases that wait. */
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
+  /** Leases held now. */
+  get leased(): number {
+    return this.#held.size
+  }
+
+  /** When it was last used, on the clock of `performance.now()`. */
+  get usedAtMs(): number {
+    if (this.#held.size > 0 || this.#waiting.size > 0) return performance.now()
+    return Math.max(...this.sessions.map((session) => session.usedAtMs))
+  }
+
+  /** Opens the local endpoint of server sessions. @returns its port; 0 where there is none. */
+  async listen(): Promise<number> {
+    if (this.options.listen === undefined) return 0
+    this.server = await listenFor(this.options)
+    const address = this.server.address()
+    return typeof address === 'object' && address !== null ? address.port : 0
+  }
+
+  /** Connects the first session. */
+  connect(): Promise<Outcome> {
+    return this.#open(this.first)
+  }
+
+  /** Waits for a client. */
+  accept(): Promise<Outcome> {
+    if (this.server === undefined) {
+      return Promise.resolve(failure('syscall', 'the session was made without `listen`'))
+    }
+    return this.first.accept(this.server)
+  }
+
+  /** Asks for a session: `done` is told when it is granted. Calls may use the lanes at once. */
+  lease(
+    holder: Holder,
+    id: number,
+    priority: number,
+    done: (outcome: Outcome, greeting: string) => void,
+  ): Tenancy {
+    const lanes = new Lanes(fifo)
+    const tenancy: Tenancy = {
+      holder,
+      id,
+      lanes,
+      state: 'waiting',
+      session: undefined,
+      timer: undefined,
+      done,
+    }
+    if (!this.#waiting.push(tenancy, priority, performance.now())) this.#refuse(tenancy, queueFull)
+    else this.#grantNext()
+    return tenancy
+  }
+
+  /**
+   * Takes a lease back, when the calls made before have been answered.
+   * @param isBroken the conversation stopped half-way: at once.
+   */
+  release(tenancy: Tenancy, isBroken: boolean): void {
+    const { state, session } = tenancy
+    if (session === undefined) {
+      this.#waiting.remove((waiting) => waiting === tenancy)
+      if (state === 'waiting' || state === 'granting') this.#refuse(tenancy, givenBack)
+    } else if (isBroken) this.#takeBack(tenancy, session, true)
+    else {
+      tenancy.state = 'ending'
+      this.#onSettled(session)
+    }
+  }
+
+  /** Takes a write of a tenant, or of nobody in particular. */
+  write(tenancy: Tenancy | undefined, call: WriteCall, priority: number, wait: boolean): void {
+    const lanes = tenancy?.lanes ?? this.first.commonLanes
+    const session = tenancy === undefined ? this.first : tenancy.session
+    if (session !== undefined) session.write(lanes, call, priority, wait)
+    else if (!lanes.writers.push(call, priority, 0)) answerParts(call, queueFull)
+  }
+
+  /** Takes a read of a tenant, or of nobody in particular. */
+  read(tenancy: Tenancy | undefined, call: ReadCall, priority: number, wait: boolean): void {
+    const lanes = tenancy?.lanes ?? this.first.commonLanes
+    const session = tenancy === undefined ? this.first : tenancy.session
+    if (session !== undefined) session.read(lanes, call, priority, wait)
+    else if (!lanes.readers.push(call, priority, 0)) call.done(emptyRead(queueFull))
+  }
+
+  /** Forgets a holder that is gone: its calls, its waiting leases, and what it holds. */
+  forget(holder: Holder): void {
+    for (const session of this.sessions) session.forget(holder)
+    for (const tenancy of this.#waiting.remove((waiting) => waiting.holder === holder)) {
+      this.#refuse(tenancy, givenBack)
+    }
+    for (const tenancy of [...this.#held.values()]) {
+      if (tenancy.holder === holder) this.release(tenancy, true)
+    }
+  }
+
+  /** Closes the sessions that nobody has used since `sinceMs`; they come back when leased. */
+  closeIdle(sinceMs: number): void {
+    for (const session of this.sessions) {
+      const isFree = session.isFreeFor(this.#waiting) && session.isSettled
+      if (session.isOpen && isFree && session.usedAtMs < sinceMs) void this.#retire(session)
+    }
+  }
+
+  /** Ends the connections with close-notify (and QUIT); `connect` or a lease opens them again. */
+  async shutdown(): Promise<void> {
+    await Promise.all(this.sessions.map((session) => session.close()))
+  }
+
+  /** Ends everything, with close-notify (and QUIT). */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.server?.close()
+    for (const tenancy of this.#waiting.remove(() => true)) this.#refuse(tenancy, givenBack)
+    await Promise.all(this.sessions.map((session) => session.close()))
+  }
+
+  #add(): Session {
+    const session: Session = new Session(this.options, this.#discipline, {
+      onUnclaimed: () => this.onUnclaimed(),
+      onFree: () => this.#grantNext(),
+      onSettled: () => this.#onSettled(session),
+    })
+    this.sessions.push(session)
+    return session
+  }
+
+  #open(session: Session): Promise<Outcome> {
+    try {
+      return session.open(() => {
+        this.#context ??= contextOf(this.options)
+        return this.#context
+      })
+    } catch (error) {
+      return Promise.resolve(failure('ssl', String(error)))
+    }
+  }
+
+  /** Gives free sessions to the leases that wait, in their order. */
+  #grantNext(): void {
+    while (this.#waiting.size > 0 && !this.#isClosed) {
+      const session = this.#freeSession()
+      if (session === undefined) return
+      const tenancy = this.#waiting.shift()
+      if (tenancy === undefined) return
+      this.#held.set(session, tenancy)
+      void this.#grant(session, tenancy)
+    }
+  }
+
+  #freeSession(): Session | undefined {
+    const free = this.sessions.filter(
+      (session) => !session.isOpening && session.isFreeFor(this.#waiting),
+    )
+    const open = free.find((session) => session.isOpen) ?? free[0]
+    if (open !== undefined) return open
+    return this.sessions.length < (this.options.sessions ?? 1) && this.#mayAdd()
+      ? this.#add()
+      : undefined
+  }
+
+  async #grant(session: Session, tenancy: Tenancy): Promise<void> {
+    tenancy.state = 'granting'
+    session.setTurn(new Lanes(fifo))
+    const isStale = performance.now() - session.usedAtMs > tlsProbeAfterIdleMs
+    if (session.isOpen && isStale && this.#speaksSmtp) await this.#reset(session)
+    const outcome = session.isOpen ? success : await this.#openFor(session)
+    if (outcome.code !== 'none' || tenancy.state !== 'granting') {
+      this.#held.delete(session)
+      if (tenancy.state === 'granting') this.#refuse(tenancy, outcome)
+      this.#giveAway(session)
+      return
+    }
+    this.#settle(session, tenancy)
+  }
+
+  #settle(session: Session, tenancy: Tenancy): void {
+    this.leasesGranted++
+    tenancy.state = 'held'
+    tenancy.session = session
+    const leaseMs = this.options.leaseMs ?? leaseMsDefault
+    tenancy.timer = setTimeout(() => {
+      tenancy.lanes.answerAll(overHeld)
+      this.release(tenancy, true)
+    }, leaseMs)
+    tenancy.done(success, session.link?.agreement.greeting ?? '')
+    session.setTurn(tenancy.lanes)
+  }
+
+  #openFor(session: Session): Promise<Outcome> {
+    return this.server === undefined
+      ? this.#open(session)
+      : Promise.resolve(failure('syscall', 'no client is connected'))
+  }
+
+  #onSettled(session: Session): void {
+    const tenancy = this.#held.get(session)
+    if (tenancy?.state === 'ending' && session.isSettled) this.#takeBack(tenancy, session, false)
+  }
+
+  #takeBack(tenancy: Tenancy, session: Session, isBroken: boolean): void {
+    if (tenancy.state === 'gone') return
+    clearTimeout(tenancy.timer)
+    tenancy.state = 'gone'
+    const isHalfWritten = isBroken && session.isWriting
+    tenancy.lanes.answerAll(givenBack)
+    this.#held.delete(session)
+    const { hasWritten } = tenancy.lanes
+    session.setTurn(new Lanes(fifo))
+    void this.#turnOver(session, hasWritten, isBroken, isHalfWritten)
+  }
+
+  async #turnOver(
+    session: Session,
+    hasWritten: boolean,
+    isBroken: boolean,
+    isHalfWritten: boolean,
+  ): Promise<void> {
+    if (session.isOpen && this.#speaksSmtp && hasWritten) {
+      if (isBroken || session.pending > 0) await session.destroy()
+      else await this.#reset(session)
+    } else if (session.isOpen && isHalfWritten) await session.destroy()
+    this.#giveAway(session)
+  }
+
+  /** RSET, or the end of the connection where its answer is not 250. */
+  async #reset(session: Session): Promise<void> {
+    if ((await session.ask('RSET')) !== 250) await session.destroy()
+  }
+
+  async #retire(session: Session): Promise<void> {
+    session.setTurn(new Lanes(fifo))
+    await session.close()
+    this.#giveAway(session)
+  }
+
+  /** Puts a session into common use; a lease that comes first takes it. */
+  #giveAway(session: Session): void {
+    session.setTurn(session.commonLanes)
+    this.#grantNext()
+  }
+
+  #refuse(tenancy: Tenancy, outcome: Outcome): void {
+    tenancy.state = 'gone'
+    tenancy.lanes.answerAll(outcome)
+    tenancy.done(outcome, '')
+  }
+
+  get #speaksSmtp(): boolean {
+    return this.options.starttls === 'smtp' || this.options.conversation === 'smtp'
+  }
+}
