@@ -148,7 +148,7 @@ export interface CallOptions {
 /** The calls. */
 export interface TlsCalls {
   /** Makes a session; nothing is sent yet. Never fails by itself: see `SessionHandle.fault`. */
-  new (options: NewOptions): Promise<SessionHandle>
+  readonly new: (options: NewOptions) => Promise<SessionHandle>
   /** Connects and shakes hands; `none` at once where a shared session is connected already. */
   connect(session: SessionHandle): Promise<Outcome>
   /** Waits for one client on the local endpoint and shakes hands. */

@@ -1,0 +1,278 @@
+/**
+ * DaemonStub: the shared sessions as an application sees them; every call travels to the daemon.
+ *
+ * One connection to the daemon for all handles. It is made by `new`, and made again by the next
+ * `new` after it was lost; a handle of a daemon that is gone answers `daemonGone`, or `badToken` when
+ * another daemon has taken its place.
+ */
+
+import { tlsDataOctetsMax } from '../base/limits.ts'
+import {
+  type CallOptions,
+  emptyRead,
+  failure,
+  type Lease,
+  type LeaseOptions,
+  type NewOptions,
+  newLeaseId,
+  type Outcome,
+  type ReadOutcome,
+  type SessionHandle,
+  success,
+  type TlsCalls,
+  type WriteOutcome,
+  writeEnd,
+} from './api.ts'
+import { type Answer, type ChannelCall, DaemonChannel, plain } from './channel.ts'
+import type { DaemonStatistics } from './daemon.ts'
+import { encodeHandle, hexText } from './handle.ts'
+import { callKinds, frameFlags, handleOctets, readU32, writeU32 } from './wire.ts'
+
+interface Known {
+  readonly octets: Uint8Array
+  readonly priority: number
+  pending: number
+  error: Outcome
+}
+
+/** Octets of data in one frame of a long write: several are on their way at once. */
+const partOctets = 64 * 1024
+
+const daemonGone = failure('daemonGone', 'no TLS daemon')
+const badToken = failure('badToken', 'no such session')
+
+/** The calls, on the sessions of the daemon at a socket. */
+export class DaemonStub implements TlsCalls {
+  readonly #path: string
+  readonly #known = new Map<string, Known>()
+  #channel: DaemonChannel | undefined
+  #opening: Promise<DaemonChannel | Outcome> | undefined
+
+  /** @param path of the daemon's socket, or of `tls wrap --api`. */
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  async new(options: NewOptions): Promise<SessionHandle> {
+    const route = options.shared === false ? 'unshared' : 'shared'
+    const channel = await this.#connected()
+    if (!(channel instanceof DaemonChannel)) return { route, token: '', fault: channel }
+    const { fallback: _ours, ...asked } = options
+    const head = Buffer.from(JSON.stringify(asked))
+    const answer = await channel.call({ ...plain, kind: callKinds.new, head })
+    if (answer.outcome.code !== 'none') return { route, token: '', fault: answer.outcome }
+    const octets = answer.body.slice(0, handleOctets)
+    const token = hexText(octets, 1, handleOctets)
+    const port = (answer.body[handleOctets] ?? 0) | ((answer.body[handleOctets + 1] ?? 0) << 8)
+    this.#known.set(token, { octets, priority: options.priority ?? 0, pending: 0, error: success })
+    return { route, token, ...(port === 0 ? {} : { listeningPort: port }) }
+  }
+
+  connect(handle: SessionHandle): Promise<Outcome> {
+    return this.#plainCall(handle, callKinds.connect)
+  }
+
+  accept(handle: SessionHandle): Promise<Outcome> {
+    return this.#plainCall(handle, callKinds.accept)
+  }
+
+  async write(
+    handle: SessionHandle,
+    data: Uint8Array,
+    options: CallOptions = {},
+  ): Promise<WriteOutcome> {
+    if (data.length <= partOctets) return this.#writePart(handle, data, options, 0)
+    const parts: Promise<WriteOutcome>[] = []
+    for (let at = 0; at < data.length; at += partOctets) {
+      const end = Math.min(at + partOctets, data.length)
+      const continues = at === 0 ? 0 : frameFlags.continues
+      const more = end === data.length ? 0 : frameFlags.more
+      parts.push(this.#writePart(handle, data.subarray(at, end), options, continues | more))
+    }
+    const ends = await Promise.all(parts)
+    const failed = ends.findIndex((end) => end.code !== 'none')
+    if (failed === -1) return writeEnd(success, data.length)
+    const written = ends.slice(0, failed).reduce((sum, end) => sum + end.written, 0)
+    return writeEnd(ends[failed] ?? success, written)
+  }
+
+  async read(
+    handle: SessionHandle,
+    octetsMax: number,
+    options: CallOptions = {},
+  ): Promise<ReadOutcome> {
+    const wanted = Math.min(octetsMax, tlsDataOctetsMax)
+    const answer = await this.#call(handle, callKinds.read, {
+      ...ordered(options),
+      flags: options.wait === false ? frameFlags.noWait : 0,
+      data: lengthOf(wanted),
+      readOctets: wanted,
+    })
+    return this.#readEnd(handle, answer)
+  }
+
+  /** A write and the read of its answer in one frame each way. The write's fault, or the read's end. */
+  async exchange(
+    handle: SessionHandle,
+    data: Uint8Array,
+    octetsMax: number,
+    options: CallOptions = {},
+  ): Promise<ReadOutcome> {
+    const known = this.#known.get(handle.token)
+    const channel = this.#channel
+    if (known === undefined || channel === undefined || data.length > partOctets) {
+      const written = await this.write(handle, data, options)
+      if (written.code !== 'none') return emptyRead(written)
+      return this.read(handle, octetsMax, options)
+    }
+    const quiet = channel.callQuietly({
+      ...plain,
+      ...ordered(options, known.priority),
+      kind: callKinds.write,
+      flags: frameFlags.quiet,
+      head: known.octets,
+      data,
+    })
+    const read = this.read(handle, octetsMax, options)
+    const first = await Promise.race([quiet.failed, read])
+    quiet.settle()
+    if (!('outcome' in first)) return first
+    if (first.outcome.code === 'none') return read
+    return emptyRead(this.#note(handle, first.outcome))
+  }
+
+  pending(handle: SessionHandle): number {
+    return this.#known.get(handle.token)?.pending ?? 0
+  }
+
+  shutdown(handle: SessionHandle): Promise<Outcome> {
+    return this.#plainCall(handle, callKinds.shutdown)
+  }
+
+  async free(handle: SessionHandle): Promise<Outcome> {
+    const outcome = await this.#plainCall(handle, callKinds.free)
+    this.#known.delete(handle.token)
+    return outcome
+  }
+
+  getError(handle: SessionHandle): Outcome {
+    return handle.fault ?? this.#known.get(handle.token)?.error ?? success
+  }
+
+  async lease(handle: SessionHandle, options: LeaseOptions = {}): Promise<Lease> {
+    const id = options.id ?? newLeaseId()
+    const answer = await this.#call(handle, callKinds.lease, {
+      ...ordered({ ...options, lease: id }, this.#known.get(handle.token)?.priority),
+    })
+    const greeting = answer.outcome.code === 'none' ? textOf(answer.body) : ''
+    const release = (isBroken?: boolean) => this.#release(handle, id, isBroken === true)
+    return { ...answer.outcome, id, greeting, release }
+  }
+
+  /** Gives a lease back without waiting for an answer: it leaves with the calls before it. */
+  releaseQuietly(handle: SessionHandle, id: number): void {
+    const known = this.#known.get(handle.token)
+    if (known === undefined || this.#channel === undefined) return
+    this.#channel
+      .callQuietly({
+        ...plain,
+        kind: callKinds.release,
+        flags: frameFlags.quiet,
+        lease: id,
+        head: known.octets,
+      })
+      .settle()
+  }
+
+  /** Names a program to start when octets come for the session and nobody reads them. */
+  activate(handle: SessionHandle, program: string): Promise<Outcome> {
+    const call = this.#call(handle, callKinds.activate, { data: Buffer.from(program) })
+    return call.then((answer) => answer.outcome)
+  }
+
+  /** The daemon's figures, or why there are none. */
+  async statistics(): Promise<DaemonStatistics | Outcome> {
+    const channel = await this.#connected()
+    if (!(channel instanceof DaemonChannel)) return channel
+    const answer = await channel.call({ ...plain, kind: callKinds.stats })
+    return answer.outcome.code === 'none'
+      ? (JSON.parse(textOf(answer.body)) as DaemonStatistics)
+      : answer.outcome
+  }
+
+  /** Ends the connection to the daemon; the sessions live on there. */
+  close(): void {
+    this.#channel?.close()
+  }
+
+  #connected(): Promise<DaemonChannel | Outcome> {
+    if (this.#channel?.isOpen === true) return Promise.resolve(this.#channel)
+    this.#opening ??= DaemonChannel.open(this.#path).then((channel) => {
+      this.#opening = undefined
+      this.#channel = channel instanceof DaemonChannel ? channel : undefined
+      return channel
+    })
+    return this.#opening
+  }
+
+  async #plainCall(handle: SessionHandle, kind: number): Promise<Outcome> {
+    return (await this.#call(handle, kind, {})).outcome
+  }
+
+  async #call(handle: SessionHandle, kind: number, more: Partial<ChannelCall>): Promise<Answer> {
+    const head = this.#known.get(handle.token)?.octets ?? encodeHandle(handle)
+    const outcome = handle.fault ?? (head === undefined ? badToken : daemonGone)
+    if (handle.fault !== undefined || head === undefined || this.#channel === undefined) {
+      return { outcome, body: new Uint8Array(0) }
+    }
+    const answer = await this.#channel.call({ ...plain, ...more, kind, head })
+    if (answer.outcome.code !== 'none') this.#note(handle, answer.outcome)
+    return answer
+  }
+
+  async #writePart(
+    handle: SessionHandle,
+    data: Uint8Array,
+    options: CallOptions,
+    flags: number,
+  ): Promise<WriteOutcome> {
+    const answer = await this.#call(handle, callKinds.write, {
+      ...ordered(options, this.#known.get(handle.token)?.priority),
+      flags: flags | (options.wait === false ? frameFlags.noWait : 0),
+      data,
+    })
+    return writeEnd(answer.outcome, answer.body.length >= 4 ? readU32(answer.body, 0) : 0)
+  }
+
+  #readEnd(handle: SessionHandle, answer: Answer): ReadOutcome {
+    if (answer.outcome.code !== 'none') return emptyRead(answer.outcome)
+    const known = this.#known.get(handle.token)
+    if (known !== undefined) known.pending = readU32(answer.body, 0)
+    return { code: 'none', message: '', data: answer.body.subarray(4) }
+  }
+
+  async #release(handle: SessionHandle, id: number, isBroken: boolean): Promise<Outcome> {
+    const flags = isBroken ? frameFlags.broken : 0
+    return (await this.#call(handle, callKinds.release, { lease: id, flags })).outcome
+  }
+
+  #note(handle: SessionHandle, outcome: Outcome): Outcome {
+    const known = this.#known.get(handle.token)
+    if (known !== undefined) known.error = outcome
+    return outcome
+  }
+}
+
+function ordered(options: CallOptions, usual = 0): { priority: number; lease: number } {
+  return { priority: options.priority ?? usual, lease: options.lease ?? 0 }
+}
+
+function lengthOf(octets: number): Uint8Array {
+  const body = new Uint8Array(4)
+  writeU32(body, 0, octets)
+  return body
+}
+
+function textOf(body: Uint8Array): string {
+  return Buffer.from(body.buffer, body.byteOffset, body.length).toString('utf8')
+}

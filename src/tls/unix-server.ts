@@ -1,0 +1,85 @@
+/**
+ * The Unix socket of the daemon and of `tls wrap --api`: mode 0600, peers checked by the kernel's word.
+ *
+ * The socket never exists with wider rights. Who may connect: the user that the process runs as, and
+ * root. A file left behind by a process that died is replaced; one that still answers is an error.
+ */
+import { mkdirSync, rmSync } from 'node:fs'
+import net from 'node:net'
+import { dirname } from 'node:path'
+import { addonFault, loadAddon } from '../addon/addon.ts'
+import { OperatingError } from '../base/errors.ts'
+import { tlsClientsMax } from '../base/limits.ts'
+import { type PeerCredentials, refuse } from './client-connection.ts'
+
+/** Listens on `path` and hands over the clients that may stay. @throws OperatingError */
+export async function listenForClients(
+  path: string,
+  onClient: (socket: net.Socket, peer: PeerCredentials) => void,
+): Promise<net.Server> {
+  const credentialsOf = peerCredentials()
+  await removeStale(path)
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  let clients = 0
+  const server = net.createServer((socket) => {
+    const peer = credentialsOf(socket)
+    if (peer === undefined || (peer.uid !== process.getuid?.() && peer.uid !== 0)) {
+      return refuse(socket, 'another user')
+    }
+    if (clients >= tlsClientsMax) return refuse(socket, `${tlsClientsMax} clients already`)
+    clients++
+    socket.once('close', () => {
+      clients--
+    })
+    onClient(socket, peer)
+  })
+  await bind(server, path)
+  return server
+}
+
+async function bind(server: net.Server, path: string): Promise<void> {
+  // A Unix socket is bound inside listen(): the mask is in force for just that call.
+  const mask = process.umask(0o177)
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen({ path, backlog: 1024 }, resolve)
+      process.umask(mask)
+    })
+  } catch (error) {
+    throw new OperatingError('TLS_SOCKET', `socket ${path}: ${String(error)}`)
+  } finally {
+    process.umask(mask)
+  }
+}
+
+/** Removes the file of a dead process. */
+async function removeStale(path: string): Promise<void> {
+  const isAlive = await new Promise<boolean>((resolve) => {
+    const probe = net.connect({ path })
+    probe.once('connect', () => resolve(true)).once('error', () => resolve(false))
+    probe.once('connect', () => probe.destroy())
+  })
+  if (isAlive) {
+    const text = `socket ${path}: another process serves it; stop it or name another path`
+    throw new OperatingError('TLS_SOCKET_IN_USE', text)
+  }
+  rmSync(path, { force: true })
+}
+
+function peerCredentials(): (socket: net.Socket) => PeerCredentials | undefined {
+  const ask = loadAddon()?.['peerCredentials'] as ((fd: number) => PeerCredentials) | undefined
+  if (ask === undefined) {
+    const text = `the addon did not load (${addonFault() ?? 'unknown'}): without it nobody's user is known; run npm run build`
+    throw new OperatingError('TLS_NO_CREDENTIALS', text)
+  }
+  return (socket) => {
+    // Node has no public name for a socket's descriptor; every version since 0.10 has this one.
+    const { _handle: handle } = socket as unknown as { _handle?: { fd?: number } }
+    try {
+      return handle?.fd === undefined ? undefined : ask(handle.fd)
+    } catch {
+      return undefined
+    }
+  }
+}
