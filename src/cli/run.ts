@@ -12,9 +12,13 @@ import {
   type Terminal,
 } from './command.ts'
 import { addLookup } from './lookup.ts'
+import { addTls } from './tls.ts'
 
 /** Every command, in the order of --help. */
-const commands: readonly ((program: Command, context: CommandContext) => void)[] = [addLookup]
+const commands: readonly ((program: Command, context: CommandContext) => void)[] = [
+  addLookup,
+  addTls,
+]
 
 /** Runs `activemx …`; the status says how it ended. Never throws. */
 export async function runCommandLine(

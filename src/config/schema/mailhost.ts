@@ -119,4 +119,13 @@ export const tlsDaemon = section('tls_daemon', 'The shared TLS session daemon.',
     'With `priority`: a waiting call rises with time, so that none starves.',
     { affects: 'restart' },
   ),
+  programs: texts(
+    'programs',
+    [],
+    'Programs that a session may start on receipt: `name=/absolute/path argument …`.',
+  ),
+  targetSessionsMax: count('target_sessions_max', 40, 'Connections to one peer, over all names.', {
+    min: 1,
+    max: 4096,
+  }),
 })

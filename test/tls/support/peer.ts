@@ -1,0 +1,77 @@
+/**
+ * A TLS peer in the test's own process: counts handshakes, keeps what it received, answers as told.
+ */
+import type net from 'node:net'
+import tls from 'node:tls'
+import type { Identity } from './certificates.ts'
+
+export interface TlsPeer {
+  readonly port: number
+  /** Handshakes completed. */
+  readonly handshakes: () => number
+  readonly sockets: readonly tls.TLSSocket[]
+  /** All that came on all connections, in order of arrival. */
+  readonly received: () => Buffer
+  /** Resolves when at least so many octets have come. */
+  receives(octets: number): Promise<void>
+  /** Resolves with connection number `index`. */
+  connection(index: number): Promise<tls.TLSSocket>
+  close(): Promise<void>
+}
+
+export type PeerBehaviour = 'echo' | 'silent'
+
+export async function startPeer(
+  identity: Identity,
+  behaviour: PeerBehaviour = 'echo',
+  options: tls.TlsOptions = {},
+): Promise<TlsPeer> {
+  const sockets: tls.TLSSocket[] = []
+  const chunks: Buffer[] = []
+  const watchers = new Set<() => void>()
+  const notify = (): void => {
+    for (const watcher of [...watchers]) watcher()
+  }
+  const server = tls.createServer({ cert: identity.certificate, key: identity.key, ...options })
+  server.on('secureConnection', (socket) => {
+    sockets.push(socket)
+    socket.on('error', () => socket.destroy())
+    socket.on('data', (chunk: Buffer) => {
+      chunks.push(chunk)
+      if (behaviour === 'echo') socket.write(chunk)
+      notify()
+    })
+    notify()
+  })
+  server.on('tlsClientError', () => undefined)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const until = (isDone: () => boolean): Promise<void> =>
+    new Promise((resolve) => {
+      const watcher = (): void => {
+        if (!isDone()) return
+        watchers.delete(watcher)
+        resolve()
+      }
+      watchers.add(watcher)
+      watcher()
+    })
+  return {
+    port: (server.address() as net.AddressInfo).port,
+    handshakes: () => sockets.length,
+    sockets,
+    received: () => Buffer.concat(chunks),
+    receives: (octets) =>
+      until(() => chunks.reduce((sum, chunk) => sum + chunk.length, 0) >= octets),
+    async connection(index) {
+      await until(() => sockets.length > index)
+      const socket = sockets[index]
+      if (socket === undefined) throw new Error(`no connection ${index}`)
+      return socket
+    },
+    close: () =>
+      new Promise((resolve) => {
+        for (const socket of sockets) socket.destroy()
+        server.close(() => resolve())
+      }),
+  }
+}
