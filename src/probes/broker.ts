@@ -161,7 +161,7 @@ export class ProbeBroker {
       findings.push(...this.#outOfTime(question, findings))
       answer()
     }, this.#settings.budgetMs)
-    await running
+    if (running !== undefined) await running
     const host = await this.#hostFinding(question)
     if (isAnswered) return
     if (host !== undefined) findings.push(host)

@@ -1,0 +1,168 @@
+/**
+ * The name service against a server that lies, stalls and breaks.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { dnsRecordsMax } from '../../src/base/limits.ts'
+import { DnsNameService, type DnsSettings } from '../../src/probes/dns.ts'
+import { type Internet, startInternet } from '../internet/internet.ts'
+import type { World } from '../internet/world.ts'
+import { describeWith, needsSharedData, sharedData } from '../support/needs.ts'
+
+const world: World = {
+  hosts: {},
+  domains: {
+    'null.example': { mx: 'null' },
+    'empty.example': {},
+    'servfail.example': { fault: 'servfail' },
+    'refused.example': { fault: 'refused' },
+    'lost.example': { fault: 'no-answer' },
+    'malformed.example': { fault: 'malformed', mx: ['mx.example'] },
+    'loop.example': { fault: 'pointer-loop' },
+    'cut.example': { fault: 'truncated' },
+    'gone.example': { fault: 'no-such-name' },
+    'order.example': { mx: ['a.example.org', 'b.example.org', 'not a host', '192.0.2.1'] },
+    'two.example': { addresses: ['127.0.0.2', '::2'] },
+  },
+  addresses: { '*.wild.example': ['127.0.0.9'] },
+  names: {
+    '127.0.9.1': ['good.example.org.', 'bad name.example'],
+    '127.0.9.2': ['127.0.0.1'],
+    '127.0.9.3': 'servfail',
+    '127.0.9.4': ['mail.example.com\nX-Spam: no'],
+    '127.0.9.5': ['a b<script>.example'],
+    '127.0.9.6': [[63, 62, 61, 60].map((length) => 'a'.repeat(length)).join('.')],
+  },
+}
+
+let internet: Internet
+let names: DnsNameService
+const settings: Omit<DnsSettings, 'servers'> = {
+  waitMs: 200,
+  tries: 1,
+  ttlMaxMs: 60_000,
+  ttlMs: 60_000,
+  negativeTtlMs: 60_000,
+  entriesMax: 100,
+}
+beforeAll(async () => {
+  internet = await startInternet(world)
+  names = new DnsNameService({ ...settings, servers: [internet.nameServer] })
+})
+afterAll(() => internet.close())
+
+describe('answers told apart', () => {
+  const cases = [
+    { domain: 'null.example', want: { kind: 'found', records: [{ preference: 0, exchange: '' }] } },
+    { domain: 'empty.example', want: { kind: 'no-data' } },
+    { domain: 'gone.example', want: { kind: 'no-name' } },
+    { domain: 'no.such.example', want: { kind: 'no-name' } },
+    { domain: 'servfail.example', want: { kind: 'trouble', reason: 'ESERVFAIL' } },
+    { domain: 'refused.example', want: { kind: 'trouble', reason: 'EREFUSED' } },
+    { domain: 'lost.example', want: { kind: 'trouble', reason: 'ETIMEOUT' } },
+    { domain: 'malformed.example', want: { kind: 'trouble' } },
+    { domain: 'loop.example', want: { kind: 'trouble' } },
+    { domain: 'cut.example', want: { kind: 'trouble' } },
+    { domain: 'not a domain', want: { kind: 'no-name' } },
+    { domain: '127.0.0.1', want: { kind: 'no-name' } },
+  ]
+  test.each(cases)('MX of $domain: $want.kind', async ({ domain, want }) => {
+    expect(await names.exchangers(domain)).toMatchObject(want)
+  })
+
+  test('exchangers come in order of preference, and only host names', async () => {
+    expect(await names.exchangers('order.example')).toEqual({
+      kind: 'found',
+      records: [
+        { preference: 10, exchange: 'a.example.org' },
+        { preference: 20, exchange: 'b.example.org' },
+      ],
+    })
+  })
+
+  test('a thousand records, over TCP: the first are looked at', async () => {
+    internet.dns.overrides.set('MX thousand.example', () =>
+      Array.from({ length: 1000 }, (_, index) => ({
+        type: 'MX',
+        name: 'thousand.example',
+        ttl: 60,
+        data: { preference: index, exchange: `mx${index}.thousand.example` },
+      })),
+    )
+    const answer = await names.exchangers('thousand.example')
+    expect(answer.kind === 'found' ? answer.records.length : 0).toBe(dnsRecordsMax)
+  })
+
+  test('both families of an address, and wildcards', async () => {
+    expect(await names.addresses('two.example')).toEqual({
+      kind: 'found',
+      records: ['127.0.0.2', '::2'],
+    })
+    expect(await names.addresses('any.wild.example')).toMatchObject({ kind: 'found' })
+  })
+
+  const pointers = [
+    { label: 'a good name beside a bad one', address: '127.0.9.1', want: ['good.example.org'] },
+    { label: 'an address as name', address: '127.0.9.2', want: 'no-data' },
+    { label: 'server failure', address: '127.0.9.3', want: 'trouble' },
+    { label: 'a newline in the name', address: '127.0.9.4', want: 'no-data' },
+    { label: 'blanks and brackets', address: '127.0.9.5', want: 'no-data' },
+    { label: 'no name', address: '127.0.9.9', want: 'no-name' },
+  ]
+  test.each(pointers)('PTR: $label', async ({ address, want }) => {
+    const answer = await names.names(address)
+    expect(answer.kind === 'found' ? answer.records : answer.kind).toEqual(want)
+  })
+
+  test('PTR of 255 octets is whole or none', async () => {
+    const answer = await names.names('127.0.9.6')
+    const name = answer.kind === 'found' ? answer.records[0] : undefined
+    expect([undefined, 249]).toContain(name?.length)
+  })
+})
+
+describe('answers kept', () => {
+  test('an answer is asked for once; trouble again and again', async () => {
+    const asked = (key: string) => internet.dns.questions.filter((each) => each === key).length
+    const own = new DnsNameService({ ...settings, servers: [internet.nameServer] })
+    const before = [asked('MX null.example'), asked('MX servfail.example')]
+    await Promise.all([own.exchangers('null.example'), own.exchangers('NULL.example.')])
+    await own.exchangers('null.example')
+    await own.exchangers('servfail.example')
+    await own.exchangers('servfail.example')
+    expect(asked('MX null.example') - (before[0] ?? 0)).toBe(1)
+    expect(asked('MX servfail.example') - (before[1] ?? 0)).toBe(2)
+  })
+
+  test('a name whose address changes with every answer is asked again (TTL 0)', async () => {
+    const answers = ['127.0.5.5', '127.0.0.1']
+    internet.dns.overrides.set('A rebind.example', () => [
+      { type: 'A', name: 'rebind.example', ttl: 0, data: answers.shift() ?? '127.0.0.1' },
+    ])
+    const first = await names.addresses('rebind.example')
+    const second = await names.addresses('rebind.example')
+    expect([first, second].map((each) => (each.kind === 'found' ? each.records[0] : ''))).toEqual([
+      '127.0.5.5',
+      '127.0.0.1',
+    ])
+  })
+})
+
+describeWith([needsSharedData()], 'malformed answers of the fuzz corpus', () => {
+  test('every input is an answer or trouble, never an exception and never a hang', async () => {
+    const folder = sharedData('dns/fuzzinput')
+    const own = new DnsNameService({ ...settings, servers: [internet.nameServer] })
+    const askedAs = readdirSync(folder).map((file, index) => {
+      const name = `fuzz${index}.example`
+      internet.dns.rawAnswers.set(`MX ${name}`, readFileSync(`${folder}/${file}`).subarray(0, 4000))
+      return name
+    })
+    const odd = readdirSync(sharedData('dns/fuzznames')).map((file) =>
+      readFileSync(sharedData(`dns/fuzznames/${file}`), 'latin1'),
+    )
+    const answers = await Promise.all([...askedAs, ...odd].map((name) => own.exchangers(name)))
+    for (const { kind } of answers) {
+      expect(['found', 'no-name', 'no-data', 'trouble']).toContain(kind)
+    }
+  })
+})

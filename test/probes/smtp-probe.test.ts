@@ -1,0 +1,153 @@
+/**
+ * The probe client against any octets: it ends, it keeps little, it never sends a final dot.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { isSafe, type ProbePlan, type ProbeReport, SmtpProbe } from '../../src/probes/smtp-probe.ts'
+import { describeWith, needsSharedData, sharedData } from '../support/needs.ts'
+
+interface Run {
+  readonly sent: string[]
+  readonly closed: string[]
+  report: ProbeReport | undefined
+}
+
+const plan: ProbePlan = {
+  helo: 'probe.example',
+  questions: [
+    { name: 'random', sender: '', recipient: 'x1@a.example' },
+    { name: 'sender', sender: '', recipient: 'anna@a.example' },
+  ],
+  depth: 'rcpt',
+  isTlsTried: true,
+  goesOn: (_question, _step, reply) => reply.code >= 500,
+}
+
+function start(overrides: Partial<ProbePlan> = {}): { probe: SmtpProbe; run: Run } {
+  const run: Run = { sent: [], closed: [], report: undefined }
+  const probe = new SmtpProbe(
+    { ...plan, ...overrides },
+    {
+      send: (text) => run.sent.push(text),
+      startTls: () => run.sent.push('(TLS)'),
+      awaitReply: () => undefined,
+      close: (how) => run.closed.push(how),
+      onEnded: (report) => {
+        expect(run.report).toBeUndefined()
+        run.report = report
+      },
+    },
+  )
+  probe.onConnected()
+  return { probe, run }
+}
+
+function say(probe: SmtpProbe, ...replies: readonly string[]): void {
+  for (const reply of replies) probe.onOctets(Buffer.from(`${reply}\r\n`, 'latin1'))
+}
+
+describe('a conversation', () => {
+  test('asks for nobody first, then for the sender, and leaves in order', () => {
+    const { probe, run } = start()
+    say(probe, '220 hi', '250 hello', '250 ok', '550 5.1.1 no', '250 ok', '250 ok', '250 yes')
+    expect(run.sent.map((text) => text.trimEnd())).toEqual([
+      'EHLO probe.example',
+      'MAIL FROM:<>',
+      'RCPT TO:<x1@a.example>',
+      'RSET',
+      'MAIL FROM:<>',
+      'RCPT TO:<anna@a.example>',
+      'QUIT',
+    ])
+    expect(run.closed).toEqual(['quit'])
+    expect(run.report?.end).toBe('finished')
+  })
+
+  test('falls back to HELO, once', () => {
+    const { probe, run } = start()
+    say(probe, '220 hi', '502 no EHLO', '250 hello', '250 ok')
+    expect(run.sent.slice(0, 2)).toEqual(['EHLO probe.example\r\n', 'HELO probe.example\r\n'])
+  })
+
+  test('takes STARTTLS where it is offered, and says EHLO again', () => {
+    const { probe, run } = start()
+    say(probe, '220 hi', '250-hello\r\n250 STARTTLS', '220 go')
+    expect(run.sent.at(-1)).toBe('(TLS)')
+    probe.onTlsEstablished()
+    expect(run.sent.at(-1)).toBe('EHLO probe.example\r\n')
+  })
+
+  test('octets behind the 220 of STARTTLS end it', () => {
+    const { probe, run } = start()
+    say(probe, '220 hi', '250-hello\r\n250 STARTTLS')
+    probe.onOctets(Buffer.from('220 go\r\n250 injected\r\n'))
+    expect(run.report?.end).toBe('nonsense')
+    expect(run.sent).not.toContain('(TLS)')
+  })
+
+  test('at depth `message` a header goes out, and never the final dot', () => {
+    const { probe, run } = start({ depth: 'message' })
+    say(probe, '220 hi', '250 hello', '250 ok', '550 no', '250 ok', '250 ok', '250 yes', '354 go')
+    probe.onTimeout()
+    expect(run.report?.end).toBe('finished')
+    expect(run.closed).toEqual(['reset'])
+    expect(run.sent.join('')).not.toMatch(/(^|\n)\.\r?\n/)
+  })
+
+  test('no address of a client becomes a second command', () => {
+    for (const text of ['a\r\nDATA', 'a b@c', 'a>b@c', 'ü@c', 'a\0b@c', 'x'.repeat(300)]) {
+      expect(isSafe(text)).toBe(false)
+      const { run } = start({ questions: [{ name: 'sender', sender: '', recipient: text }] })
+      expect(run.sent).toEqual([])
+      expect(run.report?.end).toBe('unsafe-address')
+    }
+    expect(isSafe('"a@b"@c.example')).toBe(true)
+  })
+
+  test('any octets at any cut: one report, a bounded dialogue, no DATA, no dot', () => {
+    const pieces = fc.array(
+      fc.oneof(
+        fc.constantFrom(
+          '220 a\r\n',
+          '250 ok\r\n',
+          '250-x\r\n',
+          '550 5.1.1 no\r\n',
+          '421 bye\r\n',
+          '354 go\r\n',
+        ),
+        fc.string({ maxLength: 40 }),
+      ),
+      { maxLength: 40 },
+    )
+    fc.assert(
+      fc.property(pieces, (texts) => {
+        const { probe, run } = start()
+        for (const text of texts) probe.onOctets(Buffer.from(text, 'latin1'))
+        probe.onEnd()
+        expect(run.report).toBeDefined()
+        expect(run.closed).toHaveLength(1)
+        expect(run.sent.filter((text) => text.startsWith('DATA'))).toEqual([])
+        expect(run.report?.dialogue.length).toBeLessThan(302)
+      }),
+    )
+  })
+})
+
+describeWith([needsSharedData()], 'servers of the fuzz corpus and of the field', () => {
+  test('every input ends in a report', () => {
+    const folder = sharedData('sessions/curl-fuzzer-smtp-server-side')
+    const inputs = readdirSync(folder).map((file) => readFileSync(`${folder}/${file}`))
+    const replies = readFileSync(
+      sharedData('remote-replies/smtp_replies_from_bounces.txt'),
+      'latin1',
+    ).split('\n')
+    for (const reply of replies) inputs.push(Buffer.from(`220 a\r\n${reply}\r\n`, 'latin1'))
+    for (const input of inputs) {
+      const { probe, run } = start()
+      for (const octet of input) probe.onOctets(Uint8Array.of(octet))
+      probe.onTimeout()
+      expect(run.report).toBeDefined()
+    }
+  })
+})
