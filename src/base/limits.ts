@@ -43,6 +43,65 @@ export const formatSampleOctets = 65_536
 /** Octets of a command line including CRLF. RFC 5321 §4.5.3.1.4 asks for 512; extensions add to it; above: 500 5.5.2. */
 export const commandLineOctetsMax = 2048
 
+// --- the conversation (src/smtp, src/journey) ---
+
+/** Octets of an over-long line that are read and dropped before the connection is closed (421 4.7.0). */
+export const lineDropOctetsMax = 1_048_576
+
+/** Octets of input kept while a command waits for its answer; above: the client is paused. */
+export const heldInputOctetsMax = 4096
+
+/** Octets of a message line without CRLF. RFC 5322 §2.1.1; above: flagged, passed on unchanged. */
+export const textLineOctetsMax = 998
+
+/** Octets of a local part. RFC 5321 §4.5.3.1.1; above: 501. */
+export const localPartOctetsMax = 64
+
+/** Octets of a domain name. RFC 5321 §4.5.3.1.2; above: 501. */
+export const domainOctetsMax = 255
+
+/** Octets of a label of a domain name. RFC 1035 §2.3.4; above: 501. */
+export const labelOctetsMax = 63
+
+/** Octets of a path without its brackets. RFC 5321 §4.5.3.1.3 (256 with them); above: 501. */
+export const pathOctetsMax = 254
+
+/** Octets of ENVID (RFC 3461 §4.4); above: 501. */
+export const envelopeIdOctetsMax = 100
+
+/** Octets of ORCPT (RFC 3461 §4.2); above: 501. */
+export const originalRecipientOctetsMax = 500
+
+/** Digits of a SIZE or BDAT number (RFC 1870 §4 allows 20; more than 15 may lose precision). */
+export const sizeDigitsMax = 20
+
+/** Octets of a message's header; the part that is judged before DATA. Above: 554 5.6.0. */
+export const headerOctetsMax = 131_072
+
+/** Message octets kept while the mailhost has not answered DATA; above: the client is paused. */
+export const stashOctetsHigh = 65_536
+
+/** RSET, NOOP, VRFY, HELP, EHLO without a message between them; above, each counts as an error. */
+export const junkCommandsMax = 100
+
+/** The tests' own budget is 120 s; a wait beyond this is given up as indeterminate. */
+export const answerWaitMs = 180_000
+
+/** A mailhost's reply; RFC 5321 §4.5.3.2.6 gives the final dot 10 minutes. Above: 451 4.4.2. */
+export const mailhostWaitMs = 660_000
+
+/** Least octets that a message must bring a minute while the client is sending; below: 421 4.4.2. */
+export const dataOctetsPerMinuteMin = 1024
+
+/** Rules of a header rules file; above: the file is refused. */
+export const headerRulesMax = 1000
+
+/** Characters of one pattern of a header rule; above: the file is refused. */
+export const headerPatternCharactersMax = 1000
+
+/** Octets of one header field that a pattern sees; the rest is not matched. */
+export const headerValueOctetsMax = 16_384
+
 // Transfer to the mailhost (src/transfer) and every other server whose replies are read.
 
 /** Octets of a server's reply line. RFC 5321 §4.5.3.1.5 allows 512; above: the connection is dropped. */

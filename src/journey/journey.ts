@@ -1,102 +1,284 @@
 /**
  * The journey of one connection: the outward face.
  *
+ *   1-connect ▸ 2-hello ▸ 3-envelope ▸ 4-tests ▸ 5-message ▸ 6-transfer          conclude
+ *
  * One object per connection, nothing shared between two. Events come in through the on… methods,
- * effects go out through the ports. `nowMs` is the wall clock in milliseconds. Late and doubled
- * events are harmless: after onClosed every method does nothing.
+ * effects go out through the ports; no socket, no clock, no await. `nowMs` is the wall clock in
+ * milliseconds. Late and doubled events are harmless: after onClosed every method does nothing. A bug
+ * of ours that an event meets ends this connection, with 421 4.3.0 and a record, and no other.
  */
-import type { ScanBody } from '../smtp/body-scanner.ts'
-import type { JourneyPolicy } from './policy.ts'
+
+import { messageOf } from '../base/errors.ts'
+import { heldInputOctetsMax, stashOctetsHigh } from '../base/limits.ts'
+import { replyLine } from '../smtp/reply-text.ts'
+import { loseConnection, openConnection } from './1-connect.ts'
+import { enterTls } from './2-hello.ts'
+import { continueMail } from './3-envelope.ts'
+import { deferAnswer, takeAnswer } from './4-tests.ts'
+import {
+  linkLostReply,
+  loseLink,
+  takeDataReply,
+  takeDeliveryReply,
+  takeRecipientReply,
+} from './6-transfer.ts'
+import { isBlocked, resumeInput, takeInput } from './commands.ts'
+import { expire, watch } from './deadlines.ts'
+import type { CompiledPolicy } from './policy.ts'
 import type { Answer, Ports, Reply } from './ports.ts'
+import { close, refusal, refuseConnection } from './reply.ts'
+import { type Client, Session } from './session.ts'
 
-/** Who is at the other end; the engine's Peer is one. */
-export interface Client {
-  readonly address: string
-  readonly port: number
-  /** In a trusted network. */
-  readonly isTrusted: boolean
-  /** Verdict class of the blacklist where its action let the client pass (observe), else 0. */
-  readonly verdictClass: number
-  readonly isEarlyTalker: boolean
-  readonly acceptedAtMs: number
-}
-
-/** What the stages read of a policy, made once per thread and policy. */
-export interface CompiledPolicy {
-  readonly policy: JourneyPolicy
-  readonly scanBody: ScanBody
-  /** Stress mode: shorter waits. Set by the edge at any time; then call onStress of each journey. */
-  isStressed: boolean
-}
+export { type CompiledPolicy, compilePolicy } from './policy.ts'
+export type { Client } from './session.ts'
 
 /** The journey of one connection. */
 export class Journey {
-  readonly #compiled: CompiledPolicy
-  readonly #ports: Ports
-  readonly #client: Client
+  readonly #session: Session
 
   constructor(compiled: CompiledPolicy, ports: Ports, client: Client) {
-    this.#compiled = compiled
-    this.#ports = ports
-    this.#client = client
+    this.#session = new Session(compiled, ports, client)
   }
 
   /** The connection's first sign of life; the gate has sent the greeting. Once, before all others. */
-  onOpen(_nowMs: number): void {
-    this.#ports.client.deadline(this.#compiled.policy.timeouts.commandMs)
-    if (this.#client.isTrusted) return
+  onOpen(nowMs: number): void {
+    try {
+      openConnection(this.#session, nowMs)
+      watch(this.#session, nowMs)
+    } catch (error) {
+      this.#fail(error, nowMs)
+    }
   }
 
   /** Octets [start, end) of chunk have arrived; chunk is not kept. */
-  onBytes(_chunk: Uint8Array, _start: number, _end: number, _nowMs: number): void {}
+  onBytes(chunk: Uint8Array, start: number, end: number, nowMs: number): void {
+    const session = this.#session
+    if (session.reading === 'nothing' || session.isGone) return
+    try {
+      if (session.waiting === 'tls') {
+        // The connection is with TLS: octets in the clear are an attack (RFC 3207 §4.2).
+        const evidence = ['octets in the clear behind STARTTLS']
+        refuseConnection(session, refusal('protocol', 'starttls-injection', '', evidence), nowMs)
+        return
+      }
+      if (session.reading !== 'commands') session.idleSinceMs = nowMs
+      takeInput(session, chunk, start, end, nowMs)
+      this.#settle(nowMs)
+    } catch (error) {
+      this.#fail(error, nowMs)
+    }
+  }
 
-  /** The client will send no more. */
-  onEnd(_nowMs: number): void {}
+  /** The client will send no more. What it has asked for is still answered. */
+  onEnd(nowMs: number): void {
+    const session = this.#session
+    if (session.isGone) return
+    session.hasInputEnded = true
+    try {
+      this.#settle(nowMs)
+    } catch (error) {
+      this.#fail(error, nowMs)
+    }
+  }
 
   /** The connection is gone. Last event. */
-  onClosed(_nowMs: number): void {}
+  onClosed(nowMs: number): void {
+    if (this.#session.isGone) return
+    try {
+      loseConnection(this.#session, nowMs)
+    } catch (error) {
+      this.#fail(error, nowMs)
+    }
+    this.#session.isGone = true
+  }
 
   /** The deadline passed that was set through ClientPort. */
-  onDeadline(_nowMs: number): void {}
+  onDeadline(nowMs: number): void {
+    if (this.#session.isGone) return
+    try {
+      expire(this.#session, nowMs)
+      this.#settle(nowMs)
+    } catch (error) {
+      this.#fail(error, nowMs)
+    }
+  }
 
   /** The client takes replies again, after reply() answered false. */
-  onDrain(_nowMs: number): void {}
+  onDrain(nowMs: number): void {
+    if (this.#session.isGone) return
+    this.#session.isClogged = false
+    try {
+      this.#goOn(nowMs)
+    } catch (error) {
+      this.#fail(error, nowMs)
+    }
+  }
 
   /** TLS is up after startTls(); `description` as in the record: `TLSv1.3 TLS_AES_256_GCM_SHA384`. */
-  onTlsEstablished(_description: string, _nowMs: number): void {}
+  onTlsEstablished(description: string, nowMs: number): void {
+    if (this.#session.isGone || this.#session.waiting !== 'tls') return
+    try {
+      enterTls(this.#session, description, nowMs)
+      this.#goOn(nowMs)
+    } catch (error) {
+      this.#fail(error, nowMs)
+    }
+  }
 
   /** A question of QuestionPort is answered. */
-  onAnswer(_answer: Answer, _nowMs: number): void {}
+  onAnswer(answer: Answer, nowMs: number): void {
+    if (this.#session.isGone) return
+    try {
+      takeAnswer(this.#session, answer, nowMs)
+      this.#goOn(nowMs)
+    } catch (error) {
+      this.#fail(error, nowMs)
+    }
+  }
 
   /** The tests' answer comes later, and RCPT is not to wait for it: DATA waits (two such proxies). */
-  onDeferred(_nowMs: number): void {}
+  onDeferred(nowMs: number): void {
+    if (this.#session.isGone) return
+    try {
+      deferAnswer(this.#session)
+      this.#goOn(nowMs)
+    } catch (error) {
+      this.#fail(error, nowMs)
+    }
+  }
 
   /** The mailhost's reply to a recipient, in order. */
-  onRecipientReply(_reply: Reply, _nowMs: number): void {}
+  onRecipientReply(reply: Reply, nowMs: number): void {
+    if (this.#session.isGone) return
+    try {
+      takeRecipientReply(this.#session, reply, nowMs)
+      this.#goOn(nowMs)
+    } catch (error) {
+      this.#fail(error, nowMs)
+    }
+  }
 
   /** The mailhost's reply to DATA; anything but 354 refuses. */
-  onDataReply(_reply: Reply, _nowMs: number): void {}
+  onDataReply(reply: Reply, nowMs: number): void {
+    if (this.#session.isGone) return
+    try {
+      takeDataReply(this.#session, reply, nowMs)
+      this.#goOn(nowMs)
+    } catch (error) {
+      this.#fail(error, nowMs)
+    }
+  }
 
   /** The mailhost's reply to the final dot. */
-  onDeliveryReply(_reply: Reply, _nowMs: number): void {}
+  onDeliveryReply(reply: Reply, nowMs: number): void {
+    if (this.#session.isGone) return
+    try {
+      takeDeliveryReply(this.#session, reply, nowMs)
+      this.#goOn(nowMs)
+    } catch (error) {
+      this.#fail(error, nowMs)
+    }
+  }
 
   /** The mailhost takes body octets again, after body() or bodyForward() answered false. */
-  onTransferDrain(_nowMs: number): void {}
+  onTransferDrain(nowMs: number): void {
+    if (this.#session.isGone) return
+    this.#session.isTransferFull = false
+    try {
+      this.#goOn(nowMs)
+    } catch (error) {
+      this.#fail(error, nowMs)
+    }
+  }
 
   /** The mailhost is lost inside the message; no answer is owed. */
-  onLinkLost(_nowMs: number): void {}
+  onLinkLost(nowMs: number): void {
+    if (this.#session.isGone) return
+    try {
+      loseLink(this.#session, linkLostReply, nowMs)
+      this.#goOn(nowMs)
+    } catch (error) {
+      this.#fail(error, nowMs)
+    }
+  }
 
   /** Stress mode began or ended: waits are counted anew. */
-  onStress(_nowMs: number): void {}
+  onStress(nowMs: number): void {
+    if (this.#session.isGone) return
+    this.#session.armedUntilMs = 0
+    watch(this.#session, nowMs)
+  }
 
   /**
    * The service stops: a connection between two transactions gets 421 4.3.2 and is closed at once,
    * a running transaction is finished first.
    */
-  onShutdown(_nowMs: number): void {}
+  onShutdown(nowMs: number): void {
+    if (this.#session.isGone) return
+    this.#session.isStopping = true
+    try {
+      this.#settle(nowMs)
+    } catch (error) {
+      this.#fail(error, nowMs)
+    }
+  }
+
+  /** What was waited for has come: the client's own time begins again. */
+  #goOn(nowMs: number): void {
+    this.#session.idleSinceMs = nowMs
+    this.#settle(nowMs)
+  }
+
+  /** After every event: goes on with held input, keeps the client's pace, watches the time. */
+  #settle(nowMs: number): void {
+    const session = this.#session
+    continueMail(session, nowMs)
+    resumeInput(session, nowMs)
+    if (session.isStopping && session.transaction === undefined && session.waiting === 'nothing') {
+      close(session, replyLine(421, '4.3.2', 'shutting down'))
+    }
+    if (session.hasInputEnded && !isOwed(session)) {
+      loseConnection(session, nowMs)
+      session.ports.client.close()
+      return
+    }
+    pace(session, nowMs)
+    watch(session, nowMs)
+  }
+
+  /** Our bug: this connection ends, its record says so. */
+  #fail(error: unknown, nowMs: number): void {
+    const session = this.#session
+    const text = replyLine(421, '4.3.0', 'internal error, closing')
+    const evidence = [messageOf(error)]
+    try {
+      refuseConnection(session, refusal('protocol', 'internal-error', text, evidence), nowMs)
+    } catch {
+      // The port that failed fails again: the connection is closed below without its record.
+    }
+    session.reading = 'nothing'
+    session.transaction = undefined
+    session.ports.client.close()
+  }
 }
 
-/** Makes what the stages read of a policy; throws OperatingError for a wrong rules text. */
-export function compilePolicy(policy: JourneyPolicy, scanBody: ScanBody): CompiledPolicy {
-  return { policy, scanBody, isStressed: false }
+/** Is the client, whose input has ended, still owed an answer? */
+function isOwed(session: Session): boolean {
+  if (session.reading === 'nothing' || session.waiting === 'tls') return false
+  return isBlocked(session) || (session.transaction?.recipientsOffered.length ?? 0) > 0
+}
+
+/** Pauses the client while there is no room for what it sends, and resumes it. */
+function pace(session: Session, nowMs: number): void {
+  if (session.reading === 'nothing') return
+  const message = session.transaction?.message
+  const isStashFull = message?.phase === 'opening' && message.stashOctets >= stashOctetsHigh
+  const heldOctets = session.held?.length ?? 0
+  const mustPause = session.isTransferFull || isStashFull || heldOctets > heldInputOctetsMax
+  if (mustPause) session.rateSinceMs = nowMs
+  if (mustPause === session.isPaused) return
+  session.isPaused = mustPause
+  if (mustPause) session.ports.client.pause()
+  else session.ports.client.resume()
 }

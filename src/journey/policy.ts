@@ -7,6 +7,13 @@
  * one place where a finding becomes an action.
  */
 
+import { OperatingError } from '../base/errors.ts'
+import type { Finding, Layer } from '../checks/finding.ts'
+import type { HeaderCheck } from '../checks/header-form.ts'
+import { type HeaderRule, parseHeaderRules } from '../checks/header-rules.ts'
+import type { ScanBody } from '../smtp/body-scanner.ts'
+import { DomainSet } from '../smtp/domain-set.ts'
+
 /** What a test does with what it finds: not run, told only, answered 4xx, answered 5xx. */
 export type TestMode = 'off' | 'observe' | 'tempfail' | 'enforce'
 
@@ -16,18 +23,6 @@ export interface TestPolicy {
   readonly indeterminate: 'pass' | 'tempfail'
 }
 
-/** The built-in header checks, each switchable. */
-export type HeaderCheck =
-  | 'missing-from'
-  | 'double-from'
-  | 'missing-date'
-  | 'double-date'
-  | 'missing-message-id'
-  | 'double-message-id'
-  | 'received-loop'
-  | 'long-line'
-  | 'forbidden-octet'
-
 /** The header filter: rules of a file and built-in checks. */
 export interface HeaderPolicy extends TestPolicy {
   /** Text of the rules file (grammar: src/checks/header-rules.ts), '' for none. */
@@ -35,16 +30,22 @@ export interface HeaderPolicy extends TestPolicy {
   /** Name of that file, for messages. */
   readonly rulesFile: string
   readonly checks: readonly HeaderCheck[]
+  /** Received fields that make a loop. */
+  readonly receivedMax: number
 }
 
 /** How long the client may take, milliseconds. RFC 5321 §4.5.3.2 for the normal ones. */
 export interface Timeouts {
+  /** From the greeting to the end of the first command. */
+  readonly firstCommandMs: number
   /** Silence between two commands. */
   readonly commandMs: number
   /** From a line's first octet to its CRLF. */
   readonly lineMs: number
   /** Silence inside a message. */
   readonly dataMs: number
+  /** The whole connection; then 421 4.4.2 at the next command. */
+  readonly sessionMs: number
 }
 
 /** Everything the journey judges by. */
@@ -76,9 +77,41 @@ export interface JourneyPolicy {
   readonly recipientsMax: number
   /** Faulty commands of a connection; above: 421 4.7.0 and close. */
   readonly errorsMax: number
+  /** Messages of a connection; above: 421 4.7.0 at the next MAIL. */
+  readonly transactionsMax: number
+  /** Add a Received field (RFC 5321 §4.4). */
+  readonly addsReceived: boolean
   readonly timeouts: Timeouts
   /** In stress mode. */
   readonly stressTimeouts: Timeouts
+}
+
+/** What the stages read of a policy, made once per thread and policy. */
+export interface CompiledPolicy {
+  readonly policy: JourneyPolicy
+  readonly scanBody: ScanBody
+  readonly headerRules: readonly HeaderRule[]
+  readonly domains: DomainSet
+  readonly exemptRecipients: ReadonlySet<string>
+  /** Is any test on that asks somebody? */
+  readonly hasActiveTests: boolean
+  /** Stress mode: shorter waits. Set by the edge at any time; then call onStress of each journey. */
+  isStressed: boolean
+}
+
+/** Makes what the stages read of a policy; throws OperatingError for a wrong rules text. */
+export function compilePolicy(policy: JourneyPolicy, scanBody: ScanBody): CompiledPolicy {
+  const { rules, faults } = parseHeaderRules(policy.headers.rules, policy.headers.rulesFile)
+  if (faults.length > 0) throw new OperatingError('HEADER_RULES', faults.join('\n'))
+  return {
+    policy,
+    scanBody,
+    headerRules: rules,
+    domains: new DomainSet(policy.recipientDomains),
+    exemptRecipients: new Set(policy.exemptRecipients.map((local) => local.toLowerCase())),
+    hasActiveTests: [policy.dialup, policy.relay, policy.user].some((test) => test.mode !== 'off'),
+    isStressed: false,
+  }
 }
 
 /** A policy to start from: tests off, nothing permitted. */
@@ -93,13 +126,59 @@ export const defaultPolicy: JourneyPolicy = {
   dialup: { mode: 'off', indeterminate: 'pass' },
   relay: { mode: 'off', indeterminate: 'pass' },
   user: { mode: 'off', indeterminate: 'pass' },
-  headers: { mode: 'off', indeterminate: 'pass', rules: '', rulesFile: '', checks: [] },
+  headers: {
+    mode: 'off',
+    indeterminate: 'pass',
+    rules: '',
+    rulesFile: '',
+    checks: [],
+    receivedMax: 100,
+  },
   earlyTalker: 'enforce',
   illegalPipelining: 'observe',
   stray: 'refuse',
   hasCertificate: false,
-  recipientsMax: 1000,
+  recipientsMax: 100,
   errorsMax: 20,
-  timeouts: { commandMs: 300_000, lineMs: 60_000, dataMs: 180_000 },
-  stressTimeouts: { commandMs: 10_000, lineMs: 10_000, dataMs: 10_000 },
+  transactionsMax: 1000,
+  addsReceived: true,
+  timeouts: {
+    firstCommandMs: 60_000,
+    commandMs: 300_000,
+    lineMs: 60_000,
+    dataMs: 180_000,
+    sessionMs: 7_200_000,
+  },
+  stressTimeouts: {
+    firstCommandMs: 10_000,
+    commandMs: 10_000,
+    lineMs: 10_000,
+    dataMs: 30_000,
+    sessionMs: 600_000,
+  },
+}
+
+/** What a policy makes of a finding. `observe`: passed, but told as what would have been. */
+export type Judgement = 'pass' | 'observe' | 'tempfail' | 'refuse'
+
+/** The one place where the finding of an active test becomes an action. */
+export function judge(policy: JourneyPolicy, finding: Finding): Judgement {
+  const test = testOf(policy, finding.layer)
+  if (test === undefined || finding.outcome === 'negative') return 'pass'
+  if (finding.outcome === 'positive') return judgementOf(test.mode)
+  // A test that could not find out never refuses for good.
+  if (test.indeterminate === 'pass' || test.mode === 'off') return 'pass'
+  return test.mode === 'observe' ? 'observe' : 'tempfail'
+}
+
+/** What a mode makes of something positive. */
+export function judgementOf(mode: TestMode): Judgement {
+  if (mode === 'off') return 'pass'
+  return mode === 'enforce' ? 'refuse' : mode
+}
+
+function testOf(policy: JourneyPolicy, layer: Layer): TestPolicy | undefined {
+  if (layer === 'dialup') return policy.dialup
+  if (layer === 'relay') return policy.relay
+  return layer === 'user' ? policy.user : undefined
 }

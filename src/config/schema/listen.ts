@@ -160,7 +160,7 @@ export const body = section('body', 'What a message may be made of.', {
     'stray',
     ['refuse', 'normalise'],
     'refuse',
-    'A bare CR, bare LF or NUL in a message: refuse it with 554 5.6.0, or pass it on with CRLF for each bare CR or LF and without NUL. None ever reaches the mailhost.',
+    'A bare CR, bare LF or NUL in a message: refuse it with 554 5.6.0, or pass it on with CRLF for each bare LF and a space for each bare CR and NUL. None ever reaches the mailhost.',
   ),
   sizeMaxOctets: size(
     'size_max',

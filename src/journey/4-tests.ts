@@ -1,0 +1,170 @@
+/**
+ * Stage 4, tests: trusted name, whitelist, and the active tests (dialup or relay, then user), which
+ * the probe broker answers. Here stands when they are asked, who waits, and what an answer leads to.
+ *
+ * Asked last and least: never for a trusted or whitelisted one, never when nothing would come of it.
+ */
+import { answerWaitMs } from '../base/limits.ts'
+import type { Finding } from '../checks/finding.ts'
+import { askForTrustedName } from './1-connect.ts'
+import { concludeRefused } from './conclude.ts'
+import { judge } from './policy.ts'
+import type { Answer } from './ports.ts'
+import { close, namedRefusal, say } from './reply.ts'
+import type { Refusal, Session, Transaction } from './session.ts'
+
+/**
+ * May the command that needs the tests go on? Asks what must be asked first, and waits.
+ * `at`: RCPT goes on with a provisional answer, DATA does not.
+ */
+export function testsPermit(
+  session: Session,
+  transaction: Transaction,
+  at: 'rcpt' | 'data',
+  nowMs: number,
+): boolean {
+  if (!beginTests(session, transaction, transaction.testedRecipient, nowMs)) {
+    const isProvisional = transaction.tests === 'provisional'
+    if (isProvisional && at === 'rcpt') return true
+    wait(session, session.trust === 'asked' ? 'trust' : 'verdict', nowMs)
+    if (transaction.isBegun && transaction.recipientsOffered.length === 0) {
+      session.ports.transfer.release()
+    }
+    return false
+  }
+  return true
+}
+
+/** Asks what must be asked. @returns true when nothing is open any more. */
+export function beginTests(
+  session: Session,
+  transaction: Transaction,
+  recipient: string,
+  nowMs: number,
+): boolean {
+  if (transaction.tests === 'known') return true
+  if (transaction.tests !== 'unasked') return false
+  if (!session.compiled.hasActiveTests || session.isTrusted) return settle(transaction)
+  const { policy } = session.compiled
+  if (policy.hasTrustedNames && session.trust === 'unasked') askForTrustedName(session)
+  if (session.trust === 'asked') {
+    wait(session, 'trust', nowMs)
+    return false
+  }
+  const { sender } = transaction
+  if (sender !== '' && policy.whitelist === 'on' && session.ports.lists.isWhitelisted(sender)) {
+    transaction.isWhitelisted = true
+    return settle(transaction)
+  }
+  const isHostTested = policy.dialup.mode !== 'off' || policy.relay.mode !== 'off'
+  if (!isHostTested && sender === '') return settle(transaction)
+  transaction.tests = 'asked'
+  wait(session, 'verdict', nowMs)
+  const { address } = session.client
+  session.ports.questions.examine({ address, helo: session.helo, sender, recipient })
+  return false
+}
+
+/** An answer came. Late, doubled and unasked ones change nothing. */
+export function takeAnswer(session: Session, answer: Answer, nowMs: number): void {
+  if (answer.question === 'trusted-name') {
+    takeTrust(session, answer)
+    return
+  }
+  const transaction = session.transaction
+  if (transaction === undefined) return
+  if (transaction.tests !== 'asked' && transaction.tests !== 'provisional') return
+  const isWaitedFor = session.waiting === 'verdict'
+  if (isWaitedFor) session.waiting = 'nothing'
+  transaction.tests = 'known'
+  transaction.testsRefusal = judgeFindings(session, transaction, answer.findings)
+  if (transaction.testsRefusal !== undefined && isWaitedFor && transaction.testsRefusal.closes) {
+    const refused = transaction.testsRefusal
+    concludeRefused(session, refused, '', nowMs)
+    close(session, refused.reply)
+  }
+}
+
+/** The answer comes later, and RCPT is not to wait for it: DATA waits. */
+export function deferAnswer(session: Session): void {
+  if (session.transaction?.tests !== 'asked') return
+  session.transaction.tests = 'provisional'
+  if (session.waiting === 'verdict') session.waiting = 'nothing'
+}
+
+/** The wait has lasted too long: as if the answer were that nothing could be found out. */
+export function giveUpWaiting(session: Session, nowMs: number): void {
+  session.ports.questions.forget()
+  const evidence = [`no answer within ${answerWaitMs / 1000} s`]
+  if (session.waiting === 'trust' || session.trust === 'asked') {
+    takeTrust(session, { question: 'trusted-name', findings: [] })
+  }
+  const layers = ['dialup', 'relay', 'user'] as const
+  const findings = layers.map((layer): Finding => {
+    return { layer, outcome: 'indeterminate', name: 'no-answer', evidence }
+  })
+  takeAnswer(session, { question: 'examine', findings }, nowMs)
+}
+
+/** MAIL waited for the tests (`tests.at = "mail"`): its refusal, which ends the transaction. */
+export function refuseMail(session: Session, refused: Refusal, nowMs: number): void {
+  concludeRefused(session, refused, '', nowMs)
+  say(session, refused.reply)
+}
+
+function settle(transaction: Transaction): true {
+  transaction.tests = 'known'
+  return true
+}
+
+function wait(session: Session, what: 'trust' | 'verdict', nowMs: number): void {
+  session.waiting = what
+  session.waitingSinceMs = nowMs
+}
+
+function takeTrust(session: Session, answer: Answer): void {
+  if (session.trust !== 'asked') return
+  session.trust = 'known'
+  if (answer.findings.some((finding) => finding.outcome === 'positive')) session.isTrusted = true
+  if (session.waiting === 'trust') session.waiting = 'nothing'
+}
+
+/** Tells every finding; the first that policy refuses is the answer. */
+function judgeFindings(
+  session: Session,
+  transaction: Transaction,
+  findings: readonly Finding[],
+): Refusal | undefined {
+  let refused: Refusal | undefined
+  for (const finding of findings) {
+    const judgement = judge(session.compiled.policy, finding)
+    if (finding.outcome === 'positive') session.ports.records.finding(finding)
+    transaction.evidence.push(`${finding.layer} ${finding.outcome} ${finding.name}`)
+    if (judgement === 'observe') transaction.observed ??= finding
+    if (judgement === 'pass' || judgement === 'observe' || refused !== undefined) continue
+    refused = refusalOf(session, transaction, finding, judgement)
+  }
+  return refused
+}
+
+function refusalOf(
+  session: Session,
+  transaction: Transaction,
+  finding: Finding,
+  judgement: 'refuse' | 'tempfail',
+): Refusal {
+  const { layer, name, evidence } = finding
+  const detail = layer === 'user' ? '1.8' : '7.1'
+  const codes = judgement === 'refuse' ? `550 5.${detail}` : `450 4.${detail}`
+  const text = textOf(finding)
+  const refused = namedRefusal(session, transaction, layer, name, codes, text, evidence)
+  // A forged sender is an error, and the connection is closed at once.
+  return { ...refused, closes: layer === 'user' && judgement === 'refuse' }
+}
+
+function textOf(finding: Finding): string {
+  if (finding.outcome === 'indeterminate') return 'this could not be tested now, try again later'
+  if (finding.layer === 'dialup') return 'mail from dialup hosts is not taken'
+  if (finding.layer === 'relay') return 'your host is an open relay'
+  return 'the sender address does not exist'
+}

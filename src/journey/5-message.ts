@@ -1,0 +1,425 @@
+/**
+ * Stage 5, message: DATA and BDAT, the octets of the message, and the header filter. RFC 5321
+ * §4.1.1.4, RFC 3030.
+ *
+ * The 354 is ours. The header is collected and judged before the mailhost gets DATA; from then on
+ * octets are passed on as they come. A message that is refused is read to its end and dropped, the
+ * refusal comes there, and the mailhost never sees it whole. No stray CR, LF or NUL travels on, and
+ * octets whose meaning the next one decides are kept back until it has come.
+ *
+ *   header ──judged──▶ opening ──354──▶ streaming        any phase ──refusal──▶ dropping
+ */
+import { headerOctetsMax } from '../base/limits.ts'
+import { BodyRewriter } from '../smtp/body-rewriter.ts'
+import {
+  bareCrFlag,
+  bareLfFlag,
+  hasEnded,
+  nulFlag,
+  scannedIndex,
+  scannedState,
+  strayFlags,
+  undecidedOctets,
+} from '../smtp/body-scanner.ts'
+import { findHeaderEnd } from '../smtp/header-reader.ts'
+import { octetsOf, writeText } from '../smtp/octets.ts'
+import { replyLine } from '../smtp/reply-text.ts'
+import { messageOctetsMax } from './2-hello.ts'
+import { testsPermit } from './4-tests.ts'
+import { concludeRefused } from './conclude.ts'
+import { judgeHeader } from './header-filter.ts'
+import { receivedField } from './received.ts'
+import { close, namedRefusal, refusal, say, sayFault } from './reply.ts'
+import type { Message, Refusal, Session, Transaction } from './session.ts'
+
+/** DATA. @returns false when it must wait for the tests. */
+export function proceedData(session: Session, nowMs: number): boolean {
+  const transaction = session.transaction
+  const untimely = untimelyMessage(transaction)
+  if (transaction === undefined || untimely !== '' || transaction.message !== undefined) {
+    sayFault(session, untimely || replyLine(503, '5.5.1', 'DATA does not follow BDAT'), nowMs)
+    return true
+  }
+  if (!mayBegin(session, transaction, nowMs)) return false
+  if (session.transaction === undefined) return true
+  transaction.message = newMessage(session, transaction, false, nowMs)
+  session.reading = 'data'
+  watchRate(session, nowMs)
+  say(session, '354 end with <CRLF>.<CRLF>\r\n')
+  return true
+}
+
+/** BDAT. @returns false when it must wait for the tests. */
+export function proceedChunk(
+  session: Session,
+  octets: number,
+  isLast: boolean,
+  nowMs: number,
+): boolean {
+  const transaction = session.transaction
+  const untimely = untimelyMessage(transaction)
+  if (transaction !== undefined && untimely === '' && transaction.message === undefined) {
+    if (!mayBegin(session, transaction, nowMs)) return false
+    if (session.transaction !== undefined) {
+      transaction.message = newMessage(session, transaction, true, nowMs)
+    }
+  }
+  session.reading = 'chunk'
+  session.chunkOctets = octets
+  session.chunkOctetsLeft = octets
+  session.chunkIsLast = isLast
+  session.chunkRefusal = untimely || replyLine(503, '5.5.1', 'no transaction for this chunk')
+  watchRate(session, nowMs)
+  const droppable = 2 * messageOctetsMax(session)
+  if (octets > droppable) {
+    const text = replyLine(552, '5.3.4', 'chunk larger than any message may be')
+    if (transaction !== undefined && session.transaction === transaction) {
+      concludeRefused(session, refusal('protocol', 'message-too-large', text, []), '', nowMs)
+    }
+    close(session, text)
+    return true
+  }
+  if (octets === 0) endChunk(session, nowMs)
+  return true
+}
+
+/** Reads message octets of DATA. @returns the index behind what was read. */
+export function takeData(
+  session: Session,
+  chunk: Uint8Array,
+  start: number,
+  end: number,
+  nowMs: number,
+): number {
+  const transaction = session.transaction
+  const message = transaction?.message
+  if (transaction === undefined || message === undefined) return end
+  const before = message.scanState
+  const result = session.compiled.scanBody(chunk, start, end, before)
+  const index = scannedIndex(result)
+  const state = scannedState(result)
+  message.scanState = state
+  const isEnd = hasEnded(state)
+  message.octets += index - start - (isEnd ? Math.min(3, index - start) : 0)
+  checkMessage(session, transaction, message, (state & strayFlags) !== 0)
+  if (message.phase !== 'dropping') {
+    const settledEnd = isEnd ? index - 3 : index - undecidedOctets(state)
+    passSettled(session, transaction, message, before, chunk, start, settledEnd, nowMs)
+  }
+  if (isEnd) endMessage(session, transaction, message, nowMs)
+  else checkDropped(session, message, nowMs)
+  return index
+}
+
+/** Reads octets of a BDAT chunk. @returns the index behind what was read. */
+export function takeChunk(
+  session: Session,
+  chunk: Uint8Array,
+  start: number,
+  end: number,
+  nowMs: number,
+): number {
+  const index = Math.min(end, start + session.chunkOctetsLeft)
+  session.chunkOctetsLeft -= index - start
+  const transaction = session.transaction
+  const message = transaction?.message
+  if (transaction !== undefined && message !== undefined) {
+    message.octets += index - start
+    const octets = message.rewriter?.rewrite(chunk, start, index)
+    checkMessage(session, transaction, message, message.rewriter?.hasStray === true)
+    if (message.phase !== 'dropping' && octets !== undefined) {
+      pass(session, transaction, message, octets, nowMs)
+    }
+  }
+  if (session.chunkOctetsLeft === 0) endChunk(session, nowMs)
+  return index
+}
+
+/** Refuses the message: the mailhost is let go at once, the reply waits for the end of data. */
+export function refuseMessage(
+  session: Session,
+  transaction: Transaction,
+  message: Message,
+  refused: Refusal,
+  dropOctetsMax: number,
+): void {
+  message.refusal = refused
+  message.phase = 'dropping'
+  message.dropOctetsMax = dropOctetsMax
+  message.stash = noOctets
+  message.stashOctets = 0
+  message.rewriter = undefined
+  session.isTransferFull = false
+  if (!transaction.isBegun) return
+  session.ports.transfer.abandon()
+  transaction.isBegun = false
+}
+
+/** What was collected goes to the mailhost, which has said 354. */
+export function streamStash(session: Session, message: Message): void {
+  message.phase = 'streaming'
+  const octets = message.stash.subarray(0, message.stashOctets)
+  message.stash = noOctets
+  message.stashOctets = 0
+  if (octets.length > 0 && !session.ports.transfer.body(octets)) session.isTransferFull = true
+}
+
+const noOctets = new Uint8Array(0)
+/** What undecidedOctets counts, by the scanner's position. */
+const undecided: readonly Uint8Array[] = [
+  noOctets,
+  noOctets,
+  octetsOf('\r'),
+  octetsOf('.'),
+  octetsOf('.\r'),
+  noOctets,
+]
+
+function untimelyMessage(transaction: Transaction | undefined): string {
+  if (transaction === undefined) return replyLine(503, '5.5.1', 'MAIL and RCPT come first')
+  if (transaction.recipients.length > 0) return ''
+  return replyLine(554, '5.5.1', 'no valid recipients')
+}
+
+/** Do the tests permit the message? Refused by them, the transaction is over here. */
+function mayBegin(session: Session, transaction: Transaction, nowMs: number): boolean {
+  const isTested = transaction.testedRecipient !== '' || transaction.tests === 'provisional'
+  if (isTested && !testsPermit(session, transaction, 'data', nowMs)) return false
+  const refused = transaction.testsRefusal
+  if (refused === undefined || transaction.recipients.every((to) => isExempt(session, to))) {
+    return true
+  }
+  concludeRefused(session, refused, '', nowMs)
+  if (refused.closes) close(session, refused.reply)
+  else say(session, refused.reply)
+  return true
+}
+
+function isExempt(session: Session, mailbox: string): boolean {
+  const at = mailbox.lastIndexOf('@')
+  const local = at < 0 ? mailbox : mailbox.slice(0, at)
+  return session.compiled.exemptRecipients.has(local.toLowerCase())
+}
+
+function newMessage(
+  session: Session,
+  transaction: Transaction,
+  isChunked: boolean,
+  nowMs: number,
+): Message {
+  const received = receivedField(session, transaction, nowMs)
+  const stash = new Uint8Array(received.length + stashOctetsFirst)
+  return {
+    phase: 'header',
+    isChunked,
+    octets: 0,
+    dropOctetsMax: Number.POSITIVE_INFINITY,
+    scanState: 0,
+    stash,
+    stashOctets: writeText(stash, 0, received),
+    headerStart: received.length,
+    hasEnded: false,
+    rewriter: isChunked ? new BodyRewriter(false, true) : undefined,
+    refusal: undefined,
+  }
+}
+
+/** Room for a usual header and a small message; grows by doubling. */
+const stashOctetsFirst = 2048
+
+function watchRate(session: Session, nowMs: number): void {
+  session.rateSinceMs = nowMs
+  session.rateOctets = session.transaction?.message?.octets ?? 0
+}
+
+/** Size and stray octets of what has come so far. */
+function checkMessage(
+  session: Session,
+  transaction: Transaction,
+  message: Message,
+  hasStray: boolean,
+): void {
+  if (message.phase === 'dropping') return
+  const octetsMax = messageOctetsMax(session)
+  if (message.octets > octetsMax) {
+    const text = replyLine(552, '5.3.4', `larger than ${octetsMax} octets`)
+    const refused = refusal('protocol', 'message-too-large', text, [])
+    refuseMessage(session, transaction, message, refused, 2 * octetsMax)
+    return
+  }
+  if (!hasStray || session.compiled.policy.stray === 'normalise') return
+  const refused = strayRefusal(session, transaction, message)
+  refuseMessage(session, transaction, message, refused, octetsMax)
+}
+
+/** One name for all three, so that the verdict does not depend on how the octets were cut. */
+function strayRefusal(session: Session, transaction: Transaction, message: Message): Refusal {
+  const { scanState } = message
+  const evidence = []
+  if ((scanState & bareCrFlag) !== 0) evidence.push('bare CR')
+  if ((scanState & bareLfFlag) !== 0) evidence.push('bare LF')
+  if ((scanState & nulFlag) !== 0) evidence.push('NUL')
+  const text = 'bare CR, bare LF or NUL in the message'
+  return namedRefusal(session, transaction, 'protocol', 'stray-octet', '554 5.6.0', text, evidence)
+}
+
+/** More is coming than is worth reading: the refusal now, and close. */
+function checkDropped(session: Session, message: Message, nowMs: number): void {
+  if (message.phase !== 'dropping' || message.octets <= message.dropOctetsMax) return
+  const refused = message.refusal
+  if (refused === undefined) return
+  concludeRefused(session, refused, '', nowMs)
+  close(session, refused.reply)
+}
+
+/** Passes what was kept back before and [start, settledEnd), rewritten where it must be. */
+function passSettled(
+  session: Session,
+  transaction: Transaction,
+  message: Message,
+  before: number,
+  chunk: Uint8Array,
+  start: number,
+  settledEnd: number,
+  nowMs: number,
+): void {
+  // What was kept back has turned out to belong to the final dot line, or is still undecided.
+  if (settledEnd < start) return
+  const kept = undecided[before & 0x07] ?? noOctets
+  if (message.rewriter === undefined && (message.scanState & strayFlags) !== 0) {
+    message.rewriter = new BodyRewriter(true, (before & 0x07) !== 1 && (before & 0x07) !== 2)
+  }
+  const { rewriter } = message
+  if (rewriter !== undefined) {
+    if (kept.length > 0) {
+      pass(session, transaction, message, rewriter.rewrite(kept, 0, kept.length), nowMs)
+    }
+    pass(session, transaction, message, rewriter.rewrite(chunk, start, settledEnd), nowMs)
+    return
+  }
+  if (kept.length > 0) pass(session, transaction, message, kept, nowMs)
+  if (settledEnd === start) return
+  if (message.phase === 'streaming' && session.isChunkLive) {
+    if (!session.ports.transfer.bodyForward(start, settledEnd)) session.isTransferFull = true
+    return
+  }
+  pass(session, transaction, message, chunk.subarray(start, settledEnd), nowMs)
+}
+
+/** Octets fit for the mailhost: sent on, or collected while it is not ready for them. */
+function pass(
+  session: Session,
+  transaction: Transaction,
+  message: Message,
+  octets: Uint8Array,
+  nowMs: number,
+): void {
+  if (message.phase === 'dropping' || octets.length === 0) return
+  if (message.phase === 'streaming') {
+    if (!session.ports.transfer.body(octets)) session.isTransferFull = true
+    return
+  }
+  const from = message.stashOctets
+  append(message, octets)
+  if (message.phase !== 'header') return
+  const { stash, headerStart, stashOctets } = message
+  const headerEnd = findHeaderEnd(stash, headerStart, from, stashOctets)
+  if (headerEnd >= 0) openMessage(session, transaction, message, headerEnd, nowMs)
+  else if (stashOctets - headerStart > headerOctetsMax) {
+    const text = `header longer than ${headerOctetsMax} octets`
+    const refused = namedRefusal(
+      session,
+      transaction,
+      'headers',
+      'header-too-long',
+      '554 5.6.0',
+      text,
+      [],
+    )
+    refuseMessage(session, transaction, message, refused, messageOctetsMax(session))
+  }
+}
+
+function append(message: Message, octets: Uint8Array): void {
+  const length = message.stashOctets + octets.length
+  if (length > message.stash.length) {
+    const larger = new Uint8Array(Math.max(length, message.stash.length * 2))
+    larger.set(message.stash.subarray(0, message.stashOctets))
+    message.stash = larger
+  }
+  message.stash.set(octets, message.stashOctets)
+  message.stashOctets = length
+}
+
+/** The header is whole: judged, and then the mailhost gets DATA. */
+function openMessage(
+  session: Session,
+  transaction: Transaction,
+  message: Message,
+  headerEnd: number,
+  nowMs: number,
+): void {
+  const refused = judgeHeader(session, transaction, message, headerEnd)
+  if (refused !== undefined) {
+    refuseMessage(session, transaction, message, refused, messageOctetsMax(session))
+    return
+  }
+  message.phase = 'opening'
+  session.waitingSinceMs = nowMs
+  session.ports.transfer.data()
+}
+
+/** The chunk is whole: its reply, and with the last one the end of the message. */
+function endChunk(session: Session, nowMs: number): void {
+  session.reading = 'commands'
+  const transaction = session.transaction
+  const message = transaction?.message
+  if (transaction === undefined || message === undefined) {
+    sayFault(session, session.chunkRefusal, nowMs)
+    return
+  }
+  if (message.phase === 'dropping') {
+    endRefused(session, message, nowMs)
+    return
+  }
+  if (!session.chunkIsLast) {
+    say(session, replyLine(250, '2.0.0', `${session.chunkOctets} octets received`))
+    return
+  }
+  const rest = message.rewriter?.finish()
+  const hasStray = message.rewriter?.hasStray === true
+  checkMessage(session, transaction, message, hasStray)
+  if (rest !== undefined) pass(session, transaction, message, rest, nowMs)
+  endMessage(session, transaction, message, nowMs)
+}
+
+/** The end of data has come from the client. */
+function endMessage(
+  session: Session,
+  transaction: Transaction,
+  message: Message,
+  nowMs: number,
+): void {
+  session.reading = 'commands'
+  message.hasEnded = true
+  if (message.phase === 'header') {
+    openMessage(session, transaction, message, message.stashOctets, nowMs)
+  }
+  if (message.phase === 'dropping') {
+    endRefused(session, message, nowMs)
+    return
+  }
+  session.waiting = 'delivery'
+  session.waitingSinceMs = nowMs
+  if (message.phase === 'streaming') session.ports.transfer.endOfData()
+}
+
+/** The end of a message that was refused. */
+export function endRefused(session: Session, message: Message, nowMs: number): void {
+  const refused = message.refusal
+  if (refused === undefined) return
+  const mailhostReply = refused.layer === 'transfer' ? refused.reply.trimEnd() : ''
+  concludeRefused(session, refused, mailhostReply, nowMs)
+  if (refused.closes) close(session, refused.reply)
+  else say(session, refused.reply)
+}

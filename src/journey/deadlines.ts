@@ -1,0 +1,77 @@
+/**
+ * Deadlines: how long anybody may be waited for. RFC 5321 §4.5.3.2, shorter in stress mode.
+ *
+ * The client port holds one deadline. It is set anew only when it would fire too late; one that
+ * fires early is set again for the rest, so a usual command costs no call.
+ */
+import { answerWaitMs, dataOctetsPerMinuteMin, mailhostWaitMs } from '../base/limits.ts'
+import { replyLine } from '../smtp/reply-text.ts'
+import { giveUpWaiting } from './4-tests.ts'
+import { linkSilentReply, loseLink } from './6-transfer.ts'
+import { refusal, refuseConnection } from './reply.ts'
+import type { Session } from './session.ts'
+
+const minuteMs = 60_000
+
+/** Makes sure that the deadline fires in time. */
+export function watch(session: Session, nowMs: number): void {
+  if (session.reading === 'nothing' || session.isGone) return
+  const due = dueAt(session)
+  if (session.armedUntilMs !== 0 && session.armedUntilMs <= due) return
+  session.armedUntilMs = due
+  session.ports.client.deadline(Math.max(1, due - nowMs))
+}
+
+/** The deadline fired: whoever is late bears the consequence. */
+export function expire(session: Session, nowMs: number): void {
+  session.armedUntilMs = 0
+  if (session.reading === 'nothing' || nowMs < dueAt(session)) return
+  if (session.waiting === 'trust' || session.waiting === 'verdict') {
+    giveUpWaiting(session, nowMs)
+  } else if (isMailhostAwaited(session)) {
+    loseLink(session, linkSilentReply, nowMs)
+  } else if (isRateKept(session, nowMs)) {
+    session.rateSinceMs = nowMs
+    session.rateOctets = session.transaction?.message?.octets ?? 0
+  } else {
+    const text = replyLine(421, '4.4.2', 'timeout, closing')
+    refuseConnection(session, refusal('protocol', 'client-timeout', text, []), nowMs)
+  }
+}
+
+function dueAt(session: Session): number {
+  const { policy, isStressed } = session.compiled
+  const timeouts = isStressed ? policy.stressTimeouts : policy.timeouts
+  const { waiting, waitingSinceMs, idleSinceMs } = session
+  if (waiting === 'trust' || waiting === 'verdict') return waitingSinceMs + answerWaitMs
+  if (isMailhostAwaited(session)) return waitingSinceMs + mailhostWaitMs
+  if (waiting === 'tls') return waitingSinceMs + timeouts.lineMs
+  if (session.reading !== 'commands') {
+    return Math.min(idleSinceMs + timeouts.dataMs, session.rateSinceMs + minuteMs)
+  }
+  if (session.held !== undefined || session.lineOctetsDropped > 0) {
+    return Math.max(session.lineSinceMs, idleSinceMs) + timeouts.lineMs
+  }
+  return idleSinceMs + (session.commands > 0 ? timeouts.commandMs : timeouts.firstCommandMs)
+}
+
+function isMailhostAwaited(session: Session): boolean {
+  if (session.waiting === 'delivery' || session.isTransferFull) return true
+  const transaction = session.transaction
+  if (transaction === undefined) return false
+  const isPausedForOpening = transaction.message?.phase === 'opening' && session.isPaused
+  return transaction.recipientsOffered.length > 0 || isPausedForOpening
+}
+
+/** Inside a message: has the minute brought enough, and the last octet not long ago? */
+function isRateKept(session: Session, nowMs: number): boolean {
+  if (session.reading !== 'data' && session.reading !== 'chunk') return false
+  const { policy, isStressed } = session.compiled
+  const { dataMs } = isStressed ? policy.stressTimeouts : policy.timeouts
+  if (nowMs >= session.idleSinceMs + dataMs) return false
+  const message = session.transaction?.message
+  // A chunk of no transaction is read and dropped: silence alone ends it.
+  if (message === undefined) return true
+  const isSilent = session.idleSinceMs <= session.rateSinceMs
+  return isSilent || message.octets - session.rateOctets >= dataOctetsPerMinuteMin
+}
