@@ -1,0 +1,105 @@
+/**
+ * Counters: what a serving thread has done, in memory that the main thread reads.
+ *
+ * One row of 64-bit floats a thread in one SharedArrayBuffer. A row has a single writer, so a count is
+ * a plain addition; a reader may see a count a moment old, never a wrong one (aligned eight octets).
+ * A thread that takes over the row of a dead one counts on.
+ */
+import type { Layer } from '../checks/finding.ts'
+import type { Action, VerdictRecord } from '../journey/record.ts'
+
+const layers: readonly Layer[] = [
+  'connect',
+  'protocol',
+  'whitelist',
+  'dialup',
+  'relay',
+  'user',
+  'recipient',
+  'headers',
+  'transfer',
+]
+const actions: readonly Action[] = [
+  'pass',
+  'refuse',
+  'tempfail',
+  'observe',
+  'reset',
+  'drop',
+  'tarpit',
+]
+
+/** The plain counts, before the verdicts by layer and action. */
+const plainNames = ['connections', 'clients', 'sessions', 'octets', 'faults', 'sent'] as const
+
+/** A plain count: clients seen, clients now, mailhost sessions now, message octets, our bugs, verdicts. */
+export type CounterName = (typeof plainNames)[number]
+
+const rowLength = plainNames.length + layers.length * actions.length
+
+/** Everything counted, summed over the threads. */
+export interface CounterSums {
+  readonly plain: Readonly<Record<CounterName, number>>
+  /** Verdicts that occurred at all. */
+  readonly verdicts: readonly {
+    readonly layer: Layer
+    readonly action: Action
+    readonly count: number
+  }[]
+}
+
+/** The row of one thread. */
+export class Counters {
+  readonly #row: Float64Array
+
+  /** Memory for so many threads. */
+  static allocate(threads: number): SharedArrayBuffer {
+    return new SharedArrayBuffer(threads * rowLength * Float64Array.BYTES_PER_ELEMENT)
+  }
+
+  /** Everything that all threads have counted. */
+  static sum(memory: SharedArrayBuffer): CounterSums {
+    const cells = new Float64Array(memory)
+    const total = (at: number) => {
+      let sum = 0
+      for (let cell = at; cell < cells.length; cell += rowLength) sum += cells[cell] ?? 0
+      return sum
+    }
+    const plain = Object.fromEntries(plainNames.map((name, at) => [name, total(at)]))
+    const verdicts = layers.flatMap((layer) =>
+      actions.map((action) => ({ layer, action, count: total(verdictAt(layer, action)) })),
+    )
+    return {
+      plain: plain as Record<CounterName, number>,
+      verdicts: verdicts.filter(({ count }) => count > 0),
+    }
+  }
+
+  constructor(memory: SharedArrayBuffer, thread: number) {
+    const offset = thread * rowLength * Float64Array.BYTES_PER_ELEMENT
+    this.#row = new Float64Array(memory, offset, rowLength)
+  }
+
+  /** Adds to a plain count. */
+  add(name: CounterName, amount: number): void {
+    const at = plainNames.indexOf(name)
+    this.#row[at] = (this.#row[at] ?? 0) + amount
+  }
+
+  /** Sets a plain count that goes up and down. */
+  set(name: CounterName, value: number): void {
+    this.#row[plainNames.indexOf(name)] = value
+  }
+
+  /** Counts a verdict. */
+  verdict(record: VerdictRecord): void {
+    const at = verdictAt(record.layer, record.action)
+    this.#row[at] = (this.#row[at] ?? 0) + 1
+    this.add('sent', 1)
+    this.add('octets', record.octets)
+  }
+}
+
+function verdictAt(layer: Layer, action: Action): number {
+  return plainNames.length + layers.indexOf(layer) * actions.length + actions.indexOf(action)
+}

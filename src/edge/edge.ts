@@ -1,0 +1,217 @@
+/**
+ * Edge: joins engine, journeys, transfer, questions and log for one serving thread.
+ *
+ * The engine's events go to the connection or link that carries the id; after each event the answers
+ * that were put off are given. Sweeps of the pool are driven by one timer. Everything here runs on
+ * the thread's event loop; two edges share nothing but the counters and the session cap.
+ */
+import { poolSweepMs } from '../base/limits.ts'
+import type { Finding } from '../checks/finding.ts'
+import type { CloseReason, ConnectionId, Engine, EngineHandler, Peer } from '../io/engine.ts'
+import type { CompiledPolicy } from '../journey/journey.ts'
+import type { ListPort } from '../journey/ports.ts'
+import type { Log } from '../log/records.ts'
+import type { PoolPlace } from '../transfer/host.ts'
+import type { Link } from '../transfer/link.ts'
+import type { TransferPolicy } from '../transfer/mailhost.ts'
+import { Pool } from '../transfer/pool.ts'
+import type { SessionCap } from '../transfer/session-cap.ts'
+import type { Transfer, TransferPlace } from '../transfer/transfer.ts'
+import { ClientConnection } from './client-connection.ts'
+import type { Counters } from './counters.ts'
+import type { QuestionDesk } from './questions.ts'
+
+/** What an edge is made of. */
+export interface EdgeParts {
+  readonly newEngine: (handler: EngineHandler) => Engine
+  readonly compiled: CompiledPolicy
+  readonly transfer: TransferPolicy
+  readonly cap: SessionCap
+  readonly counters: Counters
+  readonly lists: ListPort
+  readonly questions: QuestionDesk
+  readonly log: Log
+  readonly newId: (nowMs: number) => string
+  /** Takes a client to TLS; absent where no certificate is. */
+  readonly startTls?: (connection: ClientConnection) => void
+  /** A finding that may be fed back into the blacklist. */
+  readonly onFinding?: (finding: Finding, peer: Peer) => void
+}
+
+type Carrier = ClientConnection | Link
+
+/** One serving thread's glue. */
+export class Edge implements EngineHandler, PoolPlace, TransferPlace {
+  readonly engine: Engine
+  readonly pool: Pool
+  readonly cap: SessionCap
+  readonly counters: Counters
+  readonly questions: QuestionDesk
+  readonly log: Log
+  lists: ListPort
+  /** The policy of connections that open from now on. */
+  compiled: CompiledPolicy
+  readonly #parts: EdgeParts
+  readonly #carriers = new Map<ConnectionId, Carrier>()
+  readonly #deferred: Transfer[] = []
+  readonly #timer: NodeJS.Timeout
+  #clients = 0
+
+  constructor(parts: EdgeParts) {
+    this.#parts = parts
+    this.cap = parts.cap
+    this.counters = parts.counters
+    this.questions = parts.questions
+    this.log = parts.log
+    this.lists = parts.lists
+    this.compiled = parts.compiled
+    this.engine = parts.newEngine(this)
+    this.pool = new Pool(this, parts.transfer, Date.now())
+    this.#timer = setInterval(() => this.#sweep(), poolSweepMs)
+  }
+
+  /** Clients carried now. */
+  get clients(): number {
+    return this.#clients
+  }
+
+  /** New policies; connections that are open keep the journey's policy that they began with. */
+  configure(compiled: CompiledPolicy, transfer: TransferPolicy, lists: ListPort): void {
+    compiled.isStressed = this.compiled.isStressed
+    this.compiled = compiled
+    this.lists = lists
+    this.pool.configure(transfer)
+    this.engine.clientDeadline(firstCommandMs(compiled))
+  }
+
+  /** Stress mode began or ended: waits are counted anew. */
+  stress(isStressed: boolean): void {
+    if (this.compiled.isStressed === isStressed) return
+    this.compiled.isStressed = isStressed
+    this.engine.clientDeadline(firstCommandMs(this.compiled))
+    for (const connection of this.#connections()) connection.onStress()
+    this.#settle()
+  }
+
+  /** Finishes running transactions, refuses new ones; resolves when the last client is gone. */
+  async stop(): Promise<void> {
+    const stopped = this.engine.stop()
+    for (const connection of this.#connections()) connection.onShutdown()
+    this.#settle()
+    if (this.#clients === 0) this.pool.quitIdle()
+    this.#isStopping = true
+    await stopped
+    clearInterval(this.#timer)
+  }
+
+  #isStopping = false
+
+  // What connections and transfer ask of the thread.
+
+  now(): number {
+    return Date.now()
+  }
+
+  newId(): string {
+    return this.#parts.newId(Date.now())
+  }
+
+  defer(transfer: Transfer): void {
+    this.#deferred.push(transfer)
+  }
+
+  adopt(id: ConnectionId, link: Link): void {
+    this.#carriers.set(id, link)
+  }
+
+  startTls(connection: ClientConnection): void {
+    this.#parts.startTls?.(connection)
+  }
+
+  onFinding(finding: Finding, peer: Peer): void {
+    this.log.record({
+      event: 'finding',
+      time: Date.now(),
+      client: peer.address,
+      layer: finding.layer,
+      finding: finding.name,
+      outcome: finding.outcome,
+      evidence: finding.evidence,
+    })
+    this.#parts.onFinding?.(finding, peer)
+  }
+
+  onBug(peer: Peer, detail: string): void {
+    this.counters.add('faults', 1)
+    const where = `client ${peer.address}: ${detail}`
+    this.log.record({ event: 'service', time: Date.now(), what: 'fault', detail: where })
+  }
+
+  // Engine events.
+
+  onOpen(id: ConnectionId, peer: Peer): void {
+    const connection = new ClientConnection(this, id, peer)
+    this.#carriers.set(id, connection)
+    this.#clients++
+    this.counters.add('connections', 1)
+    connection.onOpen()
+    this.#settle()
+  }
+
+  onData(id: ConnectionId, chunk: Uint8Array, start: number, end: number): void {
+    this.#carriers.get(id)?.onData(chunk, start, end)
+    this.#settle()
+  }
+
+  onConnected(id: ConnectionId): void {
+    this.#carriers.get(id)?.onConnected()
+  }
+
+  onDrain(id: ConnectionId): void {
+    this.#carriers.get(id)?.onDrain()
+    this.#settle()
+  }
+
+  onEnd(id: ConnectionId): void {
+    this.#carriers.get(id)?.onEnd()
+    this.#settle()
+  }
+
+  onDeadline(id: ConnectionId): void {
+    const carrier = this.#carriers.get(id)
+    if (carrier instanceof ClientConnection) carrier.onDeadline()
+    this.#settle()
+  }
+
+  onClose(id: ConnectionId, reason: CloseReason): void {
+    const carrier = this.#carriers.get(id)
+    this.#carriers.delete(id)
+    carrier?.onClose(reason)
+    if (carrier instanceof ClientConnection) this.#clients--
+    this.#settle()
+    if (this.#isStopping && this.#clients === 0) this.pool.quitIdle()
+  }
+
+  #sweep(): void {
+    this.pool.sweep(Date.now())
+    this.counters.set('clients', this.#clients)
+    this.counters.set('sessions', this.pool.sessions)
+    this.#settle()
+  }
+
+  #settle(): void {
+    for (let next = this.#deferred.pop(); next !== undefined; next = this.#deferred.pop()) {
+      next.onDeferred()
+    }
+  }
+
+  *#connections(): Iterable<ClientConnection> {
+    for (const carrier of [...this.#carriers.values()]) {
+      if (carrier instanceof ClientConnection) yield carrier
+    }
+  }
+}
+
+function firstCommandMs({ policy, isStressed }: CompiledPolicy): number {
+  return (isStressed ? policy.stressTimeouts : policy.timeouts).commandMs
+}

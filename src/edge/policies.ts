@@ -1,0 +1,168 @@
+/**
+ * Policies: what the configuration comes to for gate, journey and transfer.
+ *
+ * Pure but for one file that the configuration names (recipients.domains_file), read by
+ * `readPolicyFiles`. The values travel to the serving threads by message.
+ */
+import { readFileSync } from 'node:fs'
+import { messageOf, OperatingError } from '../base/errors.ts'
+import { mailhostSlotsMax } from '../base/limits.ts'
+import { effective } from '../config/effective.ts'
+import type { Endpoint } from '../config/kinds.ts'
+import type { Config } from '../config/schema.ts'
+import type { ClassRule, GatePolicy } from '../io/gate.ts'
+import { defaultPolicy, type JourneyPolicy, type Timeouts } from '../journey/policy.ts'
+import type { Mailhost, Route, TransferPolicy } from '../transfer/mailhost.ts'
+
+/** Texts of files that the configuration names. */
+export interface PolicyFiles {
+  /** Recipient domains of recipients.domains_file. */
+  readonly recipientDomains: readonly string[]
+  /** Text of tests.headers.rules. */
+  readonly headerRules: string
+}
+
+/** What lists and tables come to for the gate. */
+export interface GateTables {
+  /** Handles of native tables, 0 = none. */
+  readonly blacklist: number
+  readonly trusted: number
+  readonly proxyProtocolFrom: number
+  readonly classRules: readonly ClassRule[]
+}
+
+/** Gives every mailhost address a slot that it keeps over reloads. */
+export class MailhostSlots {
+  readonly #slots = new Map<string, number>()
+
+  /** Throws OperatingError when there are too many. */
+  of({ address, port }: Endpoint): Mailhost {
+    const key = `[${address}]:${port}`
+    const slot = this.#slots.get(key) ?? this.#slots.size
+    if (slot >= mailhostSlotsMax) {
+      const limit = `more than ${mailhostSlotsMax} mailhost addresses since start`
+      throw new OperatingError('MAILHOSTS_TOO_MANY', `mailhost.addresses: ${limit}; restart`)
+    }
+    this.#slots.set(key, slot)
+    return { address, port, slot }
+  }
+}
+
+/** Reads the files. Throws OperatingError naming setting, file and reason. */
+export function readPolicyFiles(config: Config): PolicyFiles {
+  const { recipients, tests } = config
+  const domains = readSetting('recipients.domains_file', recipients.domainsFile)
+  return {
+    recipientDomains: domains
+      .split(/\r?\n/)
+      .map((line) => line.replace(/#.*/, '').trim().toLowerCase())
+      .filter((line) => line !== ''),
+    headerRules: readSetting('tests.headers.rules', tests.headers.rules),
+  }
+}
+
+/** What the journey judges by. */
+export function journeyPolicyOf(
+  config: Config,
+  files: PolicyFiles,
+  hasTrustedNames: boolean,
+): JourneyPolicy {
+  const { body, listen, recipients, tests, tls, whitelist } = config
+  return {
+    ...defaultPolicy,
+    name: config.name,
+    sizeOctetsMax: body.sizeMaxOctets,
+    recipientDomains: [
+      ...recipients.domains.map((domain) => domain.toLowerCase()),
+      ...files.recipientDomains,
+    ],
+    exemptRecipients: recipients.exempt,
+    hasTrustedNames,
+    whitelist: whitelist.mode,
+    testsAt: tests.at,
+    dialup: tests.dialup,
+    relay: tests.relay,
+    user: tests.user,
+    headers: {
+      ...defaultPolicy.headers,
+      mode: tests.headers.mode,
+      rules: files.headerRules,
+      rulesFile: tests.headers.rules,
+      checks: tests.headers.checks as JourneyPolicy['headers']['checks'],
+    },
+    earlyTalker: listen.earlyTalker,
+    stray: body.stray,
+    hasCertificate: tls.certificate !== '',
+    recipientsMax: recipients.max,
+    errorsMax: listen.errorsMax,
+    timeouts: timeoutsOf(config),
+    stressTimeouts: timeoutsOf(effective(config, true)),
+  }
+}
+
+/** Where mail goes. */
+export function transferPolicyOf(config: Config, slots: MailhostSlots): TransferPolicy {
+  const { mailhost } = config
+  const routeTo = (addresses: readonly Endpoint[]): Route => ({
+    mailhosts: addresses.map((endpoint) => slots.of(endpoint)),
+  })
+  const domainRoutes = mailhost.route.flatMap(({ domains, addresses }) => {
+    const route = routeTo(addresses)
+    return domains.map((domain) => [domain.toLowerCase(), route] as const)
+  })
+  return {
+    name: mailhost.helo === '' ? config.name : mailhost.helo,
+    sessionsMax: mailhost.sessionsMax,
+    waitMs: mailhost.waitMs,
+    clientIdentity: mailhost.clientIdentity,
+    connectWaitMs: mailhost.connectWaitMs,
+    replyWaitMs: mailhost.replyWaitMs,
+    finalReplyWaitMs: mailhost.finalReplyWaitMs,
+    idleMs: mailhost.idleMs,
+    transactionsPerSessionMax: mailhost.messagesPerSessionMax,
+    retryMs: mailhost.retryMs,
+    route: routeTo(mailhost.addresses),
+    domainRoutes: new Map(domainRoutes),
+  }
+}
+
+/** What the gate judges by. */
+export function gatePolicyOf(config: Config, tables: GateTables, isStressed: boolean): GatePolicy {
+  const { listen } = effective(config, isStressed)
+  const isTemporary = listen.earlyTalker === 'tempfail'
+  const early = isTemporary ? '421 4.7.0' : '554 5.5.1'
+  return {
+    greeting: `220 ${config.name} ESMTP activemx\r\n`,
+    greetDelayMs: listen.greetDelayMs,
+    earlyTalker: listen.earlyTalker,
+    earlyTalkerReply: `${early} Refused: you talked before the greeting, id={id}\r\n`,
+    ...tables,
+    connectionsMax: listen.connectionsMax,
+    perAddressMax: listen.perAddressMax,
+    rateMax: listen.rateMax.count,
+    rateWindowMs: listen.rateMax.windowMs,
+    tarpitMax: listen.tarpitMax,
+    sessionsPerWorkerMax: listen.sessionsPerWorkerMax,
+    limitReply: '421 4.7.0 Too many connections from your address, id={id}\r\n',
+    overloadReply: '421 4.3.2 Too busy, try again later, id={id}\r\n',
+  }
+}
+
+function timeoutsOf({ listen }: Config): Timeouts {
+  return {
+    ...defaultPolicy.timeouts,
+    commandMs: listen.commandWaitMs,
+    lineMs: listen.lineWaitMs,
+    dataMs: listen.dataWaitMs,
+  }
+}
+
+function readSetting(name: string, file: string): string {
+  if (file === '') return ''
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    const message = `${name} = ${file}: ${messageOf(cause)}; make it readable or unset it`
+    throw new OperatingError('FILE_UNREADABLE', message, { cause })
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * Refusals: what the gate refused, as verdict records. The conclusion of those connections.
+ */
+import type { Layer } from '../checks/finding.ts'
+import type { ClassRule, GatePolicy, Refusal, RefusalCause } from '../io/gate.ts'
+import type { VerdictRecord } from '../journey/record.ts'
+
+const layers: Readonly<Record<RefusalCause, Layer>> = {
+  blacklist: 'connect',
+  'early-talker': 'protocol',
+  'per-address': 'connect',
+  rate: 'connect',
+  overload: 'connect',
+  'proxy-header': 'protocol',
+}
+
+/** The record of a refused connection. `listsOf` names the lists of a verdict class. */
+export function recordOfRefusal(
+  refusal: Refusal,
+  policy: GatePolicy,
+  listsOf: (verdictClass: number) => readonly string[],
+): VerdictRecord {
+  const isSilent = refusal.action === 'reset' || refusal.action === 'drop'
+  const reply = isSilent ? '' : replyOf(refusal, policy)
+  const isListed = refusal.cause === 'blacklist'
+  return {
+    time: refusal.time,
+    id: refusal.id,
+    client: refusal.address,
+    port: refusal.port,
+    helo: '',
+    sender: '',
+    recipients: [],
+    recipientsRefused: [],
+    layer: layers[refusal.cause],
+    finding: refusal.cause,
+    action: refusal.action,
+    reply: reply.replaceAll('{address}', refusal.address).replaceAll('{id}', refusal.id).trimEnd(),
+    evidence: isListed ? listsOf(refusal.verdictClass) : evidenceOf(refusal),
+    mailhostReply: '',
+    octets: refusal.octets,
+    ms: 0,
+    tls: '',
+  }
+}
+
+function replyOf({ cause, verdictClass }: Refusal, policy: GatePolicy): string {
+  switch (cause) {
+    case 'blacklist':
+      return ruleOf(policy.classRules, verdictClass)?.reply ?? ''
+    case 'early-talker':
+      return policy.earlyTalkerReply
+    case 'per-address':
+    case 'rate':
+      return policy.limitReply
+    case 'overload':
+      return policy.overloadReply
+    case 'proxy-header':
+      return ''
+  }
+}
+
+function ruleOf(rules: readonly ClassRule[], verdictClass: number): ClassRule | undefined {
+  const isOwn = (rule: ClassRule) => rule.verdictClass === verdictClass
+  return rules.find(isOwn) ?? rules.find((rule) => rule.verdictClass === 0)
+}
+
+function evidenceOf({ octets }: Refusal): readonly string[] {
+  return octets > 0 ? [`${octets} octets before the greeting`] : []
+}

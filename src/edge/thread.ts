@@ -1,0 +1,92 @@
+/**
+ * A serving thread as the main thread sees it, and what it is set up with.
+ */
+import type { EngineHandler } from '../io/engine.ts'
+import type { EngineToken } from '../io/gate.ts'
+import { newSocketEngine } from '../io/socket-engine.ts'
+import { compilePolicy } from '../journey/journey.ts'
+import type { JourneyPolicy } from '../journey/policy.ts'
+import type { ListPort } from '../journey/ports.ts'
+import type { Log } from '../log/records.ts'
+import { scanBody } from '../smtp/body-scanner.ts'
+import type { TransferPolicy } from '../transfer/mailhost.ts'
+import { SessionCap } from '../transfer/session-cap.ts'
+import { Counters } from './counters.ts'
+import { Edge } from './edge.ts'
+import { QuietDesk } from './questions.ts'
+import { newRecordIds } from './record-ids.ts'
+
+/** What a reload replaces; travels by message. */
+export interface ThreadPolicies {
+  readonly journey: JourneyPolicy
+  readonly transfer: TransferPolicy
+}
+
+/** Memory that all threads share. */
+export interface SharedMemory {
+  readonly sessionCap: SharedArrayBuffer
+  readonly counters: SharedArrayBuffer
+}
+
+/** A serving thread. */
+export interface ServingThread {
+  /** How the gate knows its engine. */
+  readonly token: EngineToken
+  configure(policies: ThreadPolicies): void
+  stress(isStressed: boolean): void
+  /** Finishes what runs; resolves when its last client is gone. */
+  stop(): Promise<void>
+}
+
+/** What an edge is set up with on its thread. */
+export interface EdgeSetup {
+  /** From 0. */
+  readonly thread: number
+  readonly policies: ThreadPolicies
+  readonly memory: SharedMemory
+}
+
+/** Builds the edge of the calling thread. */
+export function newEdge(setup: EdgeSetup, log: Log, lists: ListPort): Edge {
+  const compiled = compilePolicy(setup.policies.journey, scanBody)
+  const { timeouts } = setup.policies.journey
+  const clientDeadlineMs = timeouts.commandMs
+  return new Edge({
+    newEngine: (handler: EngineHandler) => newSocketEngine(handler, { clientDeadlineMs }),
+    compiled,
+    transfer: setup.policies.transfer,
+    cap: new SessionCap(setup.memory.sessionCap, setup.thread),
+    counters: new Counters(setup.memory.counters, setup.thread),
+    lists,
+    questions: new QuietDesk(),
+    log,
+    newId: newRecordIds(setup.thread),
+  })
+}
+
+/** The calling thread as its own serving thread: where the native gate cannot hand over to others. */
+export class LocalThread implements ServingThread {
+  readonly #edge: Edge
+  readonly #lists: ListPort
+
+  constructor(setup: EdgeSetup, log: Log, lists: ListPort) {
+    this.#edge = newEdge(setup, log, lists)
+    this.#lists = lists
+  }
+
+  get token(): EngineToken {
+    return this.#edge.engine.token
+  }
+
+  configure({ journey, transfer }: ThreadPolicies): void {
+    this.#edge.configure(compilePolicy(journey, scanBody), transfer, this.#lists)
+  }
+
+  stress(isStressed: boolean): void {
+    this.#edge.stress(isStressed)
+  }
+
+  stop(): Promise<void> {
+    return this.#edge.stop()
+  }
+}
