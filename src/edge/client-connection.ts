@@ -218,14 +218,6 @@ export class ClientConnection
     }
   }
 
-  onDeferred(): void {
-    try {
-      if (!this.#isOver) this.#journey.onDeferred(this.#edge.now())
-    } catch (error) {
-      this.#fail(error)
-    }
-  }
-
   onTlsEstablished(description: string): void {
     try {
       this.#journey.onTlsEstablished(description, this.#edge.now())

@@ -3,11 +3,9 @@
  */
 import type { Answer, Question } from '../journey/ports.ts'
 
-/** Who asked; hears the answer once, not inside the asking. */
+/** Who asked; hears the answer once (after a provisional one once more), not inside the asking. */
 export interface Asker {
   onAnswer(answer: Answer): void
-  /** The answer comes later; RCPT is not to wait for it (QuestionPort.examine). */
-  onDeferred(): void
 }
 
 /** The questions of one thread. One question an asker at a time. */
