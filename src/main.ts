@@ -56,6 +56,9 @@ export interface ServeParts {
 
 const drainEveryMs = 100
 
+/** How long the start waits for the mailhosts' EHLO; without it less is offered for a while. */
+const readyWaitMs = 2_000
+
 /** Serves. Rejects with OperatingError when a port is taken or a file cannot be read. */
 export async function serve(
   config: Config,
@@ -99,6 +102,7 @@ class Instance implements RunningProxy {
     this.addresses = await this.#gate.listen(this.#config.listen.smtp)
     const setup = { thread: 0, policies, memory: this.#memory }
     this.#threads = [new LocalThread(setup, this.#log.log, this.#lists)]
+    await within(Promise.all(this.#threads.map((thread) => thread.ready())), readyWaitMs)
     for (const thread of this.#threads) this.#gate.addWorker(thread.token)
     this.#gate.configure(this.#gatePolicy)
     this.#timer = setInterval(() => this.#tick(), drainEveryMs)
@@ -133,12 +137,7 @@ class Instance implements RunningProxy {
     this.#tell('stop', 'finishing running transactions')
     this.#gate.drain()
     const stopped = Promise.all(this.#threads.map((thread) => thread.stop()))
-    let timer: NodeJS.Timeout | undefined
-    const waited = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, this.#config.listen.stopWaitMs)
-    })
-    await Promise.race([stopped, waited])
-    clearTimeout(timer)
+    await within(stopped, this.#config.listen.stopWaitMs)
     clearInterval(this.#timer)
     await this.#gate.close()
     this.#drainRefusals()
@@ -179,4 +178,14 @@ class Instance implements RunningProxy {
   #tell(what: string, detail: string): void {
     this.#log.log.record({ event: 'service', time: Date.now(), what, detail })
   }
+}
+
+/** Resolves with the promise or after the time, whichever comes first. */
+async function within(promise: Promise<unknown>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const waited = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms)
+  })
+  await Promise.race([promise, waited])
+  clearTimeout(timer)
 }

@@ -70,6 +70,11 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     this.#timer = setInterval(() => this.#sweep(), poolSweepMs)
   }
 
+  /** Resolves when the mailhosts have said what they offer, or could not be asked. */
+  ready(): Promise<void> {
+    return new Promise((resolve) => this.pool.whenAsked(resolve))
+  }
+
   /** Clients carried now. */
   get clients(): number {
     return this.#clients

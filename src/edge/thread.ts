@@ -32,6 +32,8 @@ export interface SharedMemory {
 export interface ServingThread {
   /** How the gate knows its engine. */
   readonly token: EngineToken
+  /** Resolves when it has asked the mailhosts what they offer. */
+  ready(): Promise<void>
   configure(policies: ThreadPolicies): void
   stress(isStressed: boolean): void
   /** Finishes what runs; resolves when its last client is gone. */
@@ -76,6 +78,10 @@ export class LocalThread implements ServingThread {
 
   get token(): EngineToken {
     return this.#edge.engine.token
+  }
+
+  ready(): Promise<void> {
+    return this.#edge.ready()
   }
 
   configure({ journey, transfer }: ThreadPolicies): void {

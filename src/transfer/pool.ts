@@ -17,6 +17,9 @@ export class Pool implements HostOwner {
   readonly capabilities = new Capabilities()
   readonly #place: PoolPlace
   readonly #hosts = new Map<number, Host>()
+  /** Mailhosts that have not answered EHLO since start, nor failed to. */
+  readonly #unasked = new Set<number>()
+  #onAsked: (() => void) | undefined
   #policy: TransferPolicy
   #nowMs: number
 
@@ -48,9 +51,16 @@ export class Pool implements HostOwner {
     for (const mailhost of mailhosts) {
       const host = this.#hostOf(mailhost)
       host.isNamed = true
+      this.#unasked.add(mailhost.slot)
       host.ask()
     }
     for (const host of this.#hosts.values()) if (!host.isNamed) host.quitIdle()
+  }
+
+  /** Calls back once every mailhost has answered EHLO, or has failed to. */
+  whenAsked(onAsked: () => void): void {
+    this.#onAsked = onAsked
+    this.#noteAsked(undefined)
   }
 
   /**
@@ -100,15 +110,24 @@ export class Pool implements HostOwner {
   /** Host: a mailhost has answered EHLO. */
   onKeywords(mailhost: Mailhost, keywords: ReadonlyMap<string, string>): void {
     this.capabilities.learn(mailhost, keywords)
+    this.#noteAsked(mailhost)
   }
 
   /** Host: a mailhost is away. */
   onAway(host: Host, tenants: readonly PoolTenant[]): void {
+    this.#noteAsked(host.mailhost)
     for (const tenant of tenants) {
       const next = this.#usableHost(tenant, host)
       if (next === undefined) tenant.onNoLink(transferReplies.away)
       else next.acquire(tenant)
     }
+  }
+
+  #noteAsked(mailhost: Mailhost | undefined): void {
+    if (mailhost !== undefined) this.#unasked.delete(mailhost.slot)
+    if (this.#unasked.size > 0) return
+    this.#onAsked?.()
+    this.#onAsked = undefined
   }
 
   #usableHost(tenant: PoolTenant, except: Host | undefined): Host | undefined {
