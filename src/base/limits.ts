@@ -275,3 +275,17 @@ export const evidenceOctetsMax = 256
 
 /** Keys of one budget (domains, hosts, networks, clients) that are counted. Above: the oldest goes. */
 export const budgetKeysMax = 100_000
+
+// --- store (src/store/) ---
+
+/** Readers of the store at once, all threads and processes. Above: the read fails, nothing is known. */
+export const storeReadersMax = 1000
+
+/** Entries that are read from each end of each database when the store is opened. */
+export const storeCheckEntriesMax = 2000
+
+/** Writes that wait for the disk. Above: what is learnt is not kept, and counted. */
+export const storeWritesWaitingMax = 200_000
+
+/** Expired entries that one sweep takes away; the next goes on. */
+export const storeSweepEntriesMax = 20_000
