@@ -13,6 +13,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add_peer_credentials(env, exports);
   add_local_datagram(env, exports);
   add_process(env, exports);
+  add_ip_table(env, exports);
   return exports;
 }
 

@@ -14,6 +14,9 @@ void add_local_datagram(Napi::Env env, Napi::Object exports);
 // disableCoreDumps()
 void add_process(Napi::Env env, Napi::Object exports);
 
+// tableCompile, tableLoad, tableDiscard, tableCreate, tableForget, tableAttach; measure…
+void add_ip_table(Napi::Env env, Napi::Object exports);
+
 // Throws a JavaScript Error with `code` (NATIVE_FAULT) and the system's text for `system_error`.
 void throw_native_error(Napi::Env env, const char* what, int system_error);
 

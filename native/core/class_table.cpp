@@ -111,6 +111,7 @@ void ClassTable::take_back_unused() {
     one = {};
     free_.push_back(static_cast<VerdictClass>(number));
   }
+  times_taken_back_.fetch_add(1, std::memory_order_release);
 }
 
 }  // namespace activemx

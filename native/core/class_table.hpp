@@ -44,6 +44,10 @@ class ClassTable {
   // Ascending list ids; empty for 0 and for a number not in use.
   [[nodiscard]] ListSet lists_of(VerdictClass verdict_class) const;
   [[nodiscard]] std::size_t count() const;  // without class 0
+  // Grows whenever numbers have lost their meaning.
+  [[nodiscard]] std::uint32_t times_taken_back() const noexcept {
+    return times_taken_back_.load(std::memory_order_acquire);
+  }
 
  private:
   static constexpr std::size_t remembered_slots = 4096;
@@ -67,6 +71,7 @@ class ClassTable {
   std::vector<Numbered> classes_;  // by number
   std::vector<VerdictClass> free_;
   std::uint32_t generation_ = 0;
+  std::atomic<std::uint32_t> times_taken_back_{0};
   // {from 16, list 16, excluded 1, set 1 … result 16}: one word, so that readers need no lock.
   std::array<std::atomic<std::uint64_t>, remembered_slots> remembered_{};
 };

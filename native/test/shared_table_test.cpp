@@ -174,7 +174,7 @@ void check_reader_without_table() {
 int main() {
   using namespace activemx::test;
   Random random(seed());
-  for (int table = 0; table < 30; ++table) check_random_table(random);
+  for (int table = 0; table < 12; ++table) check_random_table(random);
   check_batches(random);
   check_reader_without_table();
   return 0;

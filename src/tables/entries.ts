@@ -43,7 +43,8 @@ export function removeEntries(
   added.enter(cell, list, true, options.ttlMs)
 }
 
-function parseOrThrow(prefix: string, cell: PrefixCell): PrefixCell {
+/** Parses a prefix into `cell`. Throws OperatingError PREFIX_SYNTAX. */
+export function parseOrThrow(prefix: string, cell: PrefixCell): PrefixCell {
   const fault = parsePrefix(prefix, cell)
   if (fault === '') return cell
   throw new OperatingError(
