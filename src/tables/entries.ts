@@ -25,8 +25,10 @@ export function addEntry(
   classes: VerdictClasses,
   prefix: string,
   options: AddOptions,
+  widen?: (cell: PrefixCell) => void,
 ): void {
   const cell = parseOrThrow(prefix, newPrefixCell())
+  widen?.(cell)
   added.enter(cell, classes.listIndex(options.list), false, options.ttlMs)
 }
 
@@ -36,8 +38,10 @@ export function removeEntries(
   classes: VerdictClasses,
   prefix: string,
   options: RemoveOptions,
+  widen?: (cell: PrefixCell) => void,
 ): void {
   const cell = parseOrThrow(prefix, newPrefixCell())
+  widen?.(cell)
   const list = options.list === undefined ? everyList : classes.listIndex(options.list)
   added.dropWithin(cell, list)
   added.enter(cell, list, true, options.ttlMs)

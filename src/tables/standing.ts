@@ -4,10 +4,8 @@
  * The one place in JavaScript where the meaning stated in ip-table.ts is written down as code.
  */
 import { formatPrefix } from '../base/ip-address.ts'
-import { type PrefixColumns, prefixText } from '../base/prefix-columns.ts'
 import { type AddedPrefix, everyList } from './added-prefixes.ts'
 import type { IpOrigin } from './ip-table.ts'
-import type { VerdictClasses } from './verdict-classes.ts'
 
 /** An entry that contains the address in question. */
 export interface Standing {
@@ -16,8 +14,10 @@ export interface Standing {
   /** Index in VerdictClasses, or `everyList`. */
   readonly list: number
   readonly isExcluded: boolean
-  /** Slot in the family's columns; absent for an entered prefix. */
-  readonly column?: number
+  /** Where the compiled entry stands, in words of CompiledPrefixes; absent for an entered prefix. */
+  readonly slot?: number
+  /** Where a form finds it together with the entry. */
+  readonly origin?: Omit<IpOrigin, 'list'>
   readonly added?: AddedPrefix
 }
 
@@ -58,31 +58,12 @@ function inOrderOfExplain(one: Standing, other: Standing): number {
   return (
     other.length - one.length ||
     one.list - other.list ||
-    (one.column ?? Number.POSITIVE_INFINITY) - (other.column ?? Number.POSITIVE_INFINITY)
+    (one.slot ?? Number.POSITIVE_INFINITY) - (other.slot ?? Number.POSITIVE_INFINITY)
   )
 }
 
-/** The answer of explain() for one entry. */
-export function originOf(
-  standing: Standing,
-  columns: PrefixColumns,
-  classes: VerdictClasses,
-): IpOrigin {
-  const list = classes.listName(standing.list)
-  const { family, added, column = 0 } = standing
-  if (added !== undefined) {
-    const prefix = formatPrefix(family, added.words, added.length)
-    return Number.isFinite(added.expiresMs)
-      ? { list, prefix, expiresMs: added.expiresMs }
-      : { list, prefix }
-  }
-  const entries = family === 4 ? columns.v4 : columns.v6
-  const file = columns.files[entries.fileIds[column] ?? 0] ?? ''
-  const line = entries.lines[column] ?? 0
-  return {
-    list,
-    prefix: prefixText(family, entries, column),
-    ...(file === '' ? {} : { file }),
-    ...(line === 0 ? {} : { line }),
-  }
+/** The answer of explain() for an entered prefix, without the list. */
+export function originOfAdded(added: AddedPrefix): Omit<IpOrigin, 'list'> {
+  const prefix = formatPrefix(added.family, added.words, added.length)
+  return Number.isFinite(added.expiresMs) ? { prefix, expiresMs: added.expiresMs } : { prefix }
 }

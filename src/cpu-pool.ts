@@ -1,0 +1,50 @@
+/**
+ * The pool of threads for CPU work, over piscina: compiling lists, mining and replaying logs.
+ *
+ * Threads start with the first task and end after a while without one. `atomics` is off: with piscina's
+ * default an idle thread's event loop stands still.
+ */
+import { availableParallelism } from 'node:os'
+import { Piscina } from 'piscina'
+import { OperatingError } from './base/errors.ts'
+import type { CpuPool } from './lists/cpu-pool.ts'
+
+/** A pool that its owner closes. */
+export interface OwnedCpuPool extends CpuPool {
+  close(): Promise<void>
+}
+
+/** Idle threads end after this. */
+const idleMs = 30_000
+
+/** Makes the pool; at most one thread a core. */
+export function newCpuPool(threadsMax: number = availableParallelism()): OwnedCpuPool {
+  const entry = new URL(
+    import.meta.url.endsWith('.ts') ? 'cpu-worker.ts' : 'cpu-worker.js',
+    import.meta.url,
+  )
+  const pool = new Piscina({
+    filename: entry.href,
+    minThreads: 0,
+    maxThreads: Math.max(1, threadsMax),
+    idleTimeout: idleMs,
+    atomics: 'disabled',
+  })
+  return {
+    async run(name, task, transfer = []) {
+      try {
+        return await pool.run(task, { name, transferList: [...transfer] })
+      } catch (fault) {
+        throw restored(fault)
+      }
+    },
+    close: () => pool.close(),
+  }
+}
+
+/** An error loses its class on the way between threads; the code stays. */
+function restored(fault: unknown): unknown {
+  if (!(fault instanceof Error) || fault.name !== 'OperatingError') return fault
+  const code = 'code' in fault && typeof fault.code === 'string' ? fault.code : 'UNKNOWN'
+  return new OperatingError(code, fault.message, { cause: fault })
+}

@@ -1,0 +1,44 @@
+/**
+ * ListReport: what became of one list, for `check-config`, `status`, the log and the metrics.
+ */
+import type { LineReport } from './entry-sink.ts'
+import type { SetAside } from './guard.ts'
+import type { ListFormat } from './parse-list.ts'
+
+/** What a list is for; the words of the configuration's tables. */
+export type ListKind = 'blacklist' | 'trusted' | 'relay' | 'dialup' | 'never_block'
+
+/**
+ * `loaded`: as it is now. `last-good`: refused or unreadable, the last good one serves. `refused`: the
+ * same, but there is no last good one, so the list is empty. `expired`: too old, so the list is empty.
+ */
+export type ListOutcome = 'loaded' | 'last-good' | 'refused' | 'expired'
+
+/** One line of a load's report. */
+export interface ListReport {
+  readonly kind: ListKind
+  readonly list: string
+  /** Path or address, as configured. */
+  readonly file: string
+  readonly outcome: ListOutcome
+  /** Why the outcome is not `loaded`, with the remedy; else ''. */
+  readonly refusal: string
+  readonly format: ListFormat | undefined
+  /** Prefixes and names that serve. */
+  readonly entryCount: number
+  readonly badLineCount: number
+  readonly badLines: readonly LineReport[]
+  readonly remarkCount: number
+  readonly remarks: readonly LineReport[]
+  readonly setAsideCount: number
+  readonly setAside: readonly SetAside[]
+}
+
+/** A report as one line of text. */
+export function reportLine(report: ListReport): string {
+  const { kind, list, outcome, entryCount, badLineCount, setAsideCount, refusal } = report
+  const bad = badLineCount > 0 ? `, ${badLineCount} bad lines skipped` : ''
+  const aside = setAsideCount > 0 ? `, ${setAsideCount} entries set aside` : ''
+  const why = refusal === '' ? '' : `: ${refusal}`
+  return `${kind} ${list}: ${outcome}, ${entryCount} entries${bad}${aside}${why}`
+}

@@ -1,0 +1,100 @@
+/**
+ * StoredAddressTable: the AddressTable in an LMDB store, for millions of addresses.
+ *
+ * It survives restarts and crashes; every thread and process that opens it sees what another has
+ * written. A record is when it was seen, when it ends, the source: `1700000000000 - mined`.
+ */
+import { mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { open, type RootDatabase } from 'lmdb'
+import { messageOf, OperatingError } from '../base/errors.ts'
+import {
+  type AddAddressOptions,
+  type AddManyResult,
+  type AddressEntry,
+  type AddressTable,
+  addEach,
+  addressKey,
+  addressKeyOrThrow,
+  renewedEntry,
+} from './address-table.ts'
+
+/** Opens or makes the store at `path`. Throws OperatingError ADDRESS_STORE. */
+export function openAddressTable(path: string): AddressTable {
+  return new StoredAddressTable(path)
+}
+
+class StoredAddressTable implements AddressTable {
+  readonly #store: RootDatabase<string, string>
+
+  constructor(path: string) {
+    try {
+      mkdirSync(dirname(path), { recursive: true })
+      this.#store = open<string, string>({ path, encoding: 'string' })
+    } catch (fault) {
+      const message = `addresses ${path}: cannot be opened: ${messageOf(fault)}; check its rights`
+      throw new OperatingError('ADDRESS_STORE', message, { cause: fault })
+    }
+  }
+
+  has(address: string): boolean {
+    return this.find(address) !== undefined
+  }
+
+  find(address: string): AddressEntry | undefined {
+    const key = addressKey(address)
+    const record = key === undefined ? undefined : this.#store.get(key)
+    if (key === undefined || record === undefined) return undefined
+    const entry = entryOf(key, record)
+    return entry.expiresMs > Date.now() ? entry : undefined
+  }
+
+  add(address: string, options: AddAddressOptions): boolean {
+    const key = addressKeyOrThrow(address)
+    return this.#store.transactionSync(() => {
+      const before = this.find(key)
+      this.#store.putSync(key, recordOf(renewedEntry(key, options, before)))
+      return before === undefined
+    })
+  }
+
+  remove(address: string): boolean {
+    const key = addressKey(address)
+    return key !== undefined && this.#store.removeSync(key)
+  }
+
+  addMany(addresses: Iterable<string>, options: AddAddressOptions): AddManyResult {
+    return this.#store.transactionSync(() => addEach(this, addresses, options))
+  }
+
+  *entries(): Iterable<AddressEntry> {
+    for (const { key, value } of this.#store.getRange({})) yield entryOf(key, value)
+  }
+
+  sweep(nowMs: number = Date.now()): number {
+    return this.#store.transactionSync(() => {
+      const expired = [...this.entries()].filter((entry) => entry.expiresMs <= nowMs)
+      for (const { address } of expired) this.#store.removeSync(address)
+      return expired.length
+    })
+  }
+
+  get size(): number {
+    return this.#store.getKeysCount({})
+  }
+
+  close(): void {
+    void this.#store.close()
+  }
+}
+
+function recordOf({ source, seenMs, expiresMs }: AddressEntry): string {
+  const ends = Number.isFinite(expiresMs) ? String(expiresMs) : '-'
+  return `${seenMs} ${ends} ${source}`
+}
+
+function entryOf(address: string, record: string): AddressEntry {
+  const [seen = '0', ends = '-', ...source] = record.split(' ')
+  const expiresMs = ends === '-' ? Number.POSITIVE_INFINITY : Number(ends)
+  return { address, source: source.join(' '), seenMs: Number(seen), expiresMs }
+}
