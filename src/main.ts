@@ -17,6 +17,7 @@ import {
   readPolicyFiles,
   transferPolicyOf,
 } from './edge/policies.ts'
+import { dropPrivileges } from './edge/privileges.ts'
 import { recordOfRefusal } from './edge/refusals.ts'
 import { LocalThread, type ServingThread, type ThreadPolicies } from './edge/thread.ts'
 import type { Gate, GateCounters, GatePolicy } from './io/gate.ts'
@@ -100,6 +101,7 @@ class Instance implements RunningProxy {
   async start(): Promise<void> {
     const policies = this.#policiesOf(this.#config)
     this.addresses = await this.#gate.listen(this.#config.listen.smtp)
+    for (const warning of dropPrivileges(this.#config.process.user)) this.#tell('warning', warning)
     const setup = { thread: 0, policies, memory: this.#memory }
     this.#threads = [new LocalThread(setup, this.#log.log, this.#lists)]
     await within(Promise.all(this.#threads.map((thread) => thread.ready())), readyWaitMs)

@@ -12,10 +12,12 @@ import {
   type Terminal,
 } from './command.ts'
 import { addLookup } from './lookup.ts'
+import { addServe } from './serve.ts'
 import { addTls } from './tls.ts'
 
 /** Every command, in the order of --help. */
 const commands: readonly ((program: Command, context: CommandContext) => void)[] = [
+  addServe,
   addLookup,
   addTls,
 ]

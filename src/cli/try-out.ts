@@ -1,0 +1,101 @@
+/**
+ * Try-out: the proxy with nothing configured, so that a newcomer sees it work in a minute.
+ *
+ * It listens on loopback only, stands before an embedded mailhost that files mail in `var/mail/` of
+ * the folder it was started in, takes mail for example.test, and has an example list that refuses a
+ * loopback address.
+ */
+import { mkdirSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { packageRoot } from '../addon/package-root.ts'
+import { OperatingError } from '../base/errors.ts'
+import { buildConfig, faultLine } from '../config/load.ts'
+import type { Config } from '../config/schema.ts'
+import { openSystemLog } from '../log/system-log.ts'
+import { startMailhost } from '../mailhost/mailhost.ts'
+import { serve } from '../main.ts'
+import type { Terminal } from './command.ts'
+
+/** What may be chosen, for tests. */
+export interface TryOutOptions {
+  /** Port 0 takes a free one. */
+  readonly port?: number
+}
+
+/** A running try-out. */
+export interface TryOut {
+  readonly port: number
+  stop(): Promise<void>
+}
+
+/** The loopback address that the example list refuses. */
+export const listedAddress = '127.0.0.66'
+
+/** Starts the try-out and prints what to try next. */
+export async function startTryOut(
+  terminal: Terminal,
+  folder: string,
+  options: TryOutOptions = {},
+): Promise<TryOut> {
+  const mail = join(folder, 'var/mail')
+  mkdirSync(mail, { recursive: true })
+  const mailhost = await startMailhost({
+    address: '127.0.0.1',
+    port: 0,
+    folder: mail,
+    sizeOctetsMax: 60_000_000,
+  })
+  const config = tryOutConfig(folder, mailhost.port, options.port ?? 2525)
+  const log = await openSystemLog(config)
+  const proxy = await serve(config, log)
+  const port = Number(proxy.addresses[0]?.split(':').pop())
+  for (const line of introduction(port, relative(process.cwd(), mail) || '.')) terminal.print(line)
+  return {
+    port,
+    async stop() {
+      await proxy.stop()
+      await log.close()
+      await mailhost.stop()
+    },
+  }
+}
+
+function tryOutConfig(folder: string, mailhostPort: number, port: number): Config {
+  const lists = join(packageRoot(), 'examples/lists')
+  const loaded = buildConfig(
+    {
+      name: 'mx.example.test',
+      listen: { smtp: [`127.0.0.1:${port}`], workers: 1 },
+      mailhost: { addresses: [`127.0.0.1:${mailhostPort}`] },
+      recipients: { domains: ['example.test'] },
+      lists: {
+        allow_loopback: true,
+        blacklist: [{ name: 'example', file: join(lists, 'blacklist.txt') }],
+      },
+      store: { path: 'var/store' },
+      control: { socket: 'var/control.sock' },
+      process: { user: '' },
+    },
+    folder,
+  )
+  if (loaded.ok) return loaded.value
+  throw new OperatingError('TRY_OUT', loaded.error.map(faultLine).join('; '))
+}
+
+function introduction(port: number, mail: string): readonly string[] {
+  const server = `swaks --server 127.0.0.1:${port} --from you@sender.example`
+  return [
+    '',
+    `activemx try-out: listening on 127.0.0.1:${port}, mail for example.test is filed in ${mail}/new/`,
+    '',
+    'A message that is delivered:',
+    `  ${server} --to me@example.test`,
+    'A listed address, refused before it may speak (554):',
+    `  ${server} --to me@example.test --local-interface ${listedAddress}`,
+    'A recipient that is not ours (550):',
+    `  ${server} --to me@elsewhere.example`,
+    '',
+    'The log follows, one record per verdict. Ctrl-C ends.',
+    '',
+  ]
+}
