@@ -1,0 +1,34 @@
+/**
+ * The try-out that `npm start` begins. Show 1 of the main job.
+ */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { startTryOut } from '../../src/cli/try-out.ts'
+import { SmtpClient } from '../support/smtp-client.ts'
+
+test('the try-out delivers into var/mail/ and refuses a recipient that is not ours', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'activemx-try-'))
+  const printed: string[] = []
+  const terminal = { print: (line: string) => void printed.push(line), warn: () => {} }
+  const tryOut = await startTryOut(terminal, folder, { port: 0 })
+  try {
+    expect(printed.join('\n')).toContain(`swaks --server 127.0.0.1:${tryOut.port}`)
+    const client = await SmtpClient.open(tryOut.port)
+    await client.saysAll('EHLO me.example', 'MAIL FROM:<you@sender.example>')
+    expect(await client.says('RCPT TO:<me@elsewhere.example>')).toMatch(/^550 5\.7\.1/)
+    const said = await client.saysAll(
+      'RCPT TO:<me@example.test>',
+      'DATA',
+      'From: <you@sender.example>\r\nDate: Sat, 21 Nov 2026 12:00:00 +0000\r\n\r\nhello\r\n.',
+    )
+    expect(said).toMatch(/^250/)
+    const [name = ''] = readdirSync(join(folder, 'var/mail/new'))
+    expect(readFileSync(join(folder, 'var/mail/new', name), 'latin1')).toContain('\nhello\n')
+    client.leave()
+  } finally {
+    await tryOut.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
