@@ -14,6 +14,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add_local_datagram(env, exports);
   add_process(env, exports);
   add_ip_table(env, exports);
+  add_body_scanner(env, exports);
   return exports;
 }
 

@@ -16,6 +16,8 @@ void add_process(Napi::Env env, Napi::Object exports);
 
 // tableCompile, tableLoad, tableDiscard, tableCreate, tableForget, tableAttach; measure…
 void add_ip_table(Napi::Env env, Napi::Object exports);
+// scanBody(chunk, start, end, state) → number
+void add_body_scanner(Napi::Env env, Napi::Object exports);
 
 // Throws a JavaScript Error with `code` (NATIVE_FAULT) and the system's text for `system_error`.
 void throw_native_error(Napi::Env env, const char* what, int system_error);
