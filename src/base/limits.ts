@@ -289,3 +289,28 @@ export const storeWritesWaitingMax = 200_000
 
 /** Expired entries that one sweep takes away; the next goes on. */
 export const storeSweepEntriesMax = 20_000
+
+// Feedback (src/probes/feedback.ts).
+
+/** Hosts and networks that are counted. Above: the one that was seen longest ago is forgotten. */
+export const feedbackHostsMax = 100_000
+
+/** Findings about one host that are closer together count as one. */
+export const feedbackIndependentMs = 600_000
+
+/** A host that delivered accepted mail within this time is good. */
+export const feedbackGoodHostMs = 30 * 86_400_000
+
+/** A good host is noted again after this time, so that each delivery does not write. */
+export const feedbackNoteEveryMs = 86_400_000
+
+// Mining of mail logs (src/feeds/mining).
+
+/** Octets of a log line; a longer one is left out, and counted. */
+export const miningLineOctetsMax = 16_384
+
+/** Messages of which the sender is known and the recipients are not yet. Above: the oldest goes. */
+export const miningMessagesMax = 100_000
+
+/** Addresses that are entered in one transaction of the store. */
+export const miningBatchMax = 5000

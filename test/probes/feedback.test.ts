@@ -1,0 +1,112 @@
+/**
+ * B23 feedback: what is entered, what never is, and for how long.
+ */
+import { describe, expect, test } from 'vitest'
+import { feedbackGoodHostMs, feedbackIndependentMs } from '../../src/base/limits.ts'
+import type { Finding, Layer } from '../../src/checks/finding.ts'
+import { Feedback, type FeedbackSettings, type Listing } from '../../src/probes/feedback.ts'
+
+function positive(layer: Layer, name = 'found'): Finding {
+  return { layer, outcome: 'positive', name, evidence: ['seen'] }
+}
+
+function newFeedback(settings: Partial<FeedbackSettings> = {}, exempt: readonly string[] = []) {
+  const listings: Listing[] = []
+  const good = new Map<string, number>()
+  const clock = { ms: 1e12 }
+  const feedback = new Feedback({
+    settings: {
+      layers: ['relay', 'dialup'],
+      findings: 1,
+      ttlMs: 1000,
+      promoteHosts: 3,
+      ...settings,
+    },
+    now: () => clock.ms,
+    isExempt: (prefix) => exempt.includes(prefix),
+    list: (listing) => listings.push(listing),
+    goodAtMs: (key) => good.get(key) ?? 0,
+    noteGood: (key, nowMs) => good.set(key, nowMs),
+  })
+  return { feedback, listings, clock }
+}
+
+describe('B23 feedback', () => {
+  test('a finding of a layer that feeds back is entered with its evidence and end', () => {
+    const { feedback, listings } = newFeedback()
+    expect(feedback.onFinding('192.0.2.7', positive('relay', 'open-relay'))).toBe(true)
+    expect(listings).toEqual([
+      { prefix: '192.0.2.7/32', reason: 'open-relay', evidence: ['seen'], ttlMs: 1000 },
+    ])
+  })
+
+  test('an IPv6 host is its /64', () => {
+    const { feedback, listings } = newFeedback()
+    feedback.onFinding('2001:db8:1:2:3::9', positive('dialup'))
+    expect(listings[0]?.prefix).toBe('2001:db8:1:2::/64')
+  })
+
+  test('other layers, and what is not positive, are not', () => {
+    const { feedback, listings } = newFeedback()
+    feedback.onFinding('192.0.2.7', positive('user'))
+    feedback.onFinding('192.0.2.7', { ...positive('relay'), outcome: 'indeterminate' })
+    feedback.onFinding('192.0.2.7', { ...positive('relay'), outcome: 'negative' })
+    feedback.onFinding('nonsense', positive('relay'))
+    expect(listings).toEqual([])
+  })
+
+  test('exempt hosts are never entered, nor a block that holds one', () => {
+    const { feedback, listings } = newFeedback({}, ['192.0.2.7/32', '198.51.100.0/24'])
+    feedback.onFinding('192.0.2.7', positive('relay'))
+    expect(listings).toEqual([])
+    for (const host of [1, 2, 3]) feedback.onFinding(`198.51.100.${host}`, positive('relay'))
+    expect(listings.map((each) => each.prefix)).not.toContain('198.51.100.0/24')
+  })
+
+  test('a honeypot that takes everything at RCPT needs a second, independent finding', () => {
+    const { feedback, listings, clock } = newFeedback({ findings: 2 })
+    feedback.onFinding('192.0.2.7', positive('relay'))
+    feedback.onFinding('192.0.2.7', positive('relay'))
+    expect(listings).toEqual([])
+    clock.ms += feedbackIndependentMs
+    feedback.onFinding('192.0.2.7', positive('relay'))
+    expect(listings).toHaveLength(1)
+  })
+
+  test('a host that delivered accepted mail is not entered for a forged sender, for 30 days', () => {
+    const { feedback, listings, clock } = newFeedback({ layers: ['user', 'headers', 'relay'] })
+    feedback.onDelivered('192.0.2.7')
+    feedback.onFinding('192.0.2.7', positive('user'))
+    feedback.onFinding('192.0.2.7', positive('headers'))
+    expect(listings).toEqual([])
+    feedback.onFinding('192.0.2.7', positive('relay'))
+    expect(listings).toHaveLength(1)
+    clock.ms += feedbackGoodHostMs
+    feedback.onFinding('192.0.2.7', positive('user'))
+    expect(listings).toHaveLength(2)
+  })
+
+  test('three bad hosts and no good one in a /24 enter the block', () => {
+    const { feedback, listings } = newFeedback()
+    for (const host of [1, 1, 2]) feedback.onFinding(`192.0.2.${host}`, positive('relay'))
+    expect(listings.map((each) => each.prefix)).not.toContain('192.0.2.0/24')
+    feedback.onFinding('192.0.2.3', positive('dialup'))
+    expect(listings.at(-1)).toMatchObject({ prefix: '192.0.2.0/24', reason: 'bad-neighbours' })
+  })
+
+  test('a good neighbour keeps the block out', () => {
+    const { feedback, listings } = newFeedback()
+    feedback.onDelivered('192.0.2.200')
+    for (const host of [1, 2, 3, 4]) feedback.onFinding(`192.0.2.${host}`, positive('relay'))
+    expect(listings).toHaveLength(4)
+  })
+
+  test('bad hosts whose entry has ended do not count towards the block', () => {
+    const { feedback, listings, clock } = newFeedback()
+    for (const host of [1, 2, 3]) {
+      feedback.onFinding(`192.0.2.${host}`, positive('relay'))
+      clock.ms += 2000
+    }
+    expect(listings.map((each) => each.prefix)).not.toContain('192.0.2.0/24')
+  })
+})
