@@ -57,9 +57,15 @@ export interface Lease extends Outcome {
   readonly id: number
   /** The last EHLO reply of an SMTP peer, CRLF after each line; '' where there is none. */
   readonly greeting: string
-  /** Gives the session back; with `isBroken`, as one whose conversation stopped half-way. */
-  release(isBroken?: boolean): Promise<Outcome>
+  /** Gives the session back. Default: `finished`. */
+  release(ending?: LeaseEnding): Promise<Outcome>
 }
+
+/**
+ * How a conversation ended. `finished`: when the calls made before have been answered. `cancelled`:
+ * reads that still wait are answered `refused`. `broken`: it stopped half-way, at once.
+ */
+export type LeaseEnding = 'finished' | 'cancelled' | 'broken'
 
 /** How a lease is asked for. */
 export interface LeaseOptions {

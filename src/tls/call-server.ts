@@ -211,8 +211,10 @@ export class CallServer {
 
   #serveRelease(ask: Ask, frame: Frame, handle: SessionHandle): void {
     const isBroken = (frame.flags & frameFlags.broken) !== 0
+    const isCancelled = (frame.flags & frameFlags.cancelled) !== 0
+    const ending = isBroken ? 'broken' : isCancelled ? 'cancelled' : 'finished'
     const isQuiet = (frame.flags & frameFlags.quiet) !== 0
-    void this.#calls.release(handle, frame.lease, isBroken).then((outcome) => {
+    void this.#calls.release(handle, frame.lease, ending).then((outcome) => {
       if (isQuiet && outcome.code === 'none') this.#return(ask)
       else this.#answer(ask, outcome)
     })

@@ -10,6 +10,7 @@ import {
   emptyRead,
   failure,
   type Lease,
+  type LeaseEnding,
   type LeaseOptions,
   type NewOptions,
   newLeaseId,
@@ -142,7 +143,7 @@ export class GroupCalls implements TlsCalls {
     return new Promise((resolve) => {
       const done = (outcome: Outcome, greeting: string): void => {
         if (outcome.code !== 'none') this.#tenancies.delete(id)
-        const release = (isBroken?: boolean) => this.release(handle, id, isBroken === true)
+        const release = (ending?: LeaseEnding) => this.release(handle, id, ending ?? 'finished')
         resolve({ ...this.#note(handle, outcome), id, greeting, release })
       }
       const group = this.#directory.find(handle, this.#holder)
@@ -160,12 +161,12 @@ export class GroupCalls implements TlsCalls {
   }
 
   /** Gives a lease back. */
-  async release(handle: SessionHandle, id: number, isBroken: boolean): Promise<Outcome> {
+  async release(handle: SessionHandle, id: number, ending: LeaseEnding): Promise<Outcome> {
     const tenancy = this.#tenancies.get(id)
     const group = this.#directory.find(handle, this.#holder)
     if (tenancy === undefined || group === undefined) return noLease
     this.#tenancies.delete(id)
-    group.release(tenancy, isBroken)
+    group.release(tenancy, ending)
     return success
   }
 

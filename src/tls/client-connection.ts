@@ -33,6 +33,8 @@ export interface ClientOwner {
   readonly daemonId: string
   /** Answers the calls that are not for the sessions. */
   readonly extra: Extra
+  /** Takes a call to somebody else: true when it did. Asked first. */
+  readonly forward?: (frame: Frame) => boolean
   /** The client is gone. */
   onGone(client: ClientConnection): void
 }
@@ -64,7 +66,7 @@ export class ClientConnection {
     this.#socket = socket
     this.#calls = calls
     this.#owner = owner
-    const send = (head: Uint8Array, tail: Uint8Array | undefined) => this.#send(head, tail)
+    const send = (head: Uint8Array, tail: Uint8Array | undefined) => this.send(head, tail)
     this.#server = new CallServer(calls, send, owner.extra)
     socket.on('data', (chunk: Buffer) => this.#onData(chunk))
     socket.on('drain', () => this.#onDrain())
@@ -73,7 +75,7 @@ export class ClientConnection {
   }
 
   /** Sends one frame in one or two pieces, together with what else leaves in this wake-up. */
-  #send(head: Uint8Array, tail: Uint8Array | undefined): void {
+  send(head: Uint8Array, tail: Uint8Array | undefined): void {
     if (this.#answers.length === 0) process.nextTick(flush, this)
     this.#answers.push(head)
     this.#answerOctets += head.length
@@ -133,7 +135,7 @@ export class ClientConnection {
     if (this.#socket.destroyed || this.#socket.writableEnded) return
     if (!this.#isGreeted) this.#greet(frame)
     else if ((frame.kind & answerBit) !== 0 || frame.kind === callKinds.hello) this.close()
-    else this.#server.serve(frame)
+    else if (this.#owner.forward?.(frame) !== true) this.#server.serve(frame)
     if (this.#server.fault !== undefined) this.close()
   }
 
@@ -156,7 +158,7 @@ export class ClientConnection {
     answer.set(Buffer.from(this.#owner.daemonId, 'hex'), 2)
     writeU32(answer, 10, tlsCreditOctets)
     writeU32(answer, 14, tlsCreditCalls)
-    this.#send(encodeFrame(helloAnswer(0), answer), undefined)
+    this.send(encodeFrame(helloAnswer(0), answer), undefined)
   }
 }
 

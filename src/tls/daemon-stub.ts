@@ -12,6 +12,7 @@ import {
   emptyRead,
   failure,
   type Lease,
+  type LeaseEnding,
   type LeaseOptions,
   type NewOptions,
   newLeaseId,
@@ -165,7 +166,7 @@ export class DaemonStub implements TlsCalls {
       ...ordered({ ...options, lease: id }, this.#known.get(handle.token)?.priority),
     })
     const greeting = answer.outcome.code === 'none' ? textOf(answer.body) : ''
-    const release = (isBroken?: boolean) => this.#release(handle, id, isBroken === true)
+    const release = (ending?: LeaseEnding) => this.#release(handle, id, ending ?? 'finished')
     return { ...answer.outcome, id, greeting, release }
   }
 
@@ -251,8 +252,8 @@ export class DaemonStub implements TlsCalls {
     return { code: 'none', message: '', data: answer.body.subarray(4) }
   }
 
-  async #release(handle: SessionHandle, id: number, isBroken: boolean): Promise<Outcome> {
-    const flags = isBroken ? frameFlags.broken : 0
+  async #release(handle: SessionHandle, id: number, ending: LeaseEnding): Promise<Outcome> {
+    const flags = ending === 'finished' ? 0 : frameFlags[ending]
     return (await this.#call(handle, callKinds.release, { lease: id, flags })).outcome
   }
 

@@ -128,7 +128,7 @@ export class TlsDaemon {
     const holder: Client = { userId: peer.uid }
     const client = new ClientConnection(socket, new GroupCalls(this.#sessions, holder), {
       daemonId: this.daemonId,
-      extra: (frame) => this.#extra(frame, peer),
+      extra: (frame) => this.#extra(frame, peer, holder),
       onGone: (gone) => {
         this.#clients.delete(gone)
         this.#sessions.forget(holder)
@@ -137,13 +137,14 @@ export class TlsDaemon {
     this.#clients.add(client)
   }
 
-  #extra(frame: Frame, peer: PeerCredentials): ReturnType<Extra> {
+  #extra(frame: Frame, peer: PeerCredentials, holder: Client): ReturnType<Extra> {
     if (frame.kind === callKinds.stats) {
       const text = JSON.stringify(this.statistics(peer.uid))
       return { outcome: success, body: Buffer.from(text) }
     }
     if (frame.kind !== callKinds.activate || routeOf(frame) !== 'shared') return undefined
-    const session = this.#sessions.entryOf(tokenOf(frame), peer.uid)
+    const handle = { route: 'shared', token: tokenOf(frame) } as const
+    const session = this.#sessions.entryHeldBy(handle, holder)
     if (session === undefined) return { outcome: badToken, body: noOctets }
     const program = Buffer.from(frame.body(handleOctets)).toString('utf8')
     return { outcome: this.#activation.register(session, program, peer), body: noOctets }

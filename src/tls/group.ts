@@ -14,7 +14,14 @@
  */
 import type tls from 'node:tls'
 import { tlsProbeAfterIdleMs, tlsQueueCallsMax } from '../base/limits.ts'
-import { emptyRead, failure, type NewOptions, type Outcome, success } from './api.ts'
+import {
+  emptyRead,
+  failure,
+  type LeaseEnding,
+  type NewOptions,
+  type Outcome,
+  success,
+} from './api.ts'
 import { contextOf, listenFor } from './link.ts'
 import { CallQueue, type Discipline } from './queue.ts'
 import {
@@ -135,18 +142,16 @@ export class SessionGroup {
     return tenancy
   }
 
-  /**
-   * Takes a lease back, when the calls made before have been answered.
-   * @param isBroken the conversation stopped half-way: at once.
-   */
-  release(tenancy: Tenancy, isBroken: boolean): void {
+  /** Takes a lease back. */
+  release(tenancy: Tenancy, ending: LeaseEnding): void {
     const { state, session } = tenancy
     if (session === undefined) {
       this.#waiting.remove((waiting) => waiting === tenancy)
       if (state === 'waiting' || state === 'granting') this.#refuse(tenancy, givenBack)
-    } else if (isBroken) this.#takeBack(tenancy, session, true)
+    } else if (ending === 'broken') this.#takeBack(tenancy, session, true)
     else {
       tenancy.state = 'ending'
+      if (ending === 'cancelled') tenancy.lanes.answerReaders(givenBack)
       this.#onSettled(session)
     }
   }
@@ -174,7 +179,7 @@ export class SessionGroup {
       this.#refuse(tenancy, givenBack)
     }
     for (const tenancy of [...this.#held.values()]) {
-      if (tenancy.holder === holder) this.release(tenancy, true)
+      if (tenancy.holder === holder) this.release(tenancy, 'broken')
     }
   }
 
@@ -265,7 +270,7 @@ export class SessionGroup {
     const leaseMs = this.options.leaseMs ?? leaseMsDefault
     tenancy.timer = setTimeout(() => {
       tenancy.lanes.answerAll(overHeld)
-      this.release(tenancy, true)
+      this.release(tenancy, 'broken')
     }, leaseMs)
     tenancy.done(success, session.link?.agreement.greeting ?? '')
     session.setTurn(tenancy.lanes)

@@ -132,8 +132,9 @@ export class Link {
   /** Ends at once. Resolves when it is over. */
   async destroy(): Promise<void> {
     this.#lastFault ??= failure('zeroReturn', 'the session was closed')
+    // Once TLS stands on it, the TCP socket must not be destroyed by itself: Node then frees its
+    // handle below the TLS socket, and crashes (seen with 20.20).
     const socket = this.#socket ?? this.#raw
-    this.#raw?.destroy()
     socket?.destroy()
     if (socket !== undefined) await closed(socket)
   }
@@ -150,8 +151,7 @@ export class Link {
     const afterMs = this.#options.connectTimeoutMs ?? connectTimeoutMsDefault
     const timer = setTimeout(() => {
       this.#lastFault = timedOut('the connection', afterMs)
-      this.#socket?.destroy()
-      this.#raw?.destroy()
+      void this.destroy()
     }, afterMs)
     const outcome = await opening
     clearTimeout(timer)

@@ -64,6 +64,11 @@ export class Lanes {
     for (let call = this.writers.shift(); call !== undefined; call = this.writers.shift()) {
       answerParts(call, outcome)
     }
+    this.answerReaders(outcome)
+  }
+
+  /** Answers every read that waits. */
+  answerReaders(outcome: Outcome): void {
     for (let call = this.readers.shift(); call !== undefined; call = this.readers.shift()) {
       call.done(emptyRead(outcome))
     }

@@ -28,7 +28,8 @@ export interface SharedSession {
   readonly userId: number
   readonly identity: string
   readonly group: SessionGroup
-  readonly holders: Set<Holder>
+  /** Who holds it, and how many handles each. */
+  readonly holders: Map<Holder, number>
   readonly listeningPort: number
 }
 
@@ -86,7 +87,13 @@ export class SharedSessions implements Directory {
   }
 
   find(handle: SessionHandle, holder: Holder): SessionGroup | undefined {
-    return this.entryOf(handle.token, (holder as Client).userId)?.group
+    return this.entryHeldBy(handle, holder)?.group
+  }
+
+  /** The session of a handle that this holder has made or attached to, and not freed. */
+  entryHeldBy(handle: SessionHandle, holder: Holder): SharedSession | undefined {
+    const entry = this.entryOf(handle.token, (holder as Client).userId)
+    return entry?.holders.has(holder) === true ? entry : undefined
   }
 
   /** The session of a token, for a user. */
@@ -96,17 +103,19 @@ export class SharedSessions implements Directory {
   }
 
   async shutdown(handle: SessionHandle, holder: Holder): Promise<Outcome> {
-    const entry = this.entryOf(handle.token, (holder as Client).userId)
+    const entry = this.entryHeldBy(handle, holder)
     if (entry === undefined) return badToken
-    if ([...entry.holders].some((other) => other !== holder)) return otherHolders
+    if ([...entry.holders.keys()].some((other) => other !== holder)) return otherHolders
     await entry.group.shutdown()
     return success
   }
 
   free(handle: SessionHandle, holder: Holder): Outcome {
-    const entry = this.entryOf(handle.token, (holder as Client).userId)
+    const entry = this.entryHeldBy(handle, holder)
     if (entry === undefined) return badToken
-    this.#leave(entry, holder)
+    const handles = entry.holders.get(holder) ?? 0
+    if (handles > 1) entry.holders.set(holder, handles - 1)
+    else this.#leave(entry, holder)
     return success
   }
 
@@ -147,7 +156,7 @@ export class SharedSessions implements Directory {
         userId: client.userId,
         identity: identityOf(options),
         group,
-        holders: new Set(),
+        holders: new Map(),
         listeningPort,
       }
       group.onUnclaimed = () => this.onUnclaimed(entry)
@@ -176,10 +185,9 @@ export class SharedSessions implements Directory {
       const text = `a client holds at most ${tlsHandlesPerClientMax} sessions`
       return { route: 'shared', token: '', fault: failure('refused', text) }
     }
-    if (!entry.holders.has(client)) {
-      entry.holders.add(client)
-      this.#handles.set(client, this.#heldBy(client) + 1)
-    }
+    const handles = entry.holders.get(client) ?? 0
+    entry.holders.set(client, handles + 1)
+    if (handles === 0) this.#handles.set(client, this.#heldBy(client) + 1)
     return { route: 'shared', token: entry.token, listeningPort: entry.listeningPort }
   }
 

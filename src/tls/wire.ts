@@ -69,9 +69,11 @@ export const frameFlags = {
   quiet: 8,
   /** release: the conversation stopped half-way. */
   broken: 16,
+  /** release: reads that still wait are not waited for. */
+  cancelled: 32,
 } as const
 
-const flagsAll = 31
+const flagsAll = 63
 
 /** What stands in a header besides the length. */
 export interface FrameHeader {

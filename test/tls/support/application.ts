@@ -5,7 +5,7 @@
  * one line with the same number. Data travel as base64.
  */
 import { createInterface } from 'node:readline'
-import type { Lease, NewOptions } from '../../../src/tls/api.ts'
+import type { Lease, LeaseEnding, NewOptions } from '../../../src/tls/api.ts'
 import { type TlsSession, TlsWrapper } from '../../../src/tls/wrapper.ts'
 
 interface Order {
@@ -18,7 +18,7 @@ interface Order {
   readonly priority?: number
   readonly lease?: string
   readonly program?: string
-  readonly isBroken?: boolean
+  readonly ending?: LeaseEnding
 }
 
 const [daemon = ''] = process.argv.slice(2)
@@ -56,7 +56,7 @@ const doing: Record<string, (order: Order, session: TlsSession) => Promise<objec
     leases.set(order.lease ?? '', lease)
     return { code: lease.code, message: lease.message, greeting: lease.greeting }
   },
-  release: async (order) => (await leases.get(order.lease ?? '')?.release(order.isBroken)) ?? {},
+  release: async (order) => (await leases.get(order.lease ?? '')?.release(order.ending)) ?? {},
   activate: (order, session) => session.activate(order.program ?? ''),
   shutdown: (_order, session) => session.shutdown(),
   free: (_order, session) => session.free(),

@@ -1,7 +1,7 @@
 /**
  * A TLS peer in the test's own process: counts handshakes, keeps what it received, answers as told.
  */
-import type net from 'node:net'
+import net from 'node:net'
 import tls from 'node:tls'
 import type { Identity } from './certificates.ts'
 
@@ -71,6 +71,44 @@ export async function startPeer(
     close: () =>
       new Promise((resolve) => {
         for (const socket of sockets) socket.destroy()
+        server.close(() => resolve())
+      }),
+  }
+}
+
+/** A TCP relay before a peer, that can break what it carries. */
+export interface Cable {
+  readonly port: number
+  /** All octets that went from the client to the peer, as on the wire. */
+  readonly toPeer: () => Buffer
+  /** Resets both sides. */
+  reset(): void
+  /** Sends the client octets that are no TLS record. */
+  garble(): void
+  close(): Promise<void>
+}
+
+/** Lays a cable to a port of this machine. */
+export async function layCable(port: number): Promise<Cable> {
+  const pairs: (readonly [net.Socket, net.Socket])[] = []
+  const seen: Buffer[] = []
+  const server = net.createServer((client) => {
+    const peer = net.connect({ port, host: '127.0.0.1' })
+    pairs.push([client, peer])
+    client.on('data', (chunk: Buffer) => seen.push(chunk))
+    client.pipe(peer)
+    peer.pipe(client)
+    for (const socket of [client, peer]) socket.on('error', () => socket.destroy())
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    port: (server.address() as net.AddressInfo).port,
+    toPeer: () => Buffer.concat(seen),
+    reset: () => pairs.flat().forEach((socket) => void socket.resetAndDestroy()),
+    garble: () => pairs.forEach(([client]) => void client.write('this is no record at all')),
+    close: () =>
+      new Promise((resolve) => {
+        for (const socket of pairs.flat()) socket.destroy()
         server.close(() => resolve())
       }),
   }

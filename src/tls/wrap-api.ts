@@ -1,0 +1,163 @@
+/**
+ * ApiWrap: the wrapper as a process of its own, for programs in any language.
+ *
+ * Takes the daemon's own frames on a Unix socket (0600, peers checked) and routes each call by its
+ * first parameter: unshared calls to sessions of this process, shared ones to the daemon, through one
+ * channel for each client, so that what a client holds there ends with the client. `new` has no
+ * handle yet: its `shared` routes. Data pass unchanged. Unshared sessions work without a daemon.
+ */
+import type net from 'node:net'
+import { tlsCreditCalls, tlsCreditOctets } from '../base/limits.ts'
+import { type Outcome, success, tlsCodes } from './api.ts'
+import { type Answer, type ChannelCall, DaemonChannel } from './channel.ts'
+import { chargeOf } from './charge.ts'
+import { ClientConnection } from './client-connection.ts'
+import { routeOf } from './handle.ts'
+import { parseNewOptions } from './options.ts'
+import { OwnSessions } from './own-sessions.ts'
+import { listenForClients } from './unix-server.ts'
+import {
+  answerBit,
+  callKinds,
+  type Frame,
+  frameFlags,
+  handleOctets,
+  headerOctets,
+  readU32,
+  writeHeader,
+} from './wire.ts'
+
+/** A running wrapper process; ends by `stop`. */
+export class ApiWrap {
+  readonly #daemon: string
+  readonly #clients = new Set<WrapClient>()
+  #server: net.Server | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  private constructor(daemon: string) {
+    this.#daemon = daemon
+  }
+
+  /** Starts to take clients at `path`. @throws OperatingError */
+  static async start(path: string, daemon: string): Promise<ApiWrap> {
+    const wrap = new ApiWrap(daemon)
+    wrap.#server = await listenForClients(path, (socket) => {
+      const client = new WrapClient(socket, wrap.#daemon, () => wrap.#clients.delete(client))
+      wrap.#clients.add(client)
+    })
+    wrap.#timer = setInterval(() => {
+      for (const client of wrap.#clients) client.connection.checkTime(performance.now())
+    }, 1000)
+    return wrap
+  }
+
+  /** Closes the clients and their unshared sessions, and removes the socket. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer)
+    const closed = new Promise((resolve) => this.#server?.close(resolve))
+    for (const client of this.#clients) client.connection.close()
+    await closed
+  }
+}
+
+const noDaemonId = '0000000000000000'
+const writtenOctets = 4
+
+/** One client: its own sessions here, its channel to the daemon. */
+class WrapClient {
+  readonly connection: ClientConnection
+  readonly #daemon: string
+  #channel: Promise<DaemonChannel | Outcome> | undefined
+  #unansweredCalls = 0
+  #unansweredOctets = 0
+
+  constructor(socket: net.Socket, daemon: string, onGone: () => void) {
+    this.#daemon = daemon
+    const own = new OwnSessions()
+    this.connection = new ClientConnection(socket, own, {
+      daemonId: noDaemonId,
+      extra: () => undefined,
+      forward: (frame) => this.#forward(frame),
+      onGone: () => {
+        onGone()
+        void own.close()
+        void this.#channel?.then((channel) => {
+          if (channel instanceof DaemonChannel) channel.close()
+        })
+      },
+    })
+  }
+
+  #forward(frame: Frame): boolean {
+    if (!isShared(frame)) return false
+    const { kind, flags, request, priority, lease } = frame
+    const isQuiet = (flags & frameFlags.quiet) !== 0
+    const call = {
+      kind,
+      flags: flags & ~frameFlags.quiet,
+      priority,
+      lease,
+      head: frame.body(),
+      data: undefined,
+      readOctets: kind === callKinds.read ? readU32(frame.body(handleOctets), 0) : 0,
+    }
+    const charge = chargeOf(frame.bodyOctets, call.readOctets)
+    this.#unansweredCalls++
+    this.#unansweredOctets += charge
+    if (this.#unansweredCalls > tlsCreditCalls || this.#unansweredOctets > tlsCreditOctets) {
+      this.connection.close()
+      return true
+    }
+    void this.#call(call).then(({ outcome, body }) => {
+      this.#unansweredCalls--
+      this.#unansweredOctets -= charge
+      if (!isQuiet || outcome.code !== 'none') this.#answer(kind, request, outcome, body)
+    })
+    return true
+  }
+
+  async #call(call: ChannelCall): Promise<Answer> {
+    const channel = await this.#reach(call.kind)
+    if (channel instanceof DaemonChannel) return channel.call(call)
+    return { outcome: channel, body: new Uint8Array(0) }
+  }
+
+  /** The channel; `new` and statistics make another where the last one ended. */
+  #reach(kind: number): Promise<DaemonChannel | Outcome> {
+    const before = this.#channel
+    if (before === undefined) this.#channel = DaemonChannel.open(this.#daemon)
+    else if (kind === callKinds.new || kind === callKinds.stats) {
+      this.#channel = before.then((channel) =>
+        channel instanceof DaemonChannel && channel.isOpen
+          ? channel
+          : DaemonChannel.open(this.#daemon),
+      )
+    }
+    return this.#channel ?? DaemonChannel.open(this.#daemon)
+  }
+
+  #answer(kind: number, request: number, outcome: Outcome, body: Uint8Array): void {
+    const payload = body.length > 0 ? body : bodyOf(kind, outcome)
+    const head = Buffer.allocUnsafe(headerOctets)
+    const code = tlsCodes.indexOf(outcome.code)
+    const header = { kind: kind | answerBit, flags: 0, priority: 0, code, request, lease: 0 }
+    writeHeader(head, header, payload.length)
+    this.connection.send(head, payload)
+  }
+}
+
+/** The first parameter says where a call goes; for `new`, its `shared`; figures are the daemon's. */
+function isShared(frame: Frame): boolean {
+  if (frame.kind === callKinds.stats || frame.kind === callKinds.activate) return true
+  if (frame.kind !== callKinds.new) return routeOf(frame) === 'shared'
+  const options = parseNewOptions(frame.body())
+  return 'shared' in options && options.shared !== false
+}
+
+/** The body of a failed call that never reached a daemon. */
+function bodyOf(kind: number, outcome: Outcome): Uint8Array {
+  if (outcome.code === success.code) return new Uint8Array(0)
+  const message = Buffer.from(outcome.message)
+  if (kind !== callKinds.write) return message
+  return Buffer.concat([new Uint8Array(writtenOctets), message])
+}
