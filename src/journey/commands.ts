@@ -103,6 +103,8 @@ function takeLine(
   const lineEnd = endOfLine(chunk, start, Math.min(end, start + commandLineOctetsMax))
   if (lineEnd < 0) {
     if (end - start < commandLineOctetsMax) return start
+    session.lineSinceMs = nowMs
+    sayFault(session, replyLine(500, '5.5.2', 'line too long'), nowMs)
     return dropLine(session, chunk, start, end, nowMs)
   }
   const verb = verbOf(chunk, start, lineEnd)
@@ -119,7 +121,7 @@ function endOfLine(chunk: Uint8Array, start: number, end: number): number {
   return -1
 }
 
-/** Drops an over-long line up to its CRLF, and the connection when that does not come. */
+/** Drops an over-long line, which has got its 500, up to its CRLF; closes when that does not come. */
 function dropLine(
   session: Session,
   chunk: Uint8Array,
@@ -134,13 +136,11 @@ function dropLine(
       session.lineOctetsDropped = 0
       session.isDroppedLineAfterCr = false
       session.idleSinceMs = nowMs
-      sayFault(session, replyLine(500, '5.5.2', 'line too long'), nowMs)
       return i + 1
     }
     wasCr = octet === cr
   }
   session.isDroppedLineAfterCr = wasCr
-  if (session.lineOctetsDropped === 0) session.lineSinceMs = nowMs
   session.lineOctetsDropped += end - start
   if (session.lineOctetsDropped > lineDropOctetsMax) {
     const text = replyLine(421, '4.7.0', 'endless line, closing')

@@ -1,0 +1,214 @@
+/** What the journey does with late, doubled and failing events, and with the pace of others. */
+import { expect, test } from 'vitest'
+import { compilePolicy, Journey } from '../../src/journey/journey.ts'
+import { scanBodyByteLoop } from '../../src/smtp/body-scanner.ts'
+import { octetsOf } from '../../src/smtp/octets.ts'
+import { parseReply, plainMessage, testPolicy, World, withEnvelope } from './world.ts'
+
+test('late and doubled events change nothing', () => {
+  const world = withEnvelope(new World()).send('DATA\r\n').send(`${plainMessage}.\r\n`)
+  const { journey } = world
+  for (let i = 0; i < 2; i++) {
+    journey.onRecipientReply(parseReply('250 2.1.5 ok'), world.nowMs)
+    journey.onDataReply(parseReply('354 go'), world.nowMs)
+    journey.onDeliveryReply(parseReply('250 2.0.0 queued'), world.nowMs)
+    journey.onAnswer({ question: 'examine', findings: [] }, world.nowMs)
+    journey.onAnswer({ question: 'trusted-name', findings: [] }, world.nowMs)
+    journey.onDeferred(world.nowMs)
+    journey.onLinkLost(world.nowMs)
+    journey.onTransferDrain(world.nowMs)
+    journey.onDrain(world.nowMs)
+    journey.onTlsEstablished('TLSv1.3', world.nowMs)
+  }
+  expect(world.take()).toBe('354 end with <CRLF>.<CRLF>\r\n250 2.0.0 queued\r\n')
+  world.lose().lose()
+  journey.onBytes(octetsOf('NOOP\r\n'), 0, 6, world.nowMs)
+  journey.onEnd(world.nowMs)
+  expect(world.take()).toBe('')
+  expect(world.verdicts.length).toBe(1)
+})
+
+test('a bug of ours ends this connection with 421 4.3.0 and a record', () => {
+  const world = withEnvelope(
+    new World({
+      dataReply: () => {
+        throw new Error('a port broke')
+      },
+    }),
+  )
+  world.journey.onDataReply(parseReply('354 early'), world.nowMs)
+  const broken = new World({ scanBody: () => Number(undefined) })
+  withEnvelope(broken).send('DATA\r\n')
+  expect(broken.take()).toBe('354 end with <CRLF>.<CRLF>\r\n')
+  const failing = withEnvelope(
+    new World({
+      scanBody: () => {
+        throw new Error('the scanner broke')
+      },
+    }),
+  )
+  failing.send('DATA\r\n').take()
+  failing.send('Subject: x\r\n')
+  expect(failing.take()).toBe('421 4.3.0 internal error, closing\r\n')
+  expect(failing.isClosed).toBe(true)
+  expect(failing.verdicts.map(({ finding, action }) => `${action} ${finding}`)).toEqual([
+    'tempfail internal-error',
+  ])
+})
+
+test('the mailhost’s pace is the client’s: paused while it takes nothing, resumed after', () => {
+  let isSlow = true
+  const world = withEnvelope(new World({ isSlowMailhost: () => isSlow, mailhostMs: () => 10 }))
+  world.passes(100).take()
+  world.send('DATA\r\n').send('Subject: x\r\n\r\n').passes(9).send('line\r\n')
+  world.passes(1)
+  expect(world.isPaused).toBe(true)
+  isSlow = false
+  world.passes(20)
+  expect(world.isPaused).toBe(false)
+  world.send('.\r\n').passes(100)
+  expect(world.delivered[0]?.octets).toBe('Subject: x\r\n\r\nline\r\n')
+})
+
+test('what is kept for a mailhost that has not answered DATA is bounded: the client is paused', () => {
+  const world = withEnvelope(new World({ mailhostMs: () => 1000 })).passes(2000)
+  world.take()
+  world.send('DATA\r\n').send('Subject: x\r\n\r\n')
+  const line = `${'x'.repeat(1022)}\r\n`
+  let octets = 0
+  while (!world.isPaused) {
+    world.send(line)
+    octets += line.length
+  }
+  expect(octets).toBeLessThanOrEqual(66_560)
+  world.passes(1000)
+  expect(world.isPaused).toBe(false)
+  world.send('.\r\n').passes(2000)
+  expect(world.delivered[0]?.octets.length).toBe(octets + 14)
+})
+
+test('input that comes while an answer is outstanding is bounded: the client is paused', () => {
+  const world = new World({ mailhostMs: () => 1000, policy: { errorsMax: 10_000 } })
+  world.send('EHLO c\r\n').send('MAIL FROM:<a@x.example>\r\nRCPT TO:<v@protected.example>\r\n')
+  for (let i = 0; i < 2000 && !world.isPaused; i++) world.send('NOOP\r\n')
+  expect(world.isPaused).toBe(true)
+  world.passes(1000)
+  expect(world.isPaused).toBe(false)
+})
+
+test('a client that takes no replies gets no further command executed', () => {
+  let isSlow = true
+  const world = new World({ isSlowClient: () => isSlow })
+  world.send('NOOP\r\nNOOP\r\nNOOP\r\n')
+  expect(world.take()).toBe('250 2.0.0 ok\r\n')
+  isSlow = false
+  world.passes(5)
+  expect(world.take()).toBe('250 2.0.0 ok\r\n250 2.0.0 ok\r\n')
+})
+
+test('a message larger than the limit is dropped, refused at its end, and never delivered', () => {
+  const world = withEnvelope(new World({ policy: { sizeOctetsMax: 1000 } })).send('DATA\r\n')
+  world.take()
+  world.send(`Subject: x\r\n\r\n${'x\r\n'.repeat(500)}`)
+  expect(world.take()).toBe('')
+  world.send('.\r\nNOOP\r\n')
+  expect(world.take()).toBe('552 5.3.4 larger than 1000 octets\r\n250 2.0.0 ok\r\n')
+  expect(world.delivered).toEqual([])
+})
+
+test('a client that goes on beyond twice the limit is refused and closed', () => {
+  const world = withEnvelope(new World({ policy: { sizeOctetsMax: 1000 } })).send('DATA\r\n')
+  for (let i = 0; i < 10 && !world.isClosed; i++) world.send('x'.repeat(400))
+  expect(world.isClosed).toBe(true)
+  expect(world.take()).toMatch(/552 5\.3\.4 larger than 1000 octets\r\n$/)
+  expect(world.verdicts.length).toBe(1)
+})
+
+test('shutdown: an idle connection gets 421 at once, a running transaction ends first', () => {
+  const idle = new World().send('EHLO c\r\n')
+  idle.take()
+  idle.journey.onShutdown(idle.nowMs)
+  expect(idle.take()).toBe('421 4.3.2 shutting down\r\n')
+  const busy = withEnvelope(new World())
+  busy.journey.onShutdown(busy.nowMs)
+  busy.send('DATA\r\n').send(`${plainMessage}.\r\n`)
+  expect(busy.take()).toMatch(/250 2\.0\.0 queued\r\n421 4\.3\.2 shutting down\r\n$/)
+  expect(busy.delivered.length).toBe(1)
+})
+
+test('a link lost inside the message: 451 at its end, nothing delivered, the next one goes', () => {
+  const world = withEnvelope(new World()).send('DATA\r\n').send('Subject: x\r\n\r\nhalf')
+  world.take()
+  world.journey.onLinkLost(world.nowMs)
+  world.send(' more\r\n.\r\n')
+  expect(world.take()).toMatch(/^451 4\.4\.1 /)
+  expect(world.verdicts[0]?.finding).toBe('mailhost-lost')
+  withEnvelope(world).send('DATA\r\n').send(`${plainMessage}.\r\n`)
+  expect(world.delivered.length).toBe(1)
+})
+
+test('stress mode shortens the wait that is running', () => {
+  const compiled = compilePolicy(testPolicy, scanBodyByteLoop)
+  const deadlines: number[] = []
+  const world = new World()
+  const journey = new Journey(
+    compiled,
+    {
+      ...portsOf(world),
+      client: { ...portsOf(world).client, deadline: (ms) => deadlines.push(ms) },
+    },
+    {
+      address: '192.0.2.7',
+      port: 1,
+      isTrusted: false,
+      verdictClass: 0,
+      isEarlyTalker: false,
+      acceptedAtMs: 0,
+    },
+  )
+  journey.onOpen(0)
+  compiled.isStressed = true
+  journey.onStress(1000)
+  expect(deadlines).toEqual([60_000, 9_000])
+})
+
+test('our Received field stands first and names client, protocol and id', () => {
+  const world = new World({ client: { address: '2001:db8::7' } })
+  withEnvelope(world).send('DATA\r\n').send(`${plainMessage}.\r\n`)
+  expect(world.delivered[0]?.received).toBe(
+    'Received: from client.example ([IPv6:2001:db8::7])\r\n' +
+      '\tby mx.protected.example with ESMTP id ID1;\r\n' +
+      '\tThu, 1 Jan 1970 00:16:40 +0000\r\n',
+  )
+})
+
+/** Ports that nobody looks at. */
+function portsOf(_world: World): ConstructorParameters<typeof Journey>[1] {
+  const nothing = (): void => {}
+  return {
+    client: {
+      reply: () => true,
+      pause: nothing,
+      resume: nothing,
+      deadline: nothing,
+      close: nothing,
+      startTls: nothing,
+    },
+    transfer: {
+      identify: nothing,
+      begin: nothing,
+      recipient: nothing,
+      release: nothing,
+      data: nothing,
+      body: () => true,
+      bodyForward: () => true,
+      endOfData: nothing,
+      abandon: nothing,
+      offered: () => new Set(),
+      offeredSizeMax: () => 0,
+    },
+    questions: { trustedName: nothing, examine: nothing, forget: nothing },
+    lists: { isWhitelisted: () => false, listsOf: () => [] },
+    records: { verdict: nothing, finding: nothing, newId: () => 'ID' },
+  }
+}
