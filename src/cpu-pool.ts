@@ -2,10 +2,12 @@
  * The pool of threads for CPU work, over piscina: compiling lists, mining and replaying logs.
  *
  * Threads start with the first task and end after a while without one. `atomics` is off: with piscina's
- * default an idle thread's event loop stands still.
+ * default an idle thread's event loop stands still. Threads always run the built worker: Node 20 does not
+ * run TypeScript.
  */
 import { availableParallelism } from 'node:os'
 import { Piscina } from 'piscina'
+import { packageRoot } from './addon/package-root.ts'
 import { OperatingError } from './base/errors.ts'
 import type { CpuPool } from './lists/cpu-pool.ts'
 
@@ -19,12 +21,8 @@ const idleMs = 30_000
 
 /** Makes the pool; at most one thread a core. */
 export function newCpuPool(threadsMax: number = availableParallelism()): OwnedCpuPool {
-  const entry = new URL(
-    import.meta.url.endsWith('.ts') ? 'cpu-worker.ts' : 'cpu-worker.js',
-    import.meta.url,
-  )
   const pool = new Piscina({
-    filename: entry.href,
+    filename: `${packageRoot()}/dist/src/cpu-worker.js`,
     minThreads: 0,
     maxThreads: Math.max(1, threadsMax),
     idleTimeout: idleMs,
