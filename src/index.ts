@@ -1,6 +1,18 @@
 /**
  * The library: what `import … from 'activemx'` gives.
  */
+export { type PrefixColumns, PrefixColumnsBuilder } from './base/prefix-columns.ts'
+export type { AddAddressOptions, AddressEntry } from './tables/address-table.ts'
+export type {
+  AddOptions,
+  IpMatch,
+  IpOrigin,
+  IpTableSizes,
+  PrefixEntry,
+  RemoveOptions,
+  VerdictClass,
+} from './tables/ip-table.ts'
+export { AddressTable, IpTable } from './tables/library-table.ts'
 export type {
   CallOptions,
   Lease,

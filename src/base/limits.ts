@@ -37,6 +37,18 @@ export const changeFloor4 = 65_536
 /** IPv6 /46 blocks (a /32) by which a list may change without being judged by change_max. */
 export const changeFloor6 = 16_384
 
+/** Octets of a feed as sent; four times the largest known. Above: the fetch fails, the last one stays. */
+export const feedOctetsMax = 64 * 1024 * 1024
+
+/** Redirects followed for one feed; above: the fetch fails. */
+export const feedRedirectsMax = 5
+
+/** Time for one whole feed, redirects apart; above: the fetch fails. */
+export const feedWaitMs = 60_000
+
+/** Feeds fetched at once; the others wait their turn. */
+export const feedsAtOnceMax = 4
+
 /** Octets of a list's beginning that decide its format. */
 export const formatSampleOctets = 65_536
 

@@ -11,8 +11,8 @@ import { PrefixColumnsBuilder } from '../base/prefix-columns.ts'
 import { listNameOf } from '../lists/list-name.ts'
 import { type ParsedList, parseList } from '../lists/parse-list.ts'
 import { readListFile } from '../lists/read-list-file.ts'
+import { chooseForm } from '../tables/choose-form.ts'
 import type { IpOrigin, IpTable } from '../tables/ip-table.ts'
-import { referenceTable } from '../tables/reference-table.ts'
 import { type CommandContext, exitStatus, type Terminal } from './command.ts'
 
 interface LookupOptions {
@@ -100,7 +100,7 @@ function uniqueName(name: string, taken: Set<string>): string {
 function tableOf(parsed: readonly ParsedList[]): IpTable {
   const builder = new PrefixColumnsBuilder()
   for (const list of parsed) builder.append(list.columns)
-  return referenceTable.fromColumns(builder.finish())
+  return chooseForm({ name: 'prefix', folder: '' }).fromColumns(builder.finish())
 }
 
 function warnOf(list: ParsedList, terminal: Terminal): void {

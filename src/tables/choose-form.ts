@@ -1,9 +1,11 @@
 /**
  * chooseForm: the form of table that the configuration names (`lists.blacklist_form`).
  */
+import { loadAddon } from '../addon/addon.ts'
 import { bitmap24Form } from './bitmap24-table.ts'
 import { hashedForm } from './hashed-table.ts'
 import type { IpTableForm, IpTableFormName } from './ip-table.ts'
+import { nativeTable } from './native-table.ts'
 import { referenceTable } from './reference-table.ts'
 
 /** A form and the folder for its files, fit for structured clone. */
@@ -21,6 +23,7 @@ export function chooseForm({ name, folder }: FormChoice): IpTableForm {
     case 'hashed':
       return hashedForm(folder)
     case 'prefix':
+      return loadAddon() === undefined ? referenceTable : nativeTable
     case 'text':
       return referenceTable
   }
