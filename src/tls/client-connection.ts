@@ -13,7 +13,7 @@ import {
   tlsCreditCalls,
   tlsCreditOctets,
 } from '../base/limits.ts'
-import { failure } from './api.ts'
+import { tlsCodes } from './api.ts'
 import { CallServer, type Extra } from './call-server.ts'
 import type { GroupCalls } from './calls.ts'
 import {
@@ -47,6 +47,9 @@ export interface PeerCredentials {
 }
 
 const gatherOctetsMax = 16 * 1024
+const refusedNumber = tlsCodes.indexOf('refused')
+/** Time to take a refusal. */
+const refusalMs = 1000
 
 /** One client. Belongs to the socket's owner; ends when the socket closes. */
 export class ClientConnection {
@@ -164,9 +167,11 @@ export class ClientConnection {
 
 /** Answers a client that may not stay, and closes. */
 export function refuse(socket: net.Socket, message: string): void {
-  const outcome = failure('refused', message)
   socket.on('error', () => socket.destroy())
-  socket.end(encodeFrame(helloAnswer(7), Buffer.from(outcome.message)), () => socket.destroy())
+  // What it has sent is read, else the kernel would reset the connection and the answer be lost.
+  socket.resume()
+  socket.end(encodeFrame(helloAnswer(refusedNumber), Buffer.from(message)))
+  setTimeout(() => socket.destroy(), refusalMs).unref()
 }
 
 function helloAnswer(code: number) {
