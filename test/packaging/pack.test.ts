@@ -19,7 +19,7 @@ describe('npm pack', () => {
   test('installs with --ignore-scripts into an empty folder and answers a lookup', {
     timeout: 600_000,
   }, () => {
-    run(copy.path, 'npm', 'run', 'prebuild')
+    run(copy.path, 'npm', 'run', 'prebuilds')
     rmSync(join(copy.path, 'build'), { recursive: true })
     run(copy.path, 'npm', 'pack', '--ignore-scripts', '--pack-destination', target)
     const tarball = readdirSync(target).find((name) => name.endsWith('.tgz')) ?? ''
