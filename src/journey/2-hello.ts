@@ -5,6 +5,7 @@
 import { isHelloName } from '../smtp/hello-name.ts'
 import { replyLine } from '../smtp/reply-text.ts'
 import { concludeDropped } from './conclude.ts'
+import type { JourneyPolicy } from './policy.ts'
 import { protocolOf } from './received.ts'
 import { close, refusal, refuseConnection, say, sayFault } from './reply.ts'
 import type { Session } from './session.ts'
@@ -41,8 +42,9 @@ export function proceedHello(
     say(session, `250 ${ourName}\r\n`)
     return
   }
-  session.offered = offeredNow(session)
-  say(session, ehloReply(session))
+  const offer = offerNow(session)
+  session.offered = offer.keywords
+  say(session, offer.reply)
 }
 
 /** STARTTLS. @returns false while there is input behind it which makes it an attack. */
@@ -89,23 +91,41 @@ export function proceedQuit(session: Session, nowMs: number): void {
 
 const none: ReadonlySet<string> = new Set()
 
-/** The last intersection of each set that the mailhosts offered: asked for by every client. */
-const intersections = new WeakMap<ReadonlySet<string>, ReadonlySet<string>>()
-
-function offeredNow(session: Session): ReadonlySet<string> {
-  const theirs = session.ports.transfer.offered()
-  let ours = intersections.get(theirs)
-  if (ours === undefined || ours.size > theirs.size) {
-    ours = new Set(offerable.filter((keyword) => theirs.has(keyword)))
-    intersections.set(theirs, ours)
-  }
-  return ours
+/** What a set that the mailhosts offered led to the last time: every client asks for it. */
+interface Offer {
+  /** Keywords of the set then: a set that has changed since is judged anew. */
+  readonly size: number
+  readonly keywords: ReadonlySet<string>
+  /** Policy, TLS and size limit that `reply` was made for. */
+  readonly policy: JourneyPolicy
+  readonly isSecured: boolean
+  readonly octetsMax: number
+  readonly reply: string
 }
 
-function ehloReply(session: Session): string {
+const offers = new WeakMap<ReadonlySet<string>, Offer>()
+
+function offerNow(session: Session): Offer {
+  const theirs = session.ports.transfer.offered()
+  const { policy } = session.compiled
+  const isSecured = session.tls !== ''
+  const octetsMax = messageOctetsMax(session)
+  const last = offers.get(theirs)
+  const isSame = last?.policy === policy && last.isSecured === isSecured
+  if (last !== undefined && isSame && last.octetsMax === octetsMax && last.size === theirs.size) {
+    return last
+  }
+  const keywords = new Set(offerable.filter((keyword) => theirs.has(keyword)))
+  const reply = ehloReply(session, keywords)
+  const offer = { size: theirs.size, keywords, policy, isSecured, octetsMax, reply }
+  offers.set(theirs, offer)
+  return offer
+}
+
+function ehloReply(session: Session, keywords: ReadonlySet<string>): string {
   const { policy } = session.compiled
   const lines = [policy.name]
-  for (const keyword of session.offered) {
+  for (const keyword of keywords) {
     lines.push(keyword === 'SIZE' ? sizeKeyword(session) : keyword)
   }
   if (policy.hasCertificate && session.tls === '') lines.push('STARTTLS')

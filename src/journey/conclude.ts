@@ -61,15 +61,16 @@ export function concludeDelivered(session: Session, reply: string, nowMs: number
   if (transaction === undefined) return
   const observed = transaction.observed ?? session.observed
   const { evidence } = transaction
-  const common = { reply, mailhostReply: reply.trimEnd(), evidence }
+  const mailhostReply = reply.trimEnd()
   if (observed !== undefined) {
     const { layer, name: finding } = observed
     const told = [...evidence, ...observed.evidence]
-    conclude(session, { ...common, layer, finding, action: 'observe', evidence: told }, nowMs)
+    const action = 'observe'
+    conclude(session, { layer, finding, action, reply, mailhostReply, evidence: told }, nowMs)
     return
   }
-  const passedBy = passing(session, transaction)
-  conclude(session, { ...common, ...passedBy, action: 'pass' }, nowMs)
+  const { layer, finding } = passing(session, transaction)
+  conclude(session, { layer, finding, action: 'pass', reply, mailhostReply, evidence }, nowMs)
 }
 
 /** Ends a transaction with a refusal, giving up mailhost and questions. */
@@ -147,9 +148,19 @@ function giveUp(session: Session, transaction: Transaction): void {
   session.waiting = 'nothing'
 }
 
-function passing(session: Session, transaction: Transaction): { layer: Layer; finding: string } {
-  if (session.client.isTrusted) return { layer: 'connect', finding: 'trusted-network' }
-  if (session.isTrusted) return { layer: 'connect', finding: 'trusted-name' }
-  if (transaction.isWhitelisted) return { layer: 'whitelist', finding: 'whitelisted' }
-  return { layer: 'transfer', finding: '' }
+/** By which layer a delivered message passed. */
+interface Passing {
+  readonly layer: Layer
+  readonly finding: string
+}
+
+const byTrustedNetwork: Passing = { layer: 'connect', finding: 'trusted-network' }
+const byTrustedName: Passing = { layer: 'connect', finding: 'trusted-name' }
+const byWhitelist: Passing = { layer: 'whitelist', finding: 'whitelisted' }
+const byNothing: Passing = { layer: 'transfer', finding: '' }
+
+function passing(session: Session, transaction: Transaction): Passing {
+  if (session.client.isTrusted) return byTrustedNetwork
+  if (session.isTrusted) return byTrustedName
+  return transaction.isWhitelisted ? byWhitelist : byNothing
 }

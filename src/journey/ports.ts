@@ -68,7 +68,10 @@ export interface TransferPort {
    * answer, and those still owed never come.
    */
   abandon(): void
-  /** EHLO keywords that every mailhost offers, as asked at start and refreshed, upper case. */
+  /**
+   * EHLO keywords that every mailhost offers, as asked at start and refreshed, upper case. A set is
+   * never changed: a refresh that found something else gives a new one.
+   */
   offered(): ReadonlySet<string>
   /** Octets that every mailhost takes (SIZE), 0 = not stated. */
   offeredSizeMax(): number
