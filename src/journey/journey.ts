@@ -258,8 +258,10 @@ export class Journey {
       // The port that failed fails again: the connection is closed below without its record.
     }
     session.reading = 'nothing'
-    session.transaction = undefined
     session.ports.client.close()
+    if (session.transaction === undefined) return
+    session.transaction = undefined
+    session.ports.transfer.abandon()
   }
 }
 
