@@ -75,12 +75,14 @@ function unitsInBoth(one: Intervals, other: Intervals): number {
 function merged(family: 4 | 6, entries: FamilyColumns): Intervals {
   const bits = family === 4 ? bits4 : bits6
   const keys = sortKeys(family, entries)
+  const sizes = Float64Array.from({ length: bits + 1 }, (_, length) => 2 ** (bits - length))
   const intervals = new Float64Array(keys.length * 2)
   let count = 0
   let end = -1
-  for (const key of keys) {
+  for (let at = 0; at < keys.length; at++) {
+    const key = keys[at] ?? 0
     const start = Math.floor(key / lengthSlots)
-    const entryEnd = start + 2 ** (bits - (key % lengthSlots))
+    const entryEnd = start + (sizes[key - start * lengthSlots] ?? 0)
     if (start > end) {
       intervals[count++] = start
       intervals[count++] = entryEnd

@@ -90,6 +90,16 @@ export class EntrySink {
     return this.faultOf(start, end) === ''
   }
 
+  /** Takes an IPv4 prefix without host bits, and its line with it. */
+  takeIpv4(address: number, length: number, line: number): void {
+    const cell = this.#cell
+    cell.family = 4
+    cell.words[0] = address
+    cell.length = length
+    this.takeCell(cell, line, false)
+    this.goodLineCount++
+  }
+
   /** Takes a prefix that a parser completed by itself. */
   takeCell(cell: PrefixCell, line: number, isExcluded: boolean): void {
     this.#builder.push(cell, this.#listId, this.#fileId, line, isExcluded)

@@ -54,7 +54,7 @@ export function guardList(
   const setAside: SetAside[] = []
   const bad4 = judgeEntries(4, columns, neverBlock, options.shortestPrefix, setAside)
   const bad6 = judgeEntries(6, columns, neverBlock, options.shortestPrefix * 3, setAside)
-  const setAsideCount = bad4.size + bad6.size
+  const setAsideCount = bad4.length + bad6.length
   const remaining = setAsideCount === 0 ? columns : without(columns, bad4, bad6)
   const coverage = coverageOf(remaining)
   const refusal = refusalOf(coverage, options, lastGood)
@@ -68,15 +68,15 @@ function judgeEntries(
   neverBlock: NeverBlockSpace,
   shortest: number,
   setAside: SetAside[],
-): ReadonlySet<number> {
+): readonly number[] {
   const entries = family === 4 ? columns.v4 : columns.v6
-  const bad = new Set<number>()
+  const bad: number[] = []
   for (let at = 0; at < entries.count; at++) {
     if (entries.excluded[at] === 1) continue
     const isShort = (entries.lengths[at] ?? 0) < shortest
     const reason = isShort ? `shorter than /${shortest}` : neverBlock.reasonFor(family, entries, at)
     if (reason === '') continue
-    bad.add(at)
+    bad.push(at)
     if (setAside.length < setAsideKeptMax) setAside.push(setAsideOf(family, columns, at, reason))
   }
   return bad
@@ -95,33 +95,43 @@ function setAsideOf(family: 4 | 6, columns: PrefixColumns, at: number, reason: s
 
 function without(
   columns: PrefixColumns,
-  bad4: ReadonlySet<number>,
-  bad6: ReadonlySet<number>,
+  bad4: readonly number[],
+  bad6: readonly number[],
 ): PrefixColumns {
   const { lists, files } = columns
   return { lists, files, v4: kept(1, columns.v4, bad4), v6: kept(4, columns.v6, bad6) }
 }
 
-function kept(wordsEach: 1 | 4, entries: FamilyColumns, bad: ReadonlySet<number>): FamilyColumns {
-  if (bad.size === 0) return entries
-  const good = new Uint32Array(entries.count - bad.size)
-  let count = 0
-  for (let at = 0; at < entries.count; at++) if (!bad.has(at)) good[count++] = at
-  const words = new Uint32Array(count * wordsEach)
-  good.forEach((from, to) => {
-    for (let word = 0; word < wordsEach; word++) {
-      words[to * wordsEach + word] = entries.words[from * wordsEach + word] ?? 0
-    }
-  })
+function kept(wordsEach: 1 | 4, entries: FamilyColumns, bad: readonly number[]): FamilyColumns {
+  if (bad.length === 0) return entries
+  const count = entries.count - bad.length
+  const gaps = [...bad, entries.count]
   return {
     count,
-    words,
-    lengths: Uint8Array.from(good, (at) => entries.lengths[at] ?? 0),
-    listIds: Uint16Array.from(good, (at) => entries.listIds[at] ?? 0),
-    fileIds: Uint16Array.from(good, (at) => entries.fileIds[at] ?? 0),
-    lines: Uint32Array.from(good, (at) => entries.lines[at] ?? 0),
-    excluded: Uint8Array.from(good, (at) => entries.excluded[at] ?? 0),
+    words: compacted(entries.words, new Uint32Array(count * wordsEach), wordsEach, gaps),
+    lengths: compacted(entries.lengths, new Uint8Array(count), 1, gaps),
+    listIds: compacted(entries.listIds, new Uint16Array(count), 1, gaps),
+    fileIds: compacted(entries.fileIds, new Uint16Array(count), 1, gaps),
+    lines: compacted(entries.lines, new Uint32Array(count), 1, gaps),
+    excluded: compacted(entries.excluded, new Uint8Array(count), 1, gaps),
   }
+}
+
+/** Copies a column without the slots in `gaps`, which are in order and end with the column's end. */
+function compacted<T extends Uint8Array | Uint16Array | Uint32Array>(
+  source: T,
+  target: T,
+  wordsEach: number,
+  gaps: readonly number[],
+): T {
+  let read = 0
+  let written = 0
+  for (const gap of gaps) {
+    target.set(source.subarray(read * wordsEach, gap * wordsEach), written * wordsEach)
+    written += gap - read
+    read = gap + 1
+  }
+  return target
 }
 
 function refusalOf(

@@ -13,6 +13,7 @@ import { formatSampleOctets, listOctetsMax } from '../base/limits.ts'
 import { type PrefixColumns, PrefixColumnsBuilder } from '../base/prefix-columns.ts'
 import { takeDropJsonLine } from './drop-json-lines.ts'
 import { type EntryFault, EntrySink, type LineReport, type NameEntry } from './entry-sink.ts'
+import { takeIpv4Line } from './ipv4-lines.ts'
 import { octet, skipBlanks, trimEnd } from './octets.ts'
 import { takePlainLine } from './plain-lines.ts'
 import {
@@ -70,7 +71,8 @@ export function parseList(octets: Uint8Array, options: ParseOptions): ParsedList
   let refusal = refusalOfOctets(octets)
   if (refusal === '') {
     format = options.format === 'auto' ? detectFormat(octets, start) : options.format
-    readLines(sink, start, lineTaker(format ?? 'plain', options))
+    const isPlain = format === undefined || format === 'plain' || format === 'netset'
+    readLines(sink, start, lineTaker(format ?? 'plain', options), isPlain)
     refusal = refusalOfLines(sink, options.badLinesMax)
   }
   const { names, entryCount, badLineCount, badLines, remarkCount, remarks, expiresMs } = sink
@@ -135,16 +137,19 @@ function lineTaker(format: ListFormat, options: ParseOptions): LineTaker {
 }
 
 /** Walks the lines from `at`; blank and comment lines are nobody's business. */
-function readLines(sink: EntrySink, at: number, take: LineTaker): void {
+function readLines(sink: EntrySink, at: number, take: LineTaker, isPlain: boolean): void {
   const { octets } = sink
   const { length } = octets
   let line = 0
   while (at < length) {
     line++
-    const lineEnd = endOfLine(octets, at)
-    const end = trimEnd(octets, at, lineEnd)
-    const start = skipBlanks(octets, at, end)
-    if (start < end && !isComment(octets[start])) readLine(sink, at, end, line, take)
+    let lineEnd = isPlain ? takeIpv4Line(sink, at, line) : -1
+    if (lineEnd < 0) {
+      lineEnd = endOfLine(octets, at)
+      const end = trimEnd(octets, at, lineEnd)
+      const start = skipBlanks(octets, at, end)
+      if (start < end && !isComment(octets[start])) readLine(sink, at, end, line, take)
+    }
     const isCrLf = octets[lineEnd] === octet.carriageReturn && octets[lineEnd + 1] === octet.newline
     at = lineEnd + (isCrLf ? 2 : 1)
   }

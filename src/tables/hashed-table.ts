@@ -67,7 +67,8 @@ type Store = RootDatabase<Buffer, Buffer>
 
 function openStore(path: string): Store {
   try {
-    return open<Buffer, Buffer>({ path, encoding: 'binary', keyEncoding: 'binary' })
+    // Not synced: every start compiles a new store, so nothing is lost with this one.
+    return open<Buffer, Buffer>({ path, encoding: 'binary', keyEncoding: 'binary', noSync: true })
   } catch (fault) {
     const message = `table ${path}: cannot be opened: ${messageOf(fault)}; check rights and space`
     throw new OperatingError('TABLE_STORE', message, { cause: fault })

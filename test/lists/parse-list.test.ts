@@ -300,6 +300,46 @@ test('$TIMESTAMP of rbldnsd gives the file an end', () => {
   expect(expires('$TTL 300')).toBe(Number.POSITIVE_INFINITY)
 })
 
+test.each([
+  ...[
+    '1.2.3.4',
+    '0.0.0.0',
+    '255.255.255.255',
+    '10.0.0.0/8',
+    '1.2.3.4/32',
+    '0.0.0.0/0',
+    '9.8.7.0/24',
+  ],
+  ...[
+    '1.2.3.4/0',
+    '01.2.3.4',
+    '1.2.3.4/033',
+    '1.2.3.4/33',
+    '1.2.3.256',
+    '1.2.3.1000',
+    '1.2.3',
+    '1.2.3.4 ',
+  ],
+  ...[
+    '1.2.3.4/',
+    '1.2.3.4/8x',
+    '1.2.3.4x',
+    '1..3.4',
+    '.1.2.3',
+    '1.2.3.4.',
+    '00.1.2.3',
+    '1.2.3.4/00',
+  ],
+])('the pass over common lines answers %j as the grammar does', (text) => {
+  const [quick, slow] = [`${text}\n`, ` ${text}\n`].map((line) => parse(`9.9.9.9\n${line}`))
+  expect(quick === undefined ? [] : entriesOf(quick)).toEqual(
+    slow === undefined ? [] : entriesOf(slow),
+  )
+  expect(quick?.badLines.map((bad) => bad.reason)).toEqual(slow?.badLines.map((bad) => bad.reason))
+  expect(quick?.remarkCount).toBe(slow?.remarkCount)
+  expect(quick?.refusal).toBe(slow?.refusal)
+})
+
 test('lines are numbered as an editor numbers them, blank and comment lines too', () => {
   const parsed = parse('\r\n# c\r\n9.9.9.9\r\n\r\n8.8.8.8')
   expect([...parsed.columns.v4.lines]).toEqual([3, 5])

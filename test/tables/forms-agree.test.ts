@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { bitmap24Form } from '../../src/tables/bitmap24-table.ts'
+import { chooseForm } from '../../src/tables/choose-form.ts'
 import { columnsOf } from '../../src/tables/entries.ts'
 import { hashedForm } from '../../src/tables/hashed-table.ts'
 import type { IpTable, IpTableForm, PrefixEntry } from '../../src/tables/ip-table.ts'
@@ -112,6 +113,12 @@ function wide(prefix: string): string {
 }
 
 describe('forms agree with the reference on random operations (B5)', () => {
+  test('prefix, native or its stand-in', () =>
+    checkAgreement(
+      () => chooseForm({ name: 'prefix', folder: '' }),
+      (one) => one,
+      300,
+    ))
   test('hashed', () =>
     checkAgreement(
       () => hashedForm(join(folder, 'hashed')),
