@@ -1,0 +1,127 @@
+/**
+ * How long do lists take from files to a live table, and does the loop of the main thread stand still?
+ *
+ * The lists of the real data (58 files, 748,336 lines) and the BGP table (1,062,046 prefixes) through
+ * loadLists on a pool of two threads: cold threads first, then warm reloads of the same files. The data
+ * lie beside the project; without them a made-up million of lines is loaded and no bar is judged.
+ */
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { newCpuPool, type OwnedCpuPool } from '../src/cpu-pool.ts'
+import { type LoadedLists, loadLists } from '../src/lists/load-lists.ts'
+import { chooseForm } from '../src/tables/choose-form.ts'
+
+const data = resolve('../shared/data')
+const limits = {
+  coverageMax: 1,
+  changeMax: 1,
+  shortestPrefix: 8,
+  expiresMs: 0,
+  format: 'auto',
+} as const
+
+/** The question, in the shape that the runner knows. */
+export const load = {
+  name: 'load',
+  title: 'From list files to a live table',
+  async run({ isQuick }: { readonly isQuick: boolean }) {
+    const folder = mkdtempSync(join(tmpdir(), 'activemx-bench-load-'))
+    const isReal = existsSync(data)
+    const files = isReal ? realFiles() : [madeUpFile(folder)]
+    const pool = newCpuPool(2)
+    try {
+      const trials = await runTrials(files, folder, pool, isQuick ? 2 : 7)
+      const cold = trials[0] ?? { ms: 0, loopMs: 0, entries: 0 }
+      const warm = median(trials.slice(1).map((trial) => trial.ms))
+      const loopMs = Math.max(...trials.map((trial) => trial.loopMs))
+      const group = `${files.length} files, ${cold.entries} entries`
+      const measurements = [
+        { group, name: 'first load, cold threads', value: cold.ms, unit: 'ms' },
+        { group, name: 'reload, median', value: warm, unit: 'ms' },
+        { group, name: 'main thread stood still, longest', value: loopMs, unit: 'ms' },
+      ]
+      const bars = [
+        atMost('first load, ms', cold.ms, 2000),
+        atMost('main thread stood still, ms', loopMs, 10),
+      ]
+      const source = isReal ? 'the real lists and the BGP table' : 'made-up lines: no bar is judged'
+      return { measurements, bars: isReal ? bars : [], notes: [source] }
+    } finally {
+      await pool.close()
+      rmSync(folder, { recursive: true, force: true })
+    }
+  },
+}
+
+interface Trial {
+  readonly ms: number
+  readonly loopMs: number
+  readonly entries: number
+}
+
+async function runTrials(
+  files: readonly string[],
+  folder: string,
+  pool: OwnedCpuPool,
+  count: number,
+): Promise<readonly Trial[]> {
+  const trials: Trial[] = []
+  let loaded: LoadedLists | undefined
+  for (let trial = 0; trial < count; trial++) {
+    const delay = monitorEventLoopDelay({ resolution: 1 })
+    delay.enable()
+    const startMs = performance.now()
+    loaded = await loadOnce(files, folder, pool, loaded)
+    const ms = performance.now() - startMs
+    delay.disable()
+    const { prefixes4, prefixes6 } = loaded.tables.blacklist.sizes()
+    trials.push({ ms, loopMs: delay.max / 1e6 - 1, entries: prefixes4 + prefixes6 })
+  }
+  loaded?.tables.blacklist.close()
+  return trials
+}
+
+function loadOnce(
+  files: readonly string[],
+  folder: string,
+  pool: OwnedCpuPool,
+  previous: LoadedLists | undefined,
+): Promise<LoadedLists> {
+  const blacklist = files.map((file, at) => ({ name: `list-${at}`, file, ...limits }))
+  const none = { trusted: [], relay: [], dialup: [], neverBlock: [] }
+  const config = { allowLoopback: false, keep: 'files', blacklistForm: 'prefix' } as const
+  const parts = {
+    ...{ pool, formOf: chooseForm, cache: join(folder, 'cache'), store: '' },
+    ...{ ownNetworks: [], feedOf: () => undefined },
+  }
+  return loadLists({ ...config, badLinesMax: 0.01, blacklist, ...none }, parts, previous)
+}
+
+function realFiles(): readonly string[] {
+  const lists = join(data, 'blocklists')
+  const folders = readdirSync(lists, { withFileTypes: true }).filter((one) => one.isDirectory())
+  const files = folders.flatMap(({ name }) =>
+    readdirSync(join(lists, name)).map((file) => join(lists, name, file)),
+  )
+  return [...files, join(data, 'prefixes/bart_prefixes.txt.gz')]
+}
+
+function madeUpFile(folder: string): string {
+  const path = join(folder, 'made-up.netset')
+  const lines = Array.from({ length: 1_000_000 }, (_, at) => {
+    const value = Math.imul(at + 1, 2_654_435_761) >>> 0
+    return `${20 + (value >>> 26)}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}\n`
+  })
+  writeFileSync(path, lines.join(''))
+  return path
+}
+
+function atMost(claim: string, reached: number, limit: number) {
+  return { claim, reached, limit, holds: reached <= limit }
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((one, other) => one - other)[values.length >> 1] ?? Number.NaN
+}
