@@ -18,6 +18,7 @@ import {
   transferPolicyOf,
 } from './edge/policies.ts'
 import { dropPrivileges } from './edge/privileges.ts'
+import { Probing } from './edge/probing.ts'
 import { recordOfRefusal } from './edge/refusals.ts'
 import { LocalThread, type ServingThread, type ThreadPolicies } from './edge/thread.ts'
 import type { Gate, GateCounters, GatePolicy } from './io/gate.ts'
@@ -76,6 +77,7 @@ class Instance implements RunningProxy {
   readonly #log: SystemLog
   readonly #lists: ListService
   readonly #gate: Gate
+  readonly #probing: Probing
   readonly #slots = new MailhostSlots()
   readonly #memory: { readonly sessionCap: SharedArrayBuffer; readonly counters: SharedArrayBuffer }
   readonly #startedAtMs = Date.now()
@@ -91,6 +93,8 @@ class Instance implements RunningProxy {
     this.#lists = lists
     this.#gate = newServerGate({ tableOf: (handle) => lists.tableOf(handle) })
     this.#gatePolicy = gatePolicyOf(config, lists.gate, false)
+    const recipientDomains = this.#recipientDomains(config)
+    this.#probing = new Probing({ config, recipientDomains, lists, log: log.log })
     const threads = 1
     this.#memory = {
       sessionCap: SessionCap.allocate(threads),
@@ -103,7 +107,7 @@ class Instance implements RunningProxy {
     this.addresses = await this.#gate.listen(this.#config.listen.smtp)
     for (const warning of dropPrivileges(this.#config.process.user)) this.#tell('warning', warning)
     const setup = { thread: 0, policies, memory: this.#memory }
-    this.#threads = [new LocalThread(setup, this.#log.log, this.#lists)]
+    this.#threads = [new LocalThread(setup, this.#log.log, this.#lists, this.#probing)]
     await within(Promise.all(this.#threads.map((thread) => thread.ready())), readyWaitMs)
     for (const thread of this.#threads) this.#gate.addWorker(thread.token)
     this.#gate.configure(this.#gatePolicy)
@@ -113,6 +117,7 @@ class Instance implements RunningProxy {
 
   reload(config: Config): void {
     const policies = this.#policiesOf(config)
+    this.#probing.configure(config, this.#recipientDomains(config))
     this.#config = config
     for (const thread of this.#threads) thread.configure(policies)
     this.#configureGate()
@@ -143,6 +148,7 @@ class Instance implements RunningProxy {
     clearInterval(this.#timer)
     await this.#gate.close()
     this.#drainRefusals()
+    await this.#probing.close()
   }
 
   #policiesOf(config: Config): ThreadPolicies {
@@ -151,6 +157,10 @@ class Instance implements RunningProxy {
       journey: journeyPolicyOf(config, files, this.#lists.hasTrustedNames),
       transfer: transferPolicyOf(config, this.#slots),
     }
+  }
+
+  #recipientDomains(config: Config): readonly string[] {
+    return journeyPolicyOf(config, readPolicyFiles(config), false).recipientDomains
   }
 
   #configureGate(): void {

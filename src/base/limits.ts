@@ -326,3 +326,9 @@ export const miningMessagesMax = 100_000
 
 /** Addresses that are entered in one transaction of the store. */
 export const miningBatchMax = 5000
+
+/** The store is swept of what is over this often. */
+export const storeSweepEveryMs = 5000
+
+/** Verdicts and good hosts that are kept in memory. Above: the oldest goes. */
+export const verdictsInMemoryMax = 100_000

@@ -103,8 +103,7 @@ export class ClientConnection
   }
 
   verdict(record: VerdictRecord): void {
-    this.#edge.counters.verdict(record)
-    this.#edge.log.verdict(record)
+    this.#edge.onVerdict(record)
   }
 
   finding(finding: Finding): void {
@@ -205,6 +204,14 @@ export class ClientConnection
   onLinkLost(nowMs: number): void {
     try {
       this.#journey.onLinkLost(nowMs)
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  onDeferred(): void {
+    try {
+      if (!this.#isOver) this.#journey.onDeferred(this.#edge.now())
     } catch (error) {
       this.#fail(error)
     }

@@ -9,7 +9,7 @@ import { poolSweepMs } from '../base/limits.ts'
 import type { Finding } from '../checks/finding.ts'
 import type { CloseReason, ConnectionId, Engine, EngineHandler, Peer } from '../io/engine.ts'
 import type { CompiledPolicy } from '../journey/journey.ts'
-import type { ListPort } from '../journey/ports.ts'
+import type { ListPort, VerdictRecord } from '../journey/ports.ts'
 import type { Log } from '../log/records.ts'
 import type { PoolPlace } from '../transfer/host.ts'
 import type { Link } from '../transfer/link.ts'
@@ -36,6 +36,8 @@ export interface EdgeParts {
   readonly startTls?: (connection: ClientConnection) => void
   /** A finding that may be fed back into the blacklist. */
   readonly onFinding?: (finding: Finding, peer: Peer) => void
+  /** The mailhost took a message of this client. */
+  readonly onDelivered?: (address: string) => void
 }
 
 type Carrier = ClientConnection | Link
@@ -123,6 +125,8 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
 
   defer(transfer: Transfer): void {
     this.#deferred.push(transfer)
+    // Answers of the question desk come outside the engine's events, behind which there is a settling.
+    if (this.#deferred.length === 1) queueMicrotask(() => this.#settle())
   }
 
   adopt(id: ConnectionId, link: Link): void {
@@ -144,6 +148,13 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
       evidence: finding.evidence,
     })
     this.#parts.onFinding?.(finding, peer)
+  }
+
+  onVerdict(record: VerdictRecord): void {
+    this.counters.verdict(record)
+    this.log.verdict(record)
+    const isDelivered = record.action === 'pass' && record.mailhostReply.startsWith('2')
+    if (isDelivered) this.#parts.onDelivered?.(record.client)
   }
 
   onBug(peer: Peer, detail: string): void {

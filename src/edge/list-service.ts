@@ -2,6 +2,7 @@
  * ListService: what the lists are to gate and threads. The face; src/lists/ does the work.
  */
 import type { ListPort } from '../journey/ports.ts'
+import type { Listing } from '../probes/feedback.ts'
 import type { GateTables } from './policies.ts'
 
 /** The lists of an instance, owned by the main thread. */
@@ -12,6 +13,15 @@ export interface ListService extends ListPort {
   readonly hasTrustedNames: boolean
   /** For a gate without native tables: the class of an address in the table with this handle. */
   tableOf(handle: number): ((address: string) => number) | undefined
+  /** Is the name of a client one of the trusted names, or below one? */
+  isTrustedName(name: string): boolean
+  /** The relay and dialup databases: hosts that the tests leave alone. */
+  isRelayExempt(address: string): boolean
+  isDialupExempt(address: string): boolean
+  /** Does a trusted, never-block, relay or dialup network touch the prefix? Feedback asks. */
+  isFeedbackExempt(prefix: string): boolean
+  /** Enters what feedback found in the list `dynamic`, at once in every thread, and keeps it. */
+  enterDynamic(listing: Listing): void
 }
 
 /** An instance without lists. */
@@ -21,4 +31,9 @@ export const noLists: ListService = {
   tableOf: () => undefined,
   isWhitelisted: () => false,
   listsOf: () => [],
+  isTrustedName: () => false,
+  isRelayExempt: () => false,
+  isDialupExempt: () => false,
+  isFeedbackExempt: () => false,
+  enterDynamic: () => undefined,
 }

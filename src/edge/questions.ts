@@ -3,8 +3,10 @@
  */
 import type { Answer, Question } from '../journey/ports.ts'
 
-/** Who asked; hears the answer once (after a provisional one once more), not inside the asking. */
+/** Who asked; hears the answer once, not inside the asking. */
 export interface Asker {
+  /** The answer comes later; RCPT is not to wait for it (QuestionPort.examine). */
+  onDeferred(): void
   onAnswer(answer: Answer): void
 }
 

@@ -1,6 +1,7 @@
 /**
  * A serving thread as the main thread sees it, and what it is set up with.
  */
+import type { Finding } from '../checks/finding.ts'
 import type { EngineHandler } from '../io/engine.ts'
 import type { EngineToken } from '../io/gate.ts'
 import { newSocketEngine } from '../io/socket-engine.ts'
@@ -13,7 +14,7 @@ import type { TransferPolicy } from '../transfer/mailhost.ts'
 import { SessionCap } from '../transfer/session-cap.ts'
 import { Counters } from './counters.ts'
 import { Edge } from './edge.ts'
-import { QuietDesk } from './questions.ts'
+import type { QuestionDesk } from './questions.ts'
 import { newRecordIds } from './record-ids.ts'
 
 /** What a reload replaces; travels by message. */
@@ -40,6 +41,13 @@ export interface ServingThread {
   stop(): Promise<void>
 }
 
+/** Whom a thread asks, and tells what it learnt (Probing, or what stands for it in a worker). */
+export interface ThreadAsks {
+  readonly desk: QuestionDesk
+  onFinding(address: string, finding: Finding): void
+  onDelivered(address: string): void
+}
+
 /** What an edge is set up with on its thread. */
 export interface EdgeSetup {
   /** From 0. */
@@ -49,7 +57,7 @@ export interface EdgeSetup {
 }
 
 /** Builds the edge of the calling thread. */
-export function newEdge(setup: EdgeSetup, log: Log, lists: ListPort): Edge {
+export function newEdge(setup: EdgeSetup, log: Log, lists: ListPort, asks: ThreadAsks): Edge {
   const compiled = compilePolicy(setup.policies.journey, scanBody)
   const { timeouts } = setup.policies.journey
   const clientDeadlineMs = timeouts.commandMs
@@ -60,7 +68,9 @@ export function newEdge(setup: EdgeSetup, log: Log, lists: ListPort): Edge {
     cap: new SessionCap(setup.memory.sessionCap, setup.thread),
     counters: new Counters(setup.memory.counters, setup.thread),
     lists,
-    questions: new QuietDesk(),
+    questions: asks.desk,
+    onFinding: (finding, peer) => asks.onFinding(peer.address, finding),
+    onDelivered: (address) => asks.onDelivered(address),
     log,
     newId: newRecordIds(setup.thread),
   })
@@ -71,8 +81,8 @@ export class LocalThread implements ServingThread {
   readonly #edge: Edge
   readonly #lists: ListPort
 
-  constructor(setup: EdgeSetup, log: Log, lists: ListPort) {
-    this.#edge = newEdge(setup, log, lists)
+  constructor(setup: EdgeSetup, log: Log, lists: ListPort, asks: ThreadAsks) {
+    this.#edge = newEdge(setup, log, lists, asks)
     this.#lists = lists
   }
 

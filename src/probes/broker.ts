@@ -6,7 +6,8 @@
  * step 6 (user); a client that step 5 condemns is not asked further. All of it stays within the time
  * budget: then the answer is *indeterminate*, and what still runs reaches the cache. A client whose
  * host is being probed by us at this moment is deferred, so that two such proxies never wait for each
- * other; its answer follows, so that this is no way round.
+ * other; its answer follows, so that this is no way round. The null sender causes no question at all
+ * (probes come with it), but what is known of its host holds for it too.
  */
 import { randomBytes } from 'node:crypto'
 import type { Finding } from '../checks/finding.ts'
@@ -102,20 +103,26 @@ export class ProbeBroker {
       return
     }
     const running = this.#caller.runningAgainst(question.address)
-    if (running !== undefined) {
+    if (running !== undefined && question.sender !== '') {
       respondent.onDeferred()
       void this.#examineWithin(question, respondent, running)
       return
     }
     const known = this.#known(question)
     if (known !== undefined) respondent.onAnswer(known)
+    else if (question.sender === '') respondent.onAnswer([])
     else void this.#examineWithin(question, respondent, undefined)
   }
 
-  /** No further question leaves; examinations are answered with nothing found. */
-  stop(): void {
-    this.#isStopped = true
-    this.#caller.stop()
+  /** Off: no further question leaves, examinations are answered with nothing found. */
+  switch(isOn: boolean): void {
+    this.#isStopped = !isOn
+    this.#caller.switch(isOn)
+  }
+
+  /** Is probing switched on? */
+  get isOn(): boolean {
+    return !this.#isStopped
   }
 
   /** Runs the tests of an address for an operator, past the cache, within guard and budgets. */

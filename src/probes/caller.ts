@@ -45,9 +45,9 @@ export class Caller {
     return this.#inFlight
   }
 
-  /** Stops every new connection; those that run are not cut. */
-  stop(): void {
-    this.#isStopped = true
+  /** Off: no new connection; those that run are not cut. */
+  switch(isOn: boolean): void {
+    this.#isStopped = !isOn
   }
 
   /** What runs against a host now, to be waited for; undefined: nothing does. */

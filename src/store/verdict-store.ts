@@ -19,6 +19,7 @@ export class VerdictStore implements VerdictCache {
   readonly #onFault: (detail: string) => void
   readonly #waiting = new Map<string, CachedVerdict>()
   #faults = 0
+  #isClosed = false
 
   constructor(root: RootDatabase, entriesMax: number, onFault: (detail: string) => void) {
     this.#verdicts = root.openDB({ name: 'verdicts', encoding: 'msgpack' })
@@ -42,6 +43,7 @@ export class VerdictStore implements VerdictCache {
   }
 
   put(key: string, verdict: CachedVerdict): void {
+    if (this.#isClosed) return
     if (this.#waiting.size >= storeWritesWaitingMax) {
       this.#fault('too many writes wait for the disk')
       return
@@ -99,6 +101,12 @@ export class VerdictStore implements VerdictCache {
     await this.#verdicts.flushed
   }
 
+  /** Takes nothing more; resolves when what was taken is on disk, before the store is closed. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await this.flushed()
+  }
+
   /** A time entry may be older than the verdict: then only the time goes. */
   #removeAt(time: [number, string]): void {
     const [untilMs, key] = time
@@ -107,6 +115,7 @@ export class VerdictStore implements VerdictCache {
   }
 
   #read(key: string): CachedVerdict | undefined {
+    if (this.#isClosed) return undefined
     try {
       return this.#verdicts.get(key)
     } catch (error) {

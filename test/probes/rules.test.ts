@@ -296,7 +296,7 @@ describe('B27 no circle', () => {
 
 test('stopped: nothing leaves, nothing is found', async () => {
   const { broker, ask } = brokerOver(internet)
-  broker.stop()
+  broker.switch(false)
   const before = internet.allSessions().length
   expect(await ask('127.0.5.1', 'nobody@good.example')).toEqual([])
   expect(internet.allSessions().length).toBe(before)

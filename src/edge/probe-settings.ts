@@ -1,0 +1,100 @@
+/**
+ * What the configuration comes to for the probes.
+ */
+import { readFileSync } from 'node:fs'
+import { messageOf, OperatingError } from '../base/errors.ts'
+import { parseEndpoint } from '../config/kinds.ts'
+import type { Config } from '../config/schema.ts'
+import type { DnsSettings } from '../probes/dns.ts'
+import type { FeedbackSettings } from '../probes/feedback.ts'
+import { type NamePatterns, noPatterns, parseNamePatterns } from '../probes/name-patterns.ts'
+import type { ProbeSettings, RelayForm } from '../probes/settings.ts'
+
+/** The probes' settings. `recipientDomains` are ours, with those of the domains file. */
+export function probeSettingsOf(
+  config: Config,
+  recipientDomains: readonly string[],
+): ProbeSettings {
+  const { probe, tests, cache } = config
+  return {
+    modes: { dialup: tests.dialup.mode, relay: tests.relay.mode, user: tests.user.mode },
+    noPtr: tests.dialup.noPtr,
+    neighbours: tests.dialup.neighbours,
+    neighboursAlike: tests.dialup.neighboursAlike,
+    relayForms: tests.relay.forms as readonly RelayForm[],
+    userDepth: tests.user.depth,
+    nextMx: tests.user.nextMx,
+    callAhead: tests.user.callAhead,
+    helo: probe.helo,
+    sources: probe.source,
+    sender: probe.sender,
+    relayRecipient: probe.relayRecipient,
+    port: probe.port,
+    budgetMs: probe.budgetMs,
+    connectWaitMs: probe.connectWaitMs,
+    replyWaitMs: probe.replyWaitMs,
+    perDomain: probe.perDomain,
+    perHost: probe.perHost,
+    perNetwork: probe.perNetwork,
+    perClient: probe.perClient,
+    total: probe.total,
+    inFlightMax: probe.inFlightMax,
+    backOffMs: probe.backOffMs,
+    breakerShare: probe.breakerShare,
+    breakerWaitMs: probe.breakerWaitMs,
+    allowLoopback: probe.allowLoopback,
+    ownDomains: recipientDomains,
+    ownNetworks: ownAddresses(config),
+    keep: cache,
+  }
+}
+
+/** The name service's settings. */
+export function dnsSettingsOf({ dns }: Config): DnsSettings {
+  return {
+    servers: dns.servers,
+    waitMs: dns.waitMs,
+    tries: dns.tries,
+    ttlMaxMs: dns.ttlMaxMs,
+    ttlMs: dns.ttlMs,
+    negativeTtlMs: dns.negativeTtlMs,
+    entriesMax: dns.entriesMax,
+  }
+}
+
+/** [feedback]. */
+export function feedbackSettingsOf({ feedback }: Config): FeedbackSettings {
+  const { layers, findings, ttlMs, promoteHosts } = feedback
+  return { layers: layers as FeedbackSettings['layers'], findings, ttlMs, promoteHosts }
+}
+
+/** The operator's file of name patterns. Throws OperatingError naming file and first bad line. */
+export function readNamePatterns({ tests }: Config): NamePatterns {
+  const file = tests.dialup.patterns
+  if (file === '') return noPatterns
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    const message = `tests.dialup.patterns = ${file}: ${messageOf(error)}; name a readable file`
+    throw new OperatingError('PATTERNS_UNREADABLE', message)
+  }
+  const { patterns, bad } = parseNamePatterns(text)
+  const first = bad[0]
+  if (first !== undefined) {
+    const message = `${file}:${first.line}: ${first.reason}; ${bad.length} bad lines, mend or remove`
+    throw new OperatingError('PATTERNS_SYNTAX', message)
+  }
+  return patterns
+}
+
+/** Listeners and mailhosts: no probe goes there. */
+function ownAddresses({ listen, mailhost }: Config): readonly string[] {
+  const mailhosts = [...mailhost.addresses, ...mailhost.route.flatMap((route) => route.addresses)]
+  const addresses = new Set([
+    ...listen.smtp.map((written) => parseEndpoint(written)?.address ?? ''),
+    ...mailhosts.map(({ address }) => address),
+  ])
+  for (const anywhere of ['', '0.0.0.0', '::']) addresses.delete(anywhere)
+  return [...addresses]
+}
