@@ -15,6 +15,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add_process(env, exports);
   add_ip_table(env, exports);
   add_body_scanner(env, exports);
+  add_engine(env, exports);
   return exports;
 }
 

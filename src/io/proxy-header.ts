@@ -55,7 +55,7 @@ function parseLine(octets: Buffer): ProxyHeader {
   if (end < 0) return octets.length >= proxyLineOctetsMax || hasStray(text) ? invalid : incomplete
   const line = text.slice(0, end)
   const headerOctets = end + 2
-  if (hasStray(line)) return invalid
+  if (hasStray(line) || line.includes('\r')) return invalid
   if (line === 'PROXY UNKNOWN' || line.startsWith('PROXY UNKNOWN ')) {
     return { kind: 'local', headerOctets }
   }

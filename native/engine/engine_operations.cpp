@@ -1,0 +1,220 @@
+// Engine: operations out. See engine.hpp.
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "core/clock.hpp"
+#include "engine/engine.hpp"
+
+namespace activemx {
+
+// Sends to one connection that stand side by side go out in one system call.
+struct Engine::Gather {
+  static constexpr std::size_t parts_max = 16;
+  SlotName name;
+  Connection* connection = nullptr;
+  std::array<iovec, parts_max> parts;
+  std::size_t count = 0;
+  std::size_t octets = 0;
+};
+
+std::size_t Engine::execute(std::size_t operations) noexcept {
+  Gather gather;
+  const std::size_t count =
+      std::min(operations, buffers_.operations.size() / operation_stride);
+  for (std::size_t at = 0; at < count; ++at) {
+    execute_one(buffers_.operations.data() + at * operation_stride, gather);
+  }
+  flush(gather);
+  return pending_.size();
+}
+
+void Engine::execute_one(const std::int32_t* words, Gather& gather) noexcept {
+  const auto kind = static_cast<OperationKind>(words[0]);
+  const SlotName name{static_cast<std::uint32_t>(words[1]), static_cast<std::uint32_t>(words[2])};
+  const auto first = static_cast<std::uint32_t>(words[3]);
+  const auto second = static_cast<std::uint32_t>(words[4]);
+  if (kind == OperationKind::send_output || kind == OperationKind::forward_input) {
+    const auto arena = kind == OperationKind::send_output
+                           ? std::span<const std::uint8_t>(buffers_.output)
+                           : std::span<const std::uint8_t>(buffers_.input);
+    if (first <= arena.size() && second <= arena.size() - first) {
+      execute_send(name, arena.subspan(first, second), gather);
+    }
+    return;
+  }
+  flush(gather);
+  Connection* connection = find(name);
+  const bool is_live = connection != nullptr && (connection->state == State::open ||
+                                                 connection->state == State::connecting);
+  if (!is_live) return;
+  switch (kind) {
+    case OperationKind::pause:
+      connection->is_paused = true;  // epoll learns of it when the next octets come
+      break;
+    case OperationKind::resume:
+      connection->is_paused = false;
+      if (connection->state == State::open && !connection->has_peer_ended) {
+        watch(name.slot, *connection, connection->interest | EPOLLIN);
+      }
+      break;
+    case OperationKind::deadline:
+      if (connection->state == State::open) {
+        const std::int64_t at = first == 0 ? 0 : monotonic_ms() + first;
+        slab_.deadline(name.slot).store(at, std::memory_order_relaxed);
+      }
+      break;
+    case OperationKind::await_drain:
+      connection->wants_drain = true;
+      check_drain(name.slot, *connection);
+      break;
+    case OperationKind::close:
+      close_politely(name.slot, *connection);
+      break;
+    case OperationKind::reset:
+      finish_with_reset(name.slot, *connection, CloseReason::closed);
+      break;
+    case OperationKind::send_output:
+    case OperationKind::forward_input:
+      break;
+  }
+}
+
+void Engine::execute_send(SlotName name, std::span<const std::uint8_t> octets,
+                          Gather& gather) noexcept {
+  const bool is_same = gather.connection != nullptr && gather.name.slot == name.slot &&
+                       gather.name.generation == name.generation;
+  if (!is_same || gather.count == Gather::parts_max) {
+    flush(gather);
+    Connection* connection = find(name);
+    const bool is_live = connection != nullptr && (connection->state == State::open ||
+                                                   connection->state == State::connecting);
+    if (!is_live) return;
+    gather.name = name;
+    gather.connection = connection;
+  }
+  iovec& part = gather.parts[gather.count++];
+  part.iov_base = const_cast<std::uint8_t*>(octets.data());
+  part.iov_len = octets.size();
+  gather.octets += octets.size();
+}
+
+// What the socket does not take goes into the backlog, and epoll tells when it takes more.
+void Engine::flush(Gather& gather) noexcept {
+  Connection* const connection = gather.connection;
+  if (connection == nullptr) return;
+  const std::uint32_t slot = gather.name.slot;
+  std::size_t sent = 0;
+  if (connection->state == State::open && connection->backlog.size() == 0) {
+    msghdr message{};
+    message.msg_iov = gather.parts.data();
+    message.msg_iovlen = gather.count;
+    const ssize_t taken = ::sendmsg(connection->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (taken < 0 && errno != EAGAIN && errno != EINTR) {
+      finish(slot, *connection, CloseReason::reset);
+      gather = Gather{};
+      return;
+    }
+    sent = taken > 0 ? static_cast<std::size_t>(taken) : 0;
+    subtract_backlog(slot, sent);
+  }
+  bool is_kept = connection->backlog.size() + gather.octets - sent <= limits_.backlog_octets_max;
+  std::size_t skipped = 0;
+  for (std::size_t at = 0; at < gather.count && is_kept; ++at) {
+    const iovec& part = gather.parts[at];
+    const std::size_t skip = std::min(part.iov_len, sent - skipped);
+    skipped += skip;
+    is_kept = connection->backlog.append(
+        {static_cast<const std::uint8_t*>(part.iov_base) + skip, part.iov_len - skip});
+  }
+  gather = Gather{};
+  if (!is_kept) {
+    finish_with_reset(slot, *connection, CloseReason::reset);
+  } else if (connection->backlog.size() > 0 && connection->state == State::open) {
+    watch(slot, *connection, connection->interest | EPOLLOUT);
+  }
+}
+
+void Engine::close_politely(std::uint32_t slot, Connection& connection) noexcept {
+  if (connection.state == State::connecting) {
+    finish(slot, connection, CloseReason::closed);
+    return;
+  }
+  connection.reason = connection.has_peer_ended ? CloseReason::ended : CloseReason::closed;
+  connection.state = State::flushing;
+  connection.is_paused = false;
+  if (connection.backlog.size() == 0) {
+    after_flush(slot, connection);
+    return;
+  }
+  slab_.deadline(slot).store(monotonic_ms() + limits_.close_flush_ms, std::memory_order_relaxed);
+  if (!connection.has_peer_ended) watch(slot, connection, connection.interest | EPOLLIN);
+}
+
+// A close with unread octets would send a reset, which may destroy our last reply on its way: so the
+// peer's end is awaited for a while.
+void Engine::after_flush(std::uint32_t slot, Connection& connection) noexcept {
+  if (connection.has_peer_ended || ::shutdown(connection.fd, SHUT_WR) != 0) {
+    finish(slot, connection, connection.reason);
+    return;
+  }
+  connection.state = State::lingering;
+  slab_.deadline(slot).store(monotonic_ms() + limits_.linger_ms, std::memory_order_relaxed);
+  watch(slot, connection, EPOLLIN);
+}
+
+void Engine::subtract_backlog(std::uint32_t slot, std::size_t octets) noexcept {
+  buffers_.backlogs[slot] -= static_cast<std::int32_t>(octets);
+}
+
+int Engine::detach(SlotName name, std::size_t& rest) noexcept {
+  rest = 0;
+  Connection* connection = find(name);
+  if (connection == nullptr || connection->state != State::open) return -1;
+  const auto octets = connection->backlog.view();
+  if (octets.size() > buffers_.output.size()) return -1;
+  if (::epoll_ctl(epoll_, EPOLL_CTL_DEL, connection->fd, nullptr) != 0) return -1;
+  std::memcpy(buffers_.output.data(), octets.data(), octets.size());
+  rest = octets.size();
+  const int fd = connection->fd;
+  connection->fd = -1;
+  connection->backlog.clear();
+  connection->state = State::detached;
+  slab_.deadline(name.slot).store(0, std::memory_order_relaxed);
+  connections_.fetch_sub(1, std::memory_order_relaxed);
+  return fd;
+}
+
+void Engine::release_detached(SlotName name) noexcept {
+  Connection* connection = find(name);
+  if (connection == nullptr || connection->state != State::detached) return;
+  give_place_back(*connection);
+  gone_.push_back(name.slot);
+}
+
+void Engine::set_client_deadline(std::int64_t after_ms) noexcept {
+  const std::lock_guard lock(mutex_);
+  client_deadline_ms_ = after_ms;
+  const std::int64_t now = monotonic_ms();
+  const std::int64_t wall = wall_ms();
+  for (std::uint32_t slot = 0, used = slab_.used(); slot < used; ++slot) {
+    const Connection& connection = slab_.at(slot);
+    if (connection.state != State::waiting) continue;
+    const std::int64_t waited = std::max<std::int64_t>(0, wall - connection.client.accepted_at_ms);
+    const std::int64_t at = after_ms == 0 ? 0 : std::max<std::int64_t>(1, now + after_ms - waited);
+    slab_.deadline(slot).store(at, std::memory_order_relaxed);
+  }
+}
+
+void Engine::stop() noexcept {
+  const std::lock_guard lock(mutex_);
+  is_taking_ = false;
+  for (std::uint32_t slot = 0, used = slab_.used(); slot < used; ++slot) {
+    Connection& connection = slab_.at(slot);
+    if (connection.state == State::waiting) expire(slot, connection);
+  }
+}
+
+}  // namespace activemx
