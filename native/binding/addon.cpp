@@ -16,6 +16,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add_ip_table(env, exports);
   add_body_scanner(env, exports);
   add_engine(env, exports);
+  add_gate(env, exports);
   return exports;
 }
 

@@ -21,6 +21,9 @@ void add_body_scanner(Napi::Env env, Napi::Object exports);
 // newEngine and its calls: src/io/native-engine.ts
 void add_engine(Napi::Env env, Napi::Object exports);
 
+// newGate and its calls: src/io/native-gate.ts
+void add_gate(Napi::Env env, Napi::Object exports);
+
 // Throws a JavaScript Error with `code` (NATIVE_FAULT) and the system's text for `system_error`.
 void throw_native_error(Napi::Env env, const char* what, int system_error);
 

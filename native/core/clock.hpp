@@ -13,7 +13,7 @@ inline std::int64_t clock_ms(clockid_t clock) noexcept {
 }
 
 // The coarse clocks tick every few milliseconds and cost no system call and no barrier.
-inline std::int64_t monotonic_ms() noexcept { return clock_ms(CLOCK_MONOTONIC_COARSE); }
-inline std::int64_t wall_ms() noexcept { return clock_ms(CLOCK_REALTIME_COARSE); }
+inline std::int64_t coarse_monotonic_ms() noexcept { return clock_ms(CLOCK_MONOTONIC_COARSE); }
+inline std::int64_t coarse_wall_ms() noexcept { return clock_ms(CLOCK_REALTIME_COARSE); }
 
 }  // namespace activemx

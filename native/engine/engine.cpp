@@ -217,7 +217,7 @@ void Engine::check_drain(std::uint32_t slot, Connection& connection) noexcept {
 }
 
 void Engine::sweep() noexcept {
-  const std::int64_t now = monotonic_ms();
+  const std::int64_t now = coarse_monotonic_ms();
   for (std::uint32_t slot = 0, used = slab_.used(); slot < used; ++slot) {
     auto& deadline = slab_.deadline(slot);
     const std::int64_t at = deadline.load(std::memory_order_acquire);
@@ -300,7 +300,7 @@ bool Engine::adopt(int fd, const Client& client, std::shared_ptr<ClientLedger> l
   connection.client = client;
   connection.ledger = std::move(ledger);
   const std::int64_t deadline =
-      client_deadline_ms_ > 0 ? monotonic_ms() + client_deadline_ms_ : 0;
+      client_deadline_ms_ > 0 ? coarse_monotonic_ms() + client_deadline_ms_ : 0;
   slab_.deadline(slot).store(deadline, std::memory_order_release);
   clients_.fetch_add(1, std::memory_order_relaxed);
   connections_.fetch_add(1, std::memory_order_relaxed);
@@ -345,7 +345,7 @@ SlotName Engine::connect(const Endpoint& to, std::int64_t timeout_ms) noexcept {
     finish(name.slot, connection, reason_of_connect(errno));
     return name;
   }
-  slab_.deadline(name.slot).store(monotonic_ms() + timeout_ms, std::memory_order_relaxed);
+  slab_.deadline(name.slot).store(coarse_monotonic_ms() + timeout_ms, std::memory_order_relaxed);
   return name;
 }
 

@@ -62,7 +62,7 @@ void Engine::execute_one(const std::int32_t* words, Gather& gather) noexcept {
       break;
     case OperationKind::deadline:
       if (connection->state == State::open) {
-        const std::int64_t at = first == 0 ? 0 : monotonic_ms() + first;
+        const std::int64_t at = first == 0 ? 0 : coarse_monotonic_ms() + first;
         slab_.deadline(name.slot).store(at, std::memory_order_relaxed);
       }
       break;
@@ -149,7 +149,7 @@ void Engine::close_politely(std::uint32_t slot, Connection& connection) noexcept
     after_flush(slot, connection);
     return;
   }
-  slab_.deadline(slot).store(monotonic_ms() + limits_.close_flush_ms, std::memory_order_relaxed);
+  slab_.deadline(slot).store(coarse_monotonic_ms() + limits_.close_flush_ms, std::memory_order_relaxed);
   if (!connection.has_peer_ended) watch(slot, connection, connection.interest | EPOLLIN);
 }
 
@@ -161,7 +161,7 @@ void Engine::after_flush(std::uint32_t slot, Connection& connection) noexcept {
     return;
   }
   connection.state = State::lingering;
-  slab_.deadline(slot).store(monotonic_ms() + limits_.linger_ms, std::memory_order_relaxed);
+  slab_.deadline(slot).store(coarse_monotonic_ms() + limits_.linger_ms, std::memory_order_relaxed);
   watch(slot, connection, EPOLLIN);
 }
 
@@ -197,8 +197,8 @@ void Engine::release_detached(SlotName name) noexcept {
 void Engine::set_client_deadline(std::int64_t after_ms) noexcept {
   const std::lock_guard lock(mutex_);
   client_deadline_ms_ = after_ms;
-  const std::int64_t now = monotonic_ms();
-  const std::int64_t wall = wall_ms();
+  const std::int64_t now = coarse_monotonic_ms();
+  const std::int64_t wall = coarse_wall_ms();
   for (std::uint32_t slot = 0, used = slab_.used(); slot < used; ++slot) {
     const Connection& connection = slab_.at(slot);
     if (connection.state != State::waiting) continue;

@@ -6,7 +6,7 @@ namespace {
 
 constexpr std::int64_t sweep_ms = 10'000;
 
-// IPv4 addresses take keys that no /64 has: 0000:0000:ffff::/48 is never assigned.
+// IPv4 addresses take the keys of 0:ffff::/32, which is never assigned.
 std::uint64_t key_of(const IpAddress& address) noexcept {
   return address.is_ipv4() ? address.low : address.high;
 }

@@ -73,7 +73,7 @@ export interface Refusal {
   readonly octets: number
 }
 
-/** Counters since start; each only grows but for the last four. */
+/** Counters since start; each only grows but for the last five. */
 export interface GateCounters {
   readonly accepted: number
   readonly passed: number
@@ -90,6 +90,8 @@ export interface GateCounters {
   readonly waiting: number
   readonly connections: number
   readonly workers: number
+  /** Blocks of a flood that are dropped below accept now (native gate only). */
+  readonly filteredBlocks: number
 }
 
 /** A worker as the gate knows it: the token of its engine (Engine implementations make it). */

@@ -394,5 +394,6 @@ function newTally(): Tally {
     waiting: 0,
     connections: 0,
     workers: 0,
+    filteredBlocks: 0,
   }
 }

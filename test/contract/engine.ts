@@ -428,7 +428,7 @@ export function runEngineContract({ newEngine, newGate }: EngineUnderTest): void
     })
 
     test('closing a link that does not stand yet is one onClose', async () => {
-      const far = await server(() => {})
+      const far = await server((socket) => socket.resume().on('end', () => socket.end()))
       const link = engine.connect('127.0.0.1', far, 5000)
       engine.close(link)
       expect((await recorder.first('close', link)).reason).toBe('closed')
@@ -441,7 +441,7 @@ export function runEngineContract({ newEngine, newGate }: EngineUnderTest): void
       engine.sendText(id, '220 go\r\n')
       const socket = engine.detach(id)
       expect(engine.connections).toBe(0)
-      expect(socket).toBeDefined()
+      socket?.on('error', () => {})
       await client.sees('220 go\r\n')
       socket?.on('data', (chunk: Buffer) => socket.end(`got ${chunk}`))
       socket?.resume()

@@ -50,7 +50,7 @@ export function greetingTests(world: World, { newTable }: GateUnderTest): void {
   })
 
   test('a trusted host is greeted without delay', async () => {
-    await world().open({ greetDelayMs: 600_000, trusted: newTable({ '127.0.9.0/24': 1 }) })
+    await world().open({ greetDelayMs: 600_000, trusted: newTable('127.0.9.0/24').handle })
     await world().greeted('127.0.9.1')
   })
 
@@ -70,13 +70,13 @@ export function greetingTests(world: World, { newTable }: GateUnderTest): void {
 /** PROXY headers. */
 export function balancerTests(world: World, { newTable }: GateUnderTest): void {
   const line = 'PROXY TCP4 203.0.113.9 192.0.2.10 4000 25\r\n'
-  const loopback = { '127.0.0.1/32': 1 }
+  const loopback = '127.0.0.1/32'
 
   test.each([
     ['version 1', Buffer.from(line)],
     ['version 2', proxyVersion2],
   ])('%s: the client is the one that the header names', async (_version, header) => {
-    await world().open({ proxyProtocolFrom: newTable(loopback) })
+    await world().open({ proxyProtocolFrom: newTable(loopback).handle })
     const client = (await world().client()).send(header)
     await client.sees('220 ')
     client.send('EHLO x\r\n')
@@ -87,7 +87,7 @@ export function balancerTests(world: World, { newTable }: GateUnderTest): void {
   })
 
   test('the header may come in two parts, cut anywhere', async () => {
-    await world().open({ proxyProtocolFrom: newTable(loopback) })
+    await world().open({ proxyProtocolFrom: newTable(loopback).handle })
     for (const header of [Buffer.from(line), proxyVersion2]) {
       for (let cut = 1; cut < header.length; cut += 1) {
         const client = await world().client()
@@ -103,8 +103,8 @@ export function balancerTests(world: World, { newTable }: GateUnderTest): void {
 
   test('B3: the lists judge the client of the header, not the balancer', async () => {
     await world().open({
-      proxyProtocolFrom: newTable(loopback),
-      blacklist: newTable({ '203.0.113.0/24': 2, '127.0.0.0/8': 1 }),
+      proxyProtocolFrom: newTable(loopback).handle,
+      blacklist: newTable('203.0.113.0/24', '127.0.0.0/8').handle,
     })
     const client = (await world().client()).send(line)
     expect(await client.sees('\r\n')).toContain('[203.0.113.9]')
@@ -113,14 +113,14 @@ export function balancerTests(world: World, { newTable }: GateUnderTest): void {
 
   test('octets behind the header are early talk', async () => {
     const early = { earlyTalker: 'enforce', greetDelayMs: 600_000 } as const
-    await world().open({ proxyProtocolFrom: newTable(loopback), ...early })
+    await world().open({ proxyProtocolFrom: newTable(loopback).handle, ...early })
     const client = (await world().client()).send(`${line}EHLO x\r\n`)
     await client.sees('554 5.5.1')
     expect(world().gate.refusals()).toMatchObject([{ cause: 'early-talker', octets: 8 }])
   })
 
   test('octets behind the header reach the session where early talk is not tested', async () => {
-    await world().open({ proxyProtocolFrom: newTable(loopback) })
+    await world().open({ proxyProtocolFrom: newTable(loopback).handle })
     const client = (await world().client()).send(`${line}EHLO x\r\n`)
     await client.sees('220 ')
     const { id } = await world().recorder.first('open')
@@ -128,7 +128,7 @@ export function balancerTests(world: World, { newTable }: GateUnderTest): void {
   })
 
   test('LOCAL and UNKNOWN keep the address of the connection', async () => {
-    await world().open({ proxyProtocolFrom: newTable(loopback) })
+    await world().open({ proxyProtocolFrom: newTable(loopback).handle })
     const local = Buffer.from('0d0a0d0a000d0a515549540a20110003010203', 'hex')
     for (const header of ['PROXY UNKNOWN\r\n', local]) {
       const client = (await world().client()).send(header)
@@ -141,7 +141,7 @@ export function balancerTests(world: World, { newTable }: GateUnderTest): void {
   })
 
   test('a broken header closes without a greeting and is recorded', async () => {
-    await world().open({ proxyProtocolFrom: newTable(loopback) })
+    await world().open({ proxyProtocolFrom: newTable(loopback).handle })
     const client = (await world().client()).send('EHLO x\r\n')
     await client.ends()
     expect(client.text).toBe('')
@@ -153,13 +153,13 @@ export function balancerTests(world: World, { newTable }: GateUnderTest): void {
   })
 
   test('a balancer that sends no header is closed in time', async () => {
-    await world().open({ proxyProtocolFrom: newTable(loopback) })
+    await world().open({ proxyProtocolFrom: newTable(loopback).handle })
     expect(await world().answerTo()).toBe('')
     expect(world().gate.refusals()).toMatchObject([{ cause: 'proxy-header' }])
   })
 
   test('from anybody else a header is just octets', async () => {
-    await world().open({ proxyProtocolFrom: newTable({ '127.0.5.0/24': 1 }) })
+    await world().open({ proxyProtocolFrom: newTable('127.0.5.0/24').handle })
     const client = await world().greeted()
     client.send(line)
     const { peer, id } = await world().recorder.first('open')

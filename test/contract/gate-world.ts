@@ -9,8 +9,14 @@ import { Recorder } from './recorder.ts'
 export interface GateUnderTest {
   readonly newEngine: (handler: EngineHandler, options: EngineOptions) => Engine
   readonly newGate: () => Gate
-  /** A table of prefixes with their verdict class; answers its handle. */
-  readonly newTable: (classes: Readonly<Record<string, number>>) => number
+  /** A table in which each prefix is a list of its own. */
+  readonly newTable: (...prefixes: readonly string[]) => TestTable
+}
+
+/** A table as policies name it. */
+export interface TestTable {
+  readonly handle: number
+  readonly classOf: (address: string) => number
 }
 
 /** Gate, engine and clients of one test, made and taken down around it. */

@@ -26,7 +26,7 @@ type World = () => GateWorld
 
 function listTests(world: World, { newTable }: GateUnderTest): void {
   test('B3: a listed address is refused before it may speak, its neighbour is greeted', async () => {
-    await world().open({ blacklist: newTable({ '127.0.1.0/24': 3 }) })
+    await world().open({ blacklist: newTable('127.0.1.0/24').handle })
     const answer = await world().answerTo('127.0.1.255')
     expect(answer).toMatch(/^554 5\.7\.1 \[127\.0\.1\.255\] id=[0-9a-z]{12}\r\n$/)
     await world().greeted('127.0.2.0')
@@ -35,7 +35,8 @@ function listTests(world: World, { newTable }: GateUnderTest): void {
   })
 
   test('a refusal is recorded once, with the id that its reply carried', async () => {
-    await world().open({ blacklist: newTable({ '127.0.1.0/24': 3 }) })
+    const table = newTable('127.0.1.0/24')
+    await world().open({ blacklist: table.handle })
     const client = await world().client('127.0.1.7')
     const port = client.socket.localPort
     await client.ends()
@@ -46,7 +47,7 @@ function listTests(world: World, { newTable }: GateUnderTest): void {
       port,
       cause: 'blacklist',
       action: 'refuse',
-      verdictClass: 3,
+      verdictClass: table.classOf('127.0.1.7'),
       octets: 0,
     })
     expect(client.text).toContain(`id=${refusal?.id}\r\n`)
@@ -55,7 +56,7 @@ function listTests(world: World, { newTable }: GateUnderTest): void {
   })
 
   test('no two refusals have the same id', async () => {
-    await world().open({ blacklist: newTable({ '127.0.1.0/24': 3 }) })
+    await world().open({ blacklist: newTable('127.0.1.0/24').handle })
     await Promise.all(Array.from({ length: 50 }, () => world().answerTo('127.0.1.7')))
     expect(
       new Set(
@@ -67,7 +68,7 @@ function listTests(world: World, { newTable }: GateUnderTest): void {
   })
 
   test('a listed client that talks at once still gets the whole reply', async () => {
-    await world().open({ blacklist: newTable({ '127.0.1.0/24': 3 }) })
+    await world().open({ blacklist: newTable('127.0.1.0/24').handle })
     const client = await world().client('127.0.1.7')
     client.send('EHLO early\r\n')
     await client.sees('id=')
@@ -75,8 +76,8 @@ function listTests(world: World, { newTable }: GateUnderTest): void {
 
   test('B2: trusted comes before the blacklist', async () => {
     await world().open({
-      blacklist: newTable({ '127.0.0.0/8': 3 }),
-      trusted: newTable({ '127.0.9.0/24': 1 }),
+      blacklist: newTable('127.0.0.0/8').handle,
+      trusted: newTable('127.0.9.0/24').handle,
     })
     const client = await world().greeted('127.0.9.1')
     client.send('EHLO x\r\n')
@@ -86,11 +87,13 @@ function listTests(world: World, { newTable }: GateUnderTest): void {
   })
 
   test('the rule of the class acts; a class that is not named has the rule of class 0', async () => {
+    const table = newTable('127.0.1.0/24', '127.0.2.0/24', '127.0.3.0/24')
+    const [first, second] = [table.classOf('127.0.1.1'), table.classOf('127.0.2.1')]
     await world().open({
-      blacklist: newTable({ '127.0.1.0/24': 1, '127.0.2.0/24': 2, '127.0.3.0/24': 70 }),
+      blacklist: table.handle,
       classRules: [
-        { verdictClass: 1, action: 'refuse', reply: '554 5.7.1 one\r\n' },
-        { verdictClass: 2, action: 'refuse', reply: '550 5.7.1 {id} two {id} {other}\r\n' },
+        { verdictClass: first, action: 'refuse', reply: '554 5.7.1 one\r\n' },
+        { verdictClass: second, action: 'refuse', reply: '550 5.7.1 {id} two {id} {other}\r\n' },
         { verdictClass: 0, action: 'refuse', reply: '554 5.7.1 any\r\n' },
       ],
     })
@@ -100,19 +103,22 @@ function listTests(world: World, { newTable }: GateUnderTest): void {
   })
 
   test('observe lets the client pass and says its class', async () => {
+    const table = newTable('127.0.1.0/24')
     await world().open({
-      blacklist: newTable({ '127.0.1.0/24': 5 }),
+      blacklist: table.handle,
       classRules: [{ verdictClass: 0, action: 'observe', reply: '' }],
     })
     const client = await world().greeted('127.0.1.1')
     client.send('EHLO x\r\n')
-    expect((await world().recorder.first('open')).peer.verdictClass).toBe(5)
+    expect((await world().recorder.first('open')).peer.verdictClass).toBe(
+      table.classOf('127.0.1.1'),
+    )
     expect(world().gate.refusals()).toEqual([])
   })
 
   test('reset ends without a word', async () => {
     await world().open({
-      blacklist: newTable({ '127.0.1.0/24': 5 }),
+      blacklist: newTable('127.0.1.0/24').handle,
       classRules: [{ verdictClass: 0, action: 'reset', reply: '' }],
     })
     const client = await world().client('127.0.1.1')
@@ -124,7 +130,7 @@ function listTests(world: World, { newTable }: GateUnderTest): void {
 
   test('drop at accept ends without a word and is counted', async () => {
     await world().open({
-      blacklist: newTable({ '127.0.1.0/24': 5 }),
+      blacklist: newTable('127.0.1.0/24').handle,
       classRules: [{ verdictClass: 0, action: 'drop', reply: '' }],
     })
     expect(await world().answerTo('127.0.1.1')).toBe('')
@@ -133,7 +139,7 @@ function listTests(world: World, { newTable }: GateUnderTest): void {
 
   test('tarpit sends its reply an octet at a time and then closes', async () => {
     await world().open({
-      blacklist: newTable({ '127.0.1.0/24': 5 }),
+      blacklist: newTable('127.0.1.0/24').handle,
       classRules: [{ verdictClass: 0, action: 'tarpit', reply: '5\r\n' }],
     })
     const client = await world().client('127.0.1.1')
@@ -149,7 +155,7 @@ function listTests(world: World, { newTable }: GateUnderTest): void {
 
   test('tarpits are bounded: above, the whole reply at once; who leaves makes room', async () => {
     await world().open({
-      blacklist: newTable({ '127.0.1.0/24': 5 }),
+      blacklist: newTable('127.0.1.0/24').handle,
       tarpitMax: 1,
       classRules: [{ verdictClass: 0, action: 'tarpit', reply: '554 5.7.1 slow\r\n' }],
     })
@@ -189,7 +195,7 @@ function limitTests(world: World, { newTable }: GateUnderTest): void {
   })
 
   test('a trusted host has no limit of its own', async () => {
-    await world().open({ perAddressMax: 1, rateMax: 1, trusted: newTable({ '127.0.9.0/24': 1 }) })
+    await world().open({ perAddressMax: 1, rateMax: 1, trusted: newTable('127.0.9.0/24').handle })
     await world().greeted('127.0.9.1')
     await world().greeted('127.0.9.1')
   })
@@ -220,7 +226,7 @@ function limitTests(world: World, { newTable }: GateUnderTest): void {
   })
 
   test('an IPv6 host is its /64', async () => {
-    await world().open({ perAddressMax: 1, proxyProtocolFrom: newTable({ '127.0.0.1/32': 1 }) })
+    await world().open({ perAddressMax: 1, proxyProtocolFrom: newTable('127.0.0.1/32').handle })
     const header = (address: string) => `PROXY TCP6 ${address} 2001:db8:9::1 4000 25\r\n`
     const first = (await world().client()).send(header('2001:db8::1'))
     await first.sees('220 ')
@@ -235,7 +241,7 @@ function lifeTests(world: World, parts: GateUnderTest): void {
   test('configure acts at once on every new connection', async () => {
     await world().open()
     await world().greeted()
-    world().gate.configure(openPolicy({ blacklist: parts.newTable({ '127.0.0.0/8': 1 }) }))
+    world().gate.configure(openPolicy({ blacklist: parts.newTable('127.0.0.0/8').handle }))
     expect(await world().answerTo()).toMatch(/^554 /)
     world().gate.configure(openPolicy({ greeting: '220 other name\r\n' }))
     await (await world().client()).sees('220 other name\r\n')

@@ -10,20 +10,23 @@ describe('the gate over net.Server', () => {
   runGateContract({
     newEngine: newSocketEngine,
     newGate: () => newServerGate({ tableOf: (handle) => tables[handle - 1] }),
-    newTable: (classes) => tables.push(lookupOf(classes)),
+    newTable: (...prefixes) => {
+      const classOf = lookupOf(prefixes)
+      return { handle: tables.push(classOf), classOf }
+    },
   })
 })
 
-/** A lookup over IPv4 prefixes by net.BlockList. */
-function lookupOf(classes: Readonly<Record<string, number>>): TableLookup {
-  const lists = Object.entries(classes).map(([prefix, verdictClass]) => {
+/** A lookup over IPv4 prefixes by net.BlockList: the class is the prefix's number from 1. */
+function lookupOf(prefixes: readonly string[]): TableLookup {
+  const lists = prefixes.map((prefix) => {
     const [address = '', bits] = prefix.split('/')
     const list = new BlockList()
     list.addSubnet(address, Number(bits), 'ipv4')
-    return { list, verdictClass }
+    return list
   })
   return (address) => {
     if (address.includes(':')) return 0
-    return lists.find(({ list }) => list.check(address, 'ipv4'))?.verdictClass ?? 0
+    return lists.findIndex((list) => list.check(address, 'ipv4')) + 1
   }
 }

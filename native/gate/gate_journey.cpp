@@ -1,0 +1,338 @@
+// Gate: the way of one connection, from accept to its refusal or its engine. See gate.hpp.
+#include <linux/filter.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string_view>
+
+#include "core/proxy_header.hpp"
+#include "gate/gate.hpp"
+
+namespace activemx {
+namespace {
+
+constexpr std::uint32_t guest_events = EPOLLIN | EPOLLRDHUP | EPOLLET;
+constexpr std::size_t dropped_octets_max = 4096;
+
+void send_now(int fd, std::string_view octets) {
+  [[maybe_unused]] const ssize_t sent =
+      ::send(fd, octets.data(), octets.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+}  // namespace
+
+void Gate::begin(int fd, const Listener& listener, const Endpoint& peer) {
+  count(Counter::accepted);
+  ledger_->begin();
+  follow_orders();
+  Client client;
+  client.peer = peer;
+  client.local = listener.at;
+  client.accepted_at_ms = wall_ms_;
+  if (class_of(balancers_, peer.address) == 0) {
+    judge(fd, client);
+    return;
+  }
+  read_header(fd, client, Guests::none, false);
+}
+
+// Peeked at until it is whole, then exactly its octets are taken: what follows stays in the socket.
+// Guests are watched edge-triggered, so a part of a header does not wake the thread again.
+void Gate::read_header(int fd, Client client, std::uint32_t guest, bool has_ended) {
+  std::uint8_t octets[proxy_header_octets_max];
+  const ssize_t got = ::recv(fd, octets, sizeof octets, MSG_PEEK | MSG_DONTWAIT);
+  const bool is_pending = got < 0 && (errno == EAGAIN || errno == EINTR);
+  ProxyHeader header;
+  if (is_pending) header.kind = ProxyHeaderKind::incomplete;
+  if (got > 0) header = parse_proxy_header({octets, static_cast<std::size_t>(got)});
+  if (header.kind == ProxyHeaderKind::incomplete && !has_ended) {
+    if (guest == Guests::none) hold(fd, Wait::header, client);
+    return;
+  }
+  if (guest != Guests::none) release_guest(guest);
+  if (header.kind == ProxyHeaderKind::invalid || header.kind == ProxyHeaderKind::incomplete) {
+    record(client, RefusalCause::proxy_header, RefusalAction::reset, 0);
+    end_silently(fd, client, false);
+    return;
+  }
+  [[maybe_unused]] const ssize_t taken = ::recv(fd, octets, header.octets, MSG_DONTWAIT);
+  if (header.kind == ProxyHeaderKind::proxied) {
+    client.peer = header.source;
+    client.local = header.destination;
+  }
+  judge(fd, client);
+}
+
+// Trusted > blacklist > total > per address and rate.
+void Gate::judge(int fd, Client& client) {
+  const Policy& policy = *current_->policy;
+  client.is_trusted = class_of(trusted_, client.peer.address) != 0;
+  if (!client.is_trusted) client.verdict_class = class_of(blacklist_, client.peer.address);
+  if (client.verdict_class != 0) {
+    const ClassRule& rule = policy.rule_of(client.verdict_class);
+    if (rule.action != RuleAction::observe) {
+      apply(fd, client, rule);
+      return;
+    }
+  }
+  if (current_->is_draining || ledger_->connections() > policy.connections_max) {
+    overload(fd, client);
+    return;
+  }
+  if (!client.is_trusted) {
+    const Admission admission =
+        ledger_->admit(client.peer.address, policy.limits, now_ms_, client.is_counted);
+    if (admission != Admission::admitted) {
+      count(Counter::limited);
+      const bool is_rate = admission == Admission::rate;
+      refuse(fd, client, policy.limit_reply,
+             is_rate ? RefusalCause::rate : RefusalCause::per_address, RefusalAction::tempfail, 0);
+      return;
+    }
+  }
+  await_greeting(fd, client);
+}
+
+void Gate::apply(int fd, const Client& client, const ClassRule& rule) {
+  switch (rule.action) {
+    case RuleAction::reset:
+      count(Counter::reset);
+      record(client, RefusalCause::blacklist, RefusalAction::reset, 0);
+      end_silently(fd, client, true);
+      return;
+    case RuleAction::drop: {
+      const std::uint32_t clients = filter_.note(client.peer.address, now_ms_);
+      if (next_revision_ms_ == 0) next_revision_ms_ = now_ms_ + 1000;
+      count(Counter::dropped, static_cast<std::int32_t>(clients));
+      record(client, RefusalCause::blacklist, RefusalAction::drop, 0);
+      end_silently(fd, client, true);
+      return;
+    }
+    case RuleAction::tarpit:
+      if (guests_.count(Wait::tarpit) < current_->policy->tarpit_max) {
+        start_tarpit(fd, client, rule);
+        return;
+      }
+      break;
+    case RuleAction::refuse:
+    case RuleAction::observe:
+      break;
+  }
+  count(Counter::refused);
+  refuse(fd, client, rule.reply, RefusalCause::blacklist, RefusalAction::refuse, 0);
+}
+
+void Gate::start_tarpit(int fd, const Client& client, const ClassRule& rule) {
+  count(Counter::tarpitted);
+  const RefusalId id = record(client, RefusalCause::blacklist, RefusalAction::tarpit, 0);
+  char address[address_text_max];
+  const std::size_t length = write_address(client.peer.address, address);
+  char id_text[refusal_id_octets];
+  id.write(id_text);
+  char reply[ReplyTemplate::octets_max];
+  const std::size_t octets =
+      rule.reply.fill({address, length}, {id_text, sizeof id_text}, reply);
+  const std::uint32_t index = hold(fd, Wait::tarpit, client);
+  if (index != Guests::none) guests_.at(index).reply.assign(reply, octets);
+}
+
+void Gate::continue_tarpit(std::uint32_t index) {
+  Guest& guest = guests_.at(index);
+  if (guest.reply_at < guest.reply.size()) {
+    send_now(guest.fd, std::string_view(guest.reply).substr(guest.reply_at, 1));
+    ++guest.reply_at;
+  }
+  if (guest.reply_at < guest.reply.size()) {
+    guests_.requeue(index, Wait::tarpit, now_ms_);
+    return;
+  }
+  const int fd = guest.fd;
+  const Client client = guest.client;
+  release_guest(index);
+  end_silently(fd, client, false);
+}
+
+// Who talks before the greeting is an early talker, with and without a delay; a trusted host does
+// not wait.
+void Gate::await_greeting(int fd, Client& client) {
+  const Policy& policy = *current_->policy;
+  if (client.is_trusted || (policy.greet_delay_ms == 0 &&
+                            policy.early_talker == EarlyTalkerMode::off)) {
+    pass(fd, client);
+    return;
+  }
+  if (policy.greet_delay_ms > 0) {
+    hold(fd, Wait::greeting, client);
+    return;
+  }
+  std::uint8_t octet = 0;
+  const ssize_t got = ::recv(fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (got > 0) {
+    count(Counter::early_talkers);
+    client.is_early_talker = true;
+    int octets = 0;
+    ::ioctl(fd, FIONREAD, &octets);
+    if (policy.early_talker == EarlyTalkerMode::observe) {
+      pass(fd, client);
+    } else {
+      refuse_early(fd, client, static_cast<std::uint32_t>(octets));
+    }
+  } else if (got == 0) {
+    end_silently(fd, client, false);
+  } else {
+    pass(fd, client);
+  }
+}
+
+void Gate::hear_early(std::uint32_t index) {
+  Guest& guest = guests_.at(index);
+  const int fd = guest.fd;
+  std::uint8_t octet = 0;
+  const ssize_t got = ::recv(fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  const EarlyTalkerMode mode = current_->policy->early_talker;
+  if (got <= 0) {
+    const Client client = guest.client;
+    release_guest(index);
+    end_silently(fd, client, false);
+    return;
+  }
+  if (mode == EarlyTalkerMode::off || guest.client.is_early_talker) return;
+  count(Counter::early_talkers);
+  guest.client.is_early_talker = true;
+  if (mode == EarlyTalkerMode::observe) return;
+  int octets = 0;
+  ::ioctl(fd, FIONREAD, &octets);
+  const Client client = guest.client;
+  release_guest(index);
+  refuse_early(fd, client, static_cast<std::uint32_t>(octets));
+}
+
+// Greets and hands over to the worker with the fewest clients.
+void Gate::pass(int fd, const Client& client) {
+  if (current_->is_draining || !hand_over(fd, client)) overload(fd, client);
+}
+
+// False: no worker has room; nothing was sent.
+bool Gate::hand_over(int fd, const Client& client) {
+  const Policy& policy = *current_->policy;
+  const Worker* best = nullptr;
+  for (const Worker& worker : current_->workers) {
+    const std::uint32_t clients = worker.engine->clients();
+    if (clients >= policy.sessions_per_worker_max) continue;
+    if (best == nullptr || clients < best->engine->clients()) best = &worker;
+  }
+  if (best == nullptr) return false;
+  Client greeted = client;
+  if (greeted.local.address == IpAddress{} ||
+      greeted.local.address == IpAddress::from_ipv4(0)) {
+    sockaddr_storage address;
+    socklen_t length = sizeof address;
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) == 0) {
+      greeted.local = endpoint_of(address);
+    }
+  }
+  if (filter_.blocks() > 0) {
+    // The connection inherited the listener's filter, which it does not need.
+    const int none = 0;
+    ::setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none);
+  }
+  send_now(fd, policy.greeting);
+  if (!best->engine->adopt(fd, greeted, ledger_)) return false;
+  count(Counter::passed);
+  return true;
+}
+
+std::uint32_t Gate::hold(int fd, Wait wait, const Client& client) {
+  const std::uint32_t index = guests_.add(fd, wait, client, now_ms_);
+  epoll_event event{};
+  event.events = guest_events;
+  event.data.u64 = static_cast<std::uint64_t>(guests_.at(index).generation) << 32 | index;
+  if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) {
+    guests_.remove(index);
+    end_silently(fd, client, false);
+    return Guests::none;
+  }
+  if (wait == Wait::tarpit) count(Counter::tarpits);
+  if (wait == Wait::greeting) count(Counter::waiting);
+  return index;
+}
+
+// The descriptor is the caller's again.
+void Gate::release_guest(std::uint32_t index) {
+  const Guest& guest = guests_.at(index);
+  ::epoll_ctl(epoll_, EPOLL_CTL_DEL, guest.fd, nullptr);
+  if (guest.wait == Wait::tarpit) count(Counter::tarpits, -1);
+  if (guest.wait == Wait::greeting) count(Counter::waiting, -1);
+  guests_.remove(index);
+}
+
+void Gate::overload(int fd, const Client& client) {
+  count(Counter::overloaded);
+  refuse(fd, client, current_->policy->overload_reply, RefusalCause::overload,
+         RefusalAction::tempfail, 0);
+}
+
+void Gate::refuse_early(int fd, const Client& client, std::uint32_t octets) {
+  const bool is_temporary = current_->policy->early_talker == EarlyTalkerMode::tempfail;
+  refuse(fd, client, current_->policy->early_talker_reply, RefusalCause::early_talker,
+         is_temporary ? RefusalAction::tempfail : RefusalAction::refuse, octets);
+}
+
+void Gate::refuse(int fd, const Client& client, const ReplyTemplate& reply, RefusalCause cause,
+                  RefusalAction action, std::uint32_t octets) {
+  const RefusalId id = record(client, cause, action, octets);
+  char id_text[refusal_id_octets];
+  id.write(id_text);
+  char address[address_text_max];
+  const std::size_t length =
+      reply.names_address() ? write_address(client.peer.address, address) : 0;
+  char text[ReplyTemplate::octets_max];
+  const std::size_t text_octets = reply.fill({address, length}, {id_text, sizeof id_text}, text);
+  send_now(fd, {text, text_octets});
+  // One read: octets left unread would turn the close into a reset, which may overtake the reply.
+  char dropped[dropped_octets_max];
+  [[maybe_unused]] const ssize_t got = ::recv(fd, dropped, sizeof dropped, MSG_DONTWAIT);
+  end_silently(fd, client, false);
+}
+
+void Gate::end_silently(int fd, const Client& client, bool with_reset) {
+  if (with_reset) {
+    const linger at_once{1, 0};
+    ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  }
+  ::close(fd);
+  ledger_->release(client.peer.address, client.is_counted);
+}
+
+RefusalId Gate::record(const Client& client, RefusalCause cause, RefusalAction action,
+                       std::uint32_t octets) {
+  RefusalEntry entry;
+  entry.time_ms = static_cast<double>(wall_ms_);
+  entry.address_high = client.peer.address.high;
+  entry.address_low = client.peer.address.low;
+  entry.id = RefusalId::make(wall_ms_, ++refusal_count_);
+  entry.octets = octets;
+  entry.port = client.peer.port;
+  entry.verdict_class = client.verdict_class;
+  entry.cause = cause;
+  entry.action = action;
+  if (!refusals_.push(entry)) count(Counter::refusals_lost);
+  return entry.id;
+}
+
+std::uint16_t Gate::class_of(TableReader& table, const IpAddress& address) const {
+  return address.is_ipv4() ? table.lookup4(address.ipv4())
+                           : table.lookup6(address.high, address.low);
+}
+
+bool Gate::is_dropped(const IpAddress& address) {
+  if (class_of(trusted_, address) != 0 || class_of(balancers_, address) != 0) return false;
+  const std::uint16_t verdict_class = class_of(blacklist_, address);
+  return verdict_class != 0 &&
+         current_->policy->rule_of(verdict_class).action == RuleAction::drop;
+}
+
+}  // namespace activemx
