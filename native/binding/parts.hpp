@@ -18,6 +18,7 @@ void add_process(Napi::Env env, Napi::Object exports);
 void add_ip_table(Napi::Env env, Napi::Object exports);
 // scanBody(chunk, start, end, state) → number
 void add_body_scanner(Napi::Env env, Napi::Object exports);
+
 // newEngine and its calls: src/io/native-engine.ts
 void add_engine(Napi::Env env, Napi::Object exports);
 
