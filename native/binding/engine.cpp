@@ -1,9 +1,9 @@
 // The socket engine in JavaScript: newEngine(buffers, limits, onEvents) and its calls by handle.
 //
 // One uv_poll of the environment's loop watches the engine's epoll set. A wake-up without events
-// (the half-second sweep) does not reach JavaScript. When the environment ends, whatever ends it, an
-// asynchronous cleanup hook shuts the engine under the lock that the gates use and then closes the
-// poll handle: the loop waits for that.
+// (the half-second sweep) does not reach JavaScript. When the environment ends, whatever ends it,
+// an asynchronous cleanup hook shuts the engine under the lock that the gates use and then closes
+// the poll handle: the loop waits for that.
 #include <napi.h>
 #include <uv.h>
 
@@ -154,7 +154,7 @@ Napi::Value execute_operations(const Napi::CallbackInfo& info) {
                            static_cast<double>(host_of(info).engine->execute(count)));
 }
 
-// connectSocket(handle, address, port, timeoutMs, name): slot and generation are written into `name`
+// connectSocket(handle, address, port, timeoutMs, name): fills name with slot and generation
 Napi::Value connect_socket(const Napi::CallbackInfo& info) {
   Endpoint to;
   const std::string address = info[1].As<Napi::String>();
@@ -175,7 +175,7 @@ SlotName name_of(const Napi::CallbackInfo& info) {
   return {info[1].As<Napi::Number>().Uint32Value(), info[2].As<Napi::Number>().Uint32Value()};
 }
 
-// detachSocket(handle, slot, generation, rest) → descriptor or -1; rest[0] = octets in the output arena
+// detachSocket(handle, slot, generation, rest) → descriptor or -1; rest[0] = octets left in output
 Napi::Value detach_socket(const Napi::CallbackInfo& info) {
   std::size_t rest = 0;
   const int fd = host_of(info).engine->detach(name_of(info), rest);

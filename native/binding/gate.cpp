@@ -1,5 +1,5 @@
-// The accept gate in JavaScript: newGate(limits) and its calls by handle. No call waits for a client,
-// and the gate's thread never calls JavaScript: refusals and counters are fetched.
+// The accept gate in JavaScript: newGate(limits) and its calls by handle. No call waits for a
+// client, and the gate's thread never calls JavaScript: refusals and counters are fetched.
 #include <napi.h>
 
 #include <cerrno>
@@ -72,8 +72,9 @@ void fill_rules(const Napi::Array& rules, Policy& policy) {
       policy.rules[0] = std::move(made);
       continue;
     }
-    if (policy.rule_of_class.size() <= verdict_class) policy.rule_of_class.resize(verdict_class + 1);
-    policy.rule_of_class[verdict_class] = static_cast<std::uint16_t>(policy.rules.size());
+    auto& rule_of_class = policy.rule_of_class;
+    if (rule_of_class.size() <= verdict_class) rule_of_class.resize(verdict_class + 1);
+    rule_of_class[verdict_class] = static_cast<std::uint16_t>(policy.rules.size());
     policy.rules.push_back(std::move(made));
   }
 }

@@ -1,4 +1,4 @@
-// IpAddress: an address as the sockets give it, IPv4 as IPv4-mapped IPv6, so that there is one form.
+// IpAddress: an address as the sockets give it, in one form: IPv4 as IPv4-mapped IPv6.
 //
 // A value; any thread.
 #pragma once

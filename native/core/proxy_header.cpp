@@ -46,7 +46,7 @@ bool parse_address(std::string_view text, int family, IpAddress& address) noexce
   return read_address(terminated, address);
 }
 
-// §2.1  "PROXY" SP ("TCP4" / "TCP6") SP source SP destination SP source-port SP destination-port CRLF
+// §2.1  "PROXY" SP ("TCP4" / "TCP6") SP source SP destination SP port SP destination-port CRLF
 //       "PROXY UNKNOWN" anything CRLF
 ProxyHeader parse_line(std::string_view all) noexcept {
   const std::string_view text = all.substr(0, proxy_line_octets_max);

@@ -1,7 +1,7 @@
 // The PROXY protocol header that a balancer sends before the client's octets, versions 1 and 2.
 //
-// Pure: octets in, value out; any thread. Twin of src/io/proxy-header.ts, which states the decisions.
-// Source: haproxy/doc/proxy-protocol.txt §2.1, §2.2.
+// Pure: octets in, value out; any thread. Twin of src/io/proxy-header.ts, which states the
+// decisions. Source: haproxy/doc/proxy-protocol.txt §2.1, §2.2.
 #pragma once
 
 #include <cstddef>

@@ -1,8 +1,8 @@
 // Connection: one slot of an engine; Slab: all its slots, in blocks that never move.
 //
 // A slot is named by its index and a generation, which grows whenever it is freed: an event or an
-// operation that names an older generation finds nothing. Threads: a slot belongs to the worker from
-// the moment it is in the epoll set; the gate fills it before, under the engine's mutex.
+// operation that names an older generation finds nothing. Threads: a slot belongs to the worker
+// from the moment it is in the epoll set; the gate fills it before, under the engine's mutex.
 #pragma once
 
 #include <array>

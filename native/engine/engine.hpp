@@ -1,11 +1,13 @@
 // Engine: the sockets of one worker thread, watched by one epoll set.
 //
-// A turn: `collect` reads what is there into the input arena and lists events; JavaScript answers with
-// operations; `execute` carries them out. Offsets into the arena are valid until the next collect.
+// A turn: `collect` reads what is there into the input arena and lists events; JavaScript answers
+// with operations; `execute` carries them out. Offsets into the arena are valid until the next
+// collect.
 //
-// Ownership: shared by the worker's environment, the registry and the gates. Threads: everything but
-// `adopt`, `clients` and `token` belongs to the worker. `adopt` (a gate's thread) and `shut` exclude
-// each other by the mutex, so that no descriptor is put into an engine whose worker is gone.
+// Ownership: shared by the worker's environment, the registry and the gates. Threads: everything
+// but `adopt`, `clients` and `token` belongs to the worker. `adopt` (a gate's thread) and `shut`
+// exclude each other by the mutex, so that no descriptor is put into an engine whose worker is
+// gone.
 #pragma once
 
 #include <sys/epoll.h>
@@ -32,7 +34,8 @@ struct EngineLimits {
   std::int64_t close_flush_ms = 0;
 };
 
-// Memory shared with JavaScript; it outlives every call but `shut` and `adopt`, which do not touch it.
+// Memory shared with JavaScript; it outlives every call but `shut` and `adopt`, which do not touch
+// it.
 struct EngineBuffers {
   std::span<std::uint8_t> input;
   std::span<std::uint8_t> output;

@@ -149,12 +149,13 @@ void Engine::close_politely(std::uint32_t slot, Connection& connection) noexcept
     after_flush(slot, connection);
     return;
   }
-  slab_.deadline(slot).store(coarse_monotonic_ms() + limits_.close_flush_ms, std::memory_order_relaxed);
+  const std::int64_t deadline = coarse_monotonic_ms() + limits_.close_flush_ms;
+  slab_.deadline(slot).store(deadline, std::memory_order_relaxed);
   if (!connection.has_peer_ended) watch(slot, connection, connection.interest | EPOLLIN);
 }
 
-// A close with unread octets would send a reset, which may destroy our last reply on its way: so the
-// peer's end is awaited for a while.
+// A close with unread octets would send a reset, which may destroy our last reply on its way: so
+// the peer's end is awaited for a while.
 void Engine::after_flush(std::uint32_t slot, Connection& connection) noexcept {
   if (connection.has_peer_ended || ::shutdown(connection.fd, SHUT_WR) != 0) {
     finish(slot, connection, connection.reason);

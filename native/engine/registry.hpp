@@ -1,5 +1,5 @@
-// EngineRegistry: the engines of the process by token, so that a gate on one thread finds the engine
-// of another. Any thread.
+// EngineRegistry: the engines of the process by token, so that a gate on one thread finds the
+// engine of another. Any thread.
 #pragma once
 
 #include <cstdint>

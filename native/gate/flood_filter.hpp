@@ -1,9 +1,10 @@
 // FloodFilter: drops the busiest listed blocks below accept, by a filter on the listening sockets.
 //
 // Every client that a `drop` rule catches is noted. Once a second the addresses that came often are
-// entered; a whole /24 takes one entry where every address of it would be dropped. The filter lets one
-// source port in 64 through, so that the gate still sees whether the flood goes on: each of those
-// stands for 64. A block that nobody came from for a while, or that the lists no longer hold, leaves.
+// entered; a whole /24 takes one entry where every address of it would be dropped. The filter lets
+// one source port in 64 through, so that the gate still sees whether the flood goes on: each of
+// those stands for 64. A block that nobody came from for a while, or that the lists no longer
+// hold, leaves.
 //
 // Threads: the gate's only. Classic BPF: at most 4,096 instructions, this uses at most 9 a block.
 #pragma once

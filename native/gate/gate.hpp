@@ -1,16 +1,16 @@
 // Gate: what stands before every connection, on a thread of its own.
 //
-//   accept ─▶ PROXY header ─▶ trusted? ─▶ blacklist ─▶ limits ─▶ greeting delay ─▶ greeting ─▶ engine
+//   accept ─▶ PROXY header ─▶ trusted? ─▶ blacklist ─▶ limits ─▶ delay ─▶ greeting ─▶ engine
 //              (balancers)                   │            │            │
 //                                            └── refuse, tarpit, reset, drop; 421; early talker
 //
-// A refusal never leaves this thread: reply, one read (so that an early talker gets the text and not
-// a reset), close, an entry in the ring. JavaScript may be blocked meanwhile.
+// A refusal never leaves this thread: reply, one read (so that an early talker gets the text and
+// not a reset), close, an entry in the ring. JavaScript may be blocked meanwhile.
 //
-// Ownership: the gate owns its listeners and the guests it holds; a client handed over belongs to the
-// engine, and its place in the ledger comes back through ClientLedger. Threads: the public methods
-// are the main thread's; everything private runs on the gate's thread, but for orders_ and listeners_,
-// which mutex_ guards.
+// Ownership: the gate owns its listeners and the guests it holds; a client handed over belongs to
+// the engine, and its place in the ledger comes back through ClientLedger. Threads: the public
+// methods are the main thread's; everything private runs on the gate's thread, but for orders_ and
+// listeners_, which mutex_ guards.
 #pragma once
 
 #include <sys/epoll.h>

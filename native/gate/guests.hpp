@@ -1,8 +1,8 @@
 // Guests: the connections that the gate itself holds, in three queues ordered by time.
 //
-// A guest waits for its PROXY header, for the end of the greeting delay, or sits in the tarpit. Every
-// wait of one queue has the same length, so the head of each queue is the next one due. A guest is
-// named by index and generation, as an engine's connection is. Threads: the gate's only.
+// A guest waits for its PROXY header, for the end of the greeting delay, or sits in the tarpit.
+// Every wait of one queue has the same length, so the head of each queue is the next one due. A
+// guest is named by index and generation, as an engine's connection is. Threads: the gate's only.
 #pragma once
 
 #include <array>

@@ -1,8 +1,9 @@
 // Ledger: how many connections an address has, how many it began lately, and how many there are.
 //
-// The key of a host is its IPv4 address or its IPv6 /64. Rates are counted in fixed windows that begin
-// with an address's first connection. Bounded: an address beyond the bound is in the total only.
-// Threads: any; the gate admits, engines release from their workers. Shared by gate and engines.
+// The key of a host is its IPv4 address or its IPv6 /64. Rates are counted in fixed windows that
+// begin with an address's first connection. Bounded: an address beyond the bound is in the total
+// only. Threads: any; the gate admits, engines release from their workers. Shared by gate and
+// engines.
 #pragma once
 
 #include <atomic>
