@@ -177,7 +177,7 @@ int Engine::detach(SlotName name, std::size_t& rest) noexcept {
   const auto octets = connection->backlog.view();
   if (octets.size() > buffers_.output.size()) return -1;
   if (::epoll_ctl(epoll_, EPOLL_CTL_DEL, connection->fd, nullptr) != 0) return -1;
-  std::memcpy(buffers_.output.data(), octets.data(), octets.size());
+  if (!octets.empty()) std::memcpy(buffers_.output.data(), octets.data(), octets.size());
   rest = octets.size();
   const int fd = connection->fd;
   connection->fd = -1;

@@ -1,0 +1,282 @@
+// The engine with real sockets: echo under random operations, backlogs, links, death of a worker.
+#include "engine/engine.hpp"
+
+#include <netinet/in.h>
+
+#include <map>
+#include <vector>
+
+#include "engine/registry.hpp"
+#include "loopback.hpp"
+
+namespace activemx::test {
+namespace {
+
+struct CountingLedger final : ClientLedger {
+  std::atomic<int> released{0};
+  void release(const IpAddress& /*address*/, bool /*is_counted*/) noexcept override {
+    released.fetch_add(1);
+  }
+};
+
+// Two ends of a connection over loopback.
+struct Pair {
+  int inner = -1;
+  int outer = -1;
+
+  Pair() {
+    const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address;
+    auto* const plain = reinterpret_cast<sockaddr*>(&address);
+    check(::bind(listener, plain, length) == 0 && ::listen(listener, 1) == 0 &&
+              ::getsockname(listener, plain, &length) == 0,
+          "listener");
+    outer = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    check(::connect(outer, plain, length) == 0, "connect");
+    inner = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    check(inner >= 0, "accept");
+    ::close(listener);
+  }
+};
+
+void test_backlog() {
+  Backlog backlog;
+  Random random(seed());
+  std::string expected;
+  std::string got;
+  char next = 'a';
+  for (int round = 0; round < 2000; ++round) {
+    std::string more(random.below(9000), next);
+    next = next == 'z' ? 'a' : static_cast<char>(next + 1);
+    check(backlog.append({reinterpret_cast<const std::uint8_t*>(more.data()), more.size()}),
+          "append");
+    expected += more;
+    const auto view = backlog.view();
+    const std::size_t count = random.below(view.size() + 1);
+    got.append(reinterpret_cast<const char*>(view.data()), count);
+    backlog.consume(count);
+  }
+  const auto view = backlog.view();
+  got.append(reinterpret_cast<const char*>(view.data()), view.size());
+  check(got == expected, "octets in order");
+  backlog.clear();
+  check(backlog.size() == 0, "empty");
+}
+
+// A megabyte each way through a reader that begins late: the backlog holds, nothing is lost.
+void test_octets_survive_a_full_socket() {
+  TestEngine made;
+  auto ledger = std::make_shared<CountingLedger>();
+  const Pair pair;
+  check(made.engine->adopt(pair.inner, {}, ledger), "adopted");
+  check(::send(pair.outer, "x", 1, 0) == 1, "first sign");
+  std::int32_t slot = -1;
+  std::int32_t generation = 0;
+  made.turn([&](const std::int32_t* event) {
+    slot = event[1];
+    generation = event[2];
+  });
+  std::size_t sent = 0;
+  for (std::size_t at = 0; at < 6; ++at) {
+    for (std::size_t octet = 0; octet < made.output.size(); ++octet) {
+      made.output[octet] = static_cast<std::uint8_t>((sent + octet) % 251);
+    }
+    made.operate(OperationKind::send_output, slot, generation, 0,
+                 static_cast<std::int32_t>(made.output.size()));
+    made.operate(OperationKind::await_drain, slot, generation);
+    sent += made.output.size();
+    made.turn([](const std::int32_t*) {}, 0);
+  }
+  bool has_drained = false;
+  bool has_ended = false;
+  made.operate(OperationKind::close, slot, generation);
+  std::thread reader([&] {
+    std::vector<std::uint8_t> block(50'000);
+    std::size_t got = 0;
+    for (ssize_t count = 1; count > 0;) {
+      count = ::recv(pair.outer, block.data(), block.size(), 0);
+      for (ssize_t at = 0; at < count; ++at, ++got) {
+        check(block[static_cast<std::size_t>(at)] == got % 1'048'576 % 251 ||
+                  block[static_cast<std::size_t>(at)] == got % 251,
+              "octet in its place");
+      }
+    }
+    check(got == sent, "every octet");
+    ::close(pair.outer);
+  });
+  while (!has_ended) {
+    made.turn([&](const std::int32_t* event) {
+      has_drained |= static_cast<EventKind>(event[0]) == EventKind::drain;
+      has_ended |= static_cast<EventKind>(event[0]) == EventKind::close;
+    });
+  }
+  reader.join();
+  check(ledger->released.load() == 1, "the place is given back once");
+  check(made.engine->connections() == 0 && made.engine->clients() == 0, "nobody left");
+  made.turn([](const std::int32_t*) {}, 0);
+  check(made.backlogs[static_cast<std::size_t>(slot)] == 0, "the count of the slot is clean");
+}
+
+// A backlog that nobody bounds ends the connection, not the memory.
+void test_a_backlog_above_its_maximum_resets() {
+  TestEngine made;
+  auto ledger = std::make_shared<CountingLedger>();
+  const Pair pair;
+  check(made.engine->adopt(pair.inner, {}, ledger), "adopted");
+  check(::send(pair.outer, "x", 1, 0) == 1, "first sign");
+  std::int32_t slot = -1;
+  std::int32_t generation = 0;
+  bool has_closed = false;
+  const auto handle = [&](const std::int32_t* event) {
+    slot = event[1];
+    generation = event[2];
+    has_closed |= static_cast<EventKind>(event[0]) == EventKind::close;
+  };
+  made.turn(handle);
+  for (int at = 0; at < 40 && !has_closed; ++at) {
+    made.operate(OperationKind::send_output, slot, generation, 0,
+                 static_cast<std::int32_t>(made.output.size()));
+    made.turn(handle, 0);
+  }
+  check(has_closed, "closed");
+  ::close(pair.outer);
+}
+
+// Random operations on random connections, dead names among them: nothing is lost or told twice.
+void test_random_operations() {
+  TestEngine made;
+  auto ledger = std::make_shared<CountingLedger>();
+  Random random(seed() + 1);
+  std::vector<int> outers;
+  std::map<std::pair<std::int32_t, std::int32_t>, int> closes;
+  std::vector<std::pair<std::int32_t, std::int32_t>> names;
+  int adopted = 0;
+  for (int round = 0; round < 1500; ++round) {
+    if (random.chance(30) && outers.size() < 40) {
+      const Pair pair;
+      check(made.engine->adopt(pair.inner, {}, ledger), "adopted");
+      ++adopted;
+      outers.push_back(pair.outer);
+    }
+    if (!outers.empty()) {
+      const std::size_t at = random.below(outers.size());
+      if (random.chance(20)) {
+        ::close(outers[at]);
+        outers.erase(outers.begin() + static_cast<std::ptrdiff_t>(at));
+      } else if (random.chance(10)) {
+        ::shutdown(outers[at], SHUT_WR);
+      } else {
+        ::send(outers[at], "0123456789", 10, MSG_NOSIGNAL | MSG_DONTWAIT);
+      }
+    }
+    made.turn(
+        [&](const std::int32_t* event) {
+          const auto kind = static_cast<EventKind>(event[0]);
+          const std::pair name{event[1], event[2]};
+          check(closes[name] == 0, "nothing comes after close");
+          if (kind == EventKind::close) ++closes[name];
+          if (kind == EventKind::open) names.push_back(name);
+          if (kind == EventKind::data && random.chance(80)) {
+            made.operate(OperationKind::forward_input, event[1], event[2], event[3], event[4]);
+          }
+        },
+        0);
+    for (int more = 0; more < 3 && !names.empty(); ++more) {
+      const auto [slot, generation] = names[random.below(names.size())];
+      const auto kind = static_cast<OperationKind>(random.below(8));
+      const auto first = static_cast<std::int32_t>(random.below(3000));
+      made.operate(kind, slot, generation, first, first);
+    }
+  }
+  for (const int fd : outers) ::close(fd);
+  for (const auto& [slot, generation] : names) {
+    made.operate(OperationKind::reset, slot, generation);
+  }
+  while (made.engine->connections() > 0) {
+    made.turn([&](const std::int32_t* event) {
+      made.operate(OperationKind::reset, event[1], event[2]);
+    });
+  }
+  check(ledger->released.load() == adopted, "every place is given back once");
+}
+
+void test_links() {
+  TestEngine made;
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  auto* const plain = reinterpret_cast<sockaddr*>(&address);
+  check(::bind(listener, plain, length) == 0 && ::listen(listener, 5) == 0 &&
+            ::getsockname(listener, plain, &length) == 0,
+        "listener");
+  const Endpoint to{IpAddress::from_ipv4(INADDR_LOOPBACK), ntohs(address.sin_port)};
+  const SlotName link = made.engine->connect(to, 5000);
+  std::vector<EventKind> told;
+  const auto handle = [&](const std::int32_t* event) {
+    told.push_back(static_cast<EventKind>(event[0]));
+  };
+  while (told.empty()) made.turn(handle);
+  check(told.front() == EventKind::connected, "connected");
+  std::size_t rest = 0;
+  const int fd = made.engine->detach(link, rest);
+  check(fd >= 0 && rest == 0, "detached");
+  check(made.engine->detach(link, rest) == -1, "only once");
+  made.engine->release_detached(link);
+  ::close(fd);
+  ::close(listener);
+  told.clear();
+  const SlotName refused = made.engine->connect(to, 5000);
+  check(refused.slot != Slab::none, "named");
+  while (told.empty()) made.turn(handle);
+  check(told.front() == EventKind::close, "refused");
+}
+
+// A gate's thread adopts while the worker dies: what was taken is closed, what was not stays ours.
+void test_death_during_adoption() {
+  const std::size_t before = open_descriptors();
+  for (int round = 0; round < 30; ++round) {
+    auto made = std::make_unique<TestEngine>();
+    auto ledger = std::make_shared<CountingLedger>();
+    const std::shared_ptr<Engine> engine = made->engine;
+    std::vector<Pair> pairs(20);
+    std::atomic<int> adopted{0};
+    std::thread gate([&] {
+      for (const Pair& pair : pairs) {
+        if (engine->adopt(pair.inner, {}, ledger)) {
+          adopted.fetch_add(1);
+        } else {
+          ::close(pair.inner);
+        }
+      }
+    });
+    while (adopted.load() < round % 20) std::this_thread::yield();
+    made.reset();
+    gate.join();
+    for (const Pair& pair : pairs) ::close(pair.outer);
+    check(ledger->released.load() == adopted.load(), "every place is given back");
+    check(engine->clients() == 0, "no client counted");
+  }
+  check(open_descriptors() == before, "no descriptor is left");
+}
+
+int run() {
+  const std::size_t before = open_descriptors();
+  test_backlog();
+  test_octets_survive_a_full_socket();
+  test_a_backlog_above_its_maximum_resets();
+  test_random_operations();
+  test_links();
+  test_death_during_adoption();
+  check(open_descriptors() == before, "no descriptor is left");
+  return 0;
+}
+
+}  // namespace
+}  // namespace activemx::test
+
+int main() { return activemx::test::run(); }

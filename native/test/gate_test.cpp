@@ -1,0 +1,280 @@
+// The gate with real sockets: lists, tarpit, headers, floods, no descriptors, workers that die.
+#include "gate/gate.hpp"
+
+#include <sys/resource.h>
+
+#include <fcntl.h>
+
+#include <thread>
+#include <vector>
+
+#include "core/table_registry.hpp"
+#include "loopback.hpp"
+
+namespace activemx::test {
+namespace {
+
+constexpr GateLimits gate_limits{4096, 1024, 4096, 1000, 20};
+constexpr std::string_view greeting = "220 ready\r\n";
+
+struct Table {
+  std::shared_ptr<SharedTable> table = std::make_shared<SharedTable>();
+  std::uint32_t handle = register_shared_table(table);
+
+  void add(const char* address, unsigned bits) const {
+    IpAddress start;
+    check(read_address(address, start), "prefix");
+    const Key6 key = static_cast<Key6>(start.high) << 64 | start.low;
+    const auto length = static_cast<std::uint8_t>(start.is_ipv4() ? 96 + bits : bits);
+    check(table->add(key, length, start.is_ipv4(), "list", -1) == TableError::kNone, "add");
+  }
+  ~Table() { forget_shared_table(handle); }
+};
+
+std::shared_ptr<Policy> open_policy() {
+  auto policy = std::make_shared<Policy>();
+  policy->greeting = greeting;
+  policy->limit_reply = ReplyTemplate("421 4.7.0 often {id}\r\n");
+  policy->overload_reply = ReplyTemplate("421 4.3.2 busy {id}\r\n");
+  policy->early_talker_reply = ReplyTemplate("554 5.5.1 early {id}\r\n");
+  policy->connections_max = 10'000;
+  policy->sessions_per_worker_max = 10'000;
+  policy->tarpit_max = 10;
+  policy->limits.rate_window_ms = 60'000;
+  policy->rules.push_back({RuleAction::refuse, ReplyTemplate("554 [{address}] {id}\r\n")});
+  return policy;
+}
+
+struct World {
+  std::unique_ptr<Gate> gate;
+  std::uint16_t port = 0;
+
+  explicit World(std::shared_ptr<const Policy> policy) {
+    int fault = 0;
+    gate = Gate::create(gate_limits, fault);
+    check(gate != nullptr, "gate stands");
+    Endpoint at;
+    check(read_address("127.0.0.1", at.address), "address");
+    check(gate->listen(at, port) == 0, "listens");
+    gate->configure(std::move(policy));
+  }
+
+  [[nodiscard]] std::uint32_t counter(Counter name) const {
+    return gate->counters()[static_cast<std::size_t>(name)];
+  }
+  void until(Counter name, std::uint32_t value) const {
+    while (counter(name) != value) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+};
+
+void test_refusals_carry_their_id() {
+  const Table listed;
+  listed.add("127.0.1.0", 24);
+  auto policy = open_policy();
+  policy->blacklist = listed.handle;
+  const World world(policy);
+  const std::string reply = TestClient(world.port, "127.0.1.7").rest();
+  check(reply.starts_with("554 [127.0.1.7] "), "the reply names the address");
+  std::vector<RefusalEntry> taken(10);
+  check(world.gate->take_refusals(taken) == 1, "one refusal");
+  char id[refusal_id_octets];
+  taken[0].id.write(id);
+  check(reply.find(std::string_view(id, sizeof id)) != std::string::npos, "the id of the entry");
+  check(world.gate->take_refusals(taken) == 0, "taken once");
+  world.until(Counter::connections, 0);
+}
+
+void test_full_ring_is_counted() {
+  RefusalRing ring(3);
+  for (int at = 0; at < 3; ++at) check(ring.push({}), "room");
+  check(!ring.push({}), "full");
+  std::vector<RefusalEntry> taken(2);
+  check(ring.take(taken) == 2 && ring.push({}) && ring.push({}) && !ring.push({}), "goes round");
+}
+
+void test_tarpit_and_headers_and_early_talk() {
+  const Table listed;
+  listed.add("127.0.1.0", 24);
+  const Table balancers;
+  balancers.add("127.0.2.0", 24);
+  auto policy = open_policy();
+  policy->blacklist = listed.handle;
+  policy->proxy_protocol_from = balancers.handle;
+  policy->rules[0] = {RuleAction::tarpit, ReplyTemplate("55\r\n")};
+  policy->greet_delay_ms = 50;
+  policy->early_talker = EarlyTalkerMode::enforce;
+  World world(policy);
+  const EchoWorker worker;
+  world.gate->add_worker(worker.token());
+  check(TestClient(world.port, "127.0.1.1").rest() == "55\r\n", "tarpit ends with its reply");
+  TestClient leaver(world.port, "127.0.1.1");
+  leaver.reset();
+  const TestClient talker(world.port);
+  talker.send("EHLO early\r\n");
+  check(talker.rest().starts_with("554 5.5.1 early"), "early talker");
+  const TestClient proxied(world.port, "127.0.2.1");
+  proxied.send("PROXY TCP4 127.0.1.9 127.0.0.1 1");
+  proxied.send("00 25\r\n");
+  check(proxied.rest() == "55\r\n", "the header's client is judged");
+  const TestClient stalled(world.port, "127.0.2.1");
+  check(stalled.rest().empty(), "a header that never comes");
+  const TestClient quiet(world.port);
+  check(quiet.until("\r\n") == greeting, "greeted after the delay");
+  quiet.send("hello");
+  check(quiet.until("hello") == "hello", "echo");
+  quiet.finish();
+  check(quiet.rest().empty(), "ends");
+  world.until(Counter::tarpits, 0);
+}
+
+// A connection begun and left: on loopback the handshake is done inside connect.
+void knock(std::uint16_t port, std::uint32_t from) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  sockaddr_storage address;
+  socklen_t length = fill_sockaddr({IpAddress::from_ipv4(from), 0}, address);
+  check(::bind(fd, reinterpret_cast<sockaddr*>(&address), length) == 0, "bind");
+  length = fill_sockaddr({IpAddress::from_ipv4(0x7f000001), port}, address);
+  ::connect(fd, reinterpret_cast<sockaddr*>(&address), length);
+  ::close(fd);
+}
+
+void test_a_flood_is_dropped_below_accept_and_its_neighbour_is_not() {
+  const Table listed;
+  listed.add("127.0.1.0", 24);
+  listed.add("127.0.2.5", 32);
+  auto policy = open_policy();
+  policy->blacklist = listed.handle;
+  policy->rules[0] = {RuleAction::drop, {}};
+  World world(policy);
+  const EchoWorker worker;
+  world.gate->add_worker(worker.token());
+  while (world.counter(Counter::filtered_blocks) < 2) {
+    for (int host = 1; host < 40; ++host) {
+      knock(world.port, 0x7f000100U + static_cast<std::uint32_t>(host));
+      knock(world.port, 0x7f000205U);
+    }
+  }
+  // A dropped handshake stays under way. The port is none of the sample's.
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  Endpoint from;
+  check(read_address("127.0.1.200", from.address), "address");
+  sockaddr_storage address;
+  socklen_t length = 0;
+  do {
+    from.port = static_cast<std::uint16_t>(20'001 + from.port % 1000);
+    if (from.port % FloodFilter::sample == 0) ++from.port;
+    length = fill_sockaddr(from, address);
+  } while (::bind(fd, reinterpret_cast<sockaddr*>(&address), length) != 0);
+  Endpoint to{IpAddress::from_ipv4(0x7f000001), world.port};
+  length = fill_sockaddr(to, address);
+  check(::connect(fd, reinterpret_cast<sockaddr*>(&address), length) != 0, "under way");
+  const TestClient neighbour(world.port, "127.0.2.6");
+  check(neighbour.until("\r\n") == greeting, "the neighbour is greeted");
+  pollfd writable{fd, POLLOUT, 0};
+  check(::poll(&writable, 1, 0) == 0, "the dropped client still waits");
+  ::close(fd);
+  check(world.counter(Counter::dropped) >= 32, "dropped ones are counted");
+}
+
+void test_filter_leaves_when_the_lists_change() {
+  FloodFilter filter;
+  bool is_listed = true;
+  const FloodFilter::IsDropped is_dropped = [&](const IpAddress&) { return is_listed; };
+  for (std::uint32_t at = 0; at < FloodFilter::entry_clients; ++at) {
+    check(filter.note(IpAddress::from_ipv4(0x0a000000 + at), 0) == 1, "stands for itself");
+    check(filter.note({0x2001'0db8'0000'0000, 1}, 0) == 1, "IPv6 too");
+  }
+  check(filter.revise(1000, is_dropped) && filter.blocks() == 2, "a /24 and an address");
+  check(!filter.program(true).empty() && !filter.program(false).empty(), "both families");
+  check(filter.note(IpAddress::from_ipv4(0x0a0000ff), 1500) == FloodFilter::sample, "a sample");
+  check(!filter.revise(2000, is_dropped), "nothing new");
+  check(filter.revise(1000 + FloodFilter::quiet_ms, is_dropped) && filter.blocks() == 1,
+        "the quiet one leaves");
+  is_listed = false;
+  check(filter.revise(1001 + FloodFilter::quiet_ms, is_dropped) && filter.blocks() == 0,
+        "what is no longer listed leaves");
+  check(filter.program(true).empty() && filter.program(false).empty(), "no filter");
+}
+
+void test_without_descriptors_a_client_is_told_so() {
+  World world(open_policy());
+  const EchoWorker worker;
+  world.gate->add_worker(worker.token());
+  const TestClient first(world.port);
+  check(first.until("\r\n") == greeting, "greeted");
+  // One descriptor is left: the client's own.
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  const int last = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  const rlimit tight{static_cast<rlim_t>(last) + 1, before.rlim_max};
+  ::close(last);
+  ::setrlimit(RLIMIT_NOFILE, &tight);
+  const std::string told = TestClient(world.port).rest();
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  check(told.starts_with("421 4.3.2"), "told");
+  const TestClient later(world.port);
+  check(later.until("\r\n") == greeting, "served again");
+}
+
+// Everything at once from many threads: for the thread sanitizer.
+void test_many_threads() {
+  const Table listed;
+  listed.add("127.0.1.0", 24);
+  auto policy = open_policy();
+  policy->blacklist = listed.handle;
+  policy->limits.per_address_max = 1000;
+  World world(policy);
+  std::atomic<bool> is_over{false};
+  std::atomic<int> served{0};
+  std::vector<std::thread> threads;
+  for (int client = 0; client < 4; ++client) {
+    threads.emplace_back([&, client] {
+      for (int round = 0; round < 60; ++round) {
+        const char* const from = round % 4 == 0 ? "127.0.1.1" : "127.0.0.1";
+        TestClient one(world.port, from);
+        if (one.fd() < 0) continue;
+        if (one.until("\r\n") == greeting) {
+          one.send("echo");
+          if (one.until("echo") == "echo") served.fetch_add(1);
+        }
+        if ((round + client) % 3 == 0) one.reset();
+      }
+    });
+  }
+  std::thread chief([&] {
+    std::vector<RefusalEntry> taken(100);
+    while (!is_over.load()) {
+      const EchoWorker mortal;
+      world.gate->add_worker(mortal.token());
+      world.gate->configure(policy);
+      world.gate->take_refusals(taken);
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      world.gate->remove_worker(mortal.token());
+    }
+  });
+  const EchoWorker steady;
+  world.gate->add_worker(steady.token());
+  for (std::thread& thread : threads) thread.join();
+  is_over.store(true);
+  chief.join();
+  check(served.load() > 0, "clients were served");
+  world.until(Counter::connections, 0);
+}
+
+int run() {
+  const std::size_t before = open_descriptors();
+  test_refusals_carry_their_id();
+  test_full_ring_is_counted();
+  test_tarpit_and_headers_and_early_talk();
+  test_a_flood_is_dropped_below_accept_and_its_neighbour_is_not();
+  test_filter_leaves_when_the_lists_change();
+  test_without_descriptors_a_client_is_told_so();
+  test_many_threads();
+  check(open_descriptors() == before, "no descriptor is left");
+  return 0;
+}
+
+}  // namespace
+}  // namespace activemx::test
+
+int main() { return activemx::test::run(); }
