@@ -4,12 +4,12 @@
 import type { Finding } from '../checks/finding.ts'
 import type { EngineHandler } from '../io/engine.ts'
 import type { EngineToken } from '../io/gate.ts'
+import { bodyScanner } from '../io/native-body-scanner.ts'
 import { newSocketEngine } from '../io/socket-engine.ts'
 import { compilePolicy } from '../journey/journey.ts'
 import type { JourneyPolicy } from '../journey/policy.ts'
 import type { ListPort } from '../journey/ports.ts'
 import type { Log } from '../log/records.ts'
-import { scanBodyByteLoop as scanBody } from '../smtp/body-scanner.ts'
 import type { TransferPolicy } from '../transfer/mailhost.ts'
 import { SessionCap } from '../transfer/session-cap.ts'
 import { Counters } from './counters.ts'
@@ -58,7 +58,7 @@ export interface EdgeSetup {
 
 /** Builds the edge of the calling thread. */
 export function newEdge(setup: EdgeSetup, log: Log, lists: ListPort, asks: ThreadAsks): Edge {
-  const compiled = compilePolicy(setup.policies.journey, scanBody)
+  const compiled = compilePolicy(setup.policies.journey, bodyScanner())
   const { timeouts } = setup.policies.journey
   const clientDeadlineMs = timeouts.commandMs
   return new Edge({
@@ -95,7 +95,7 @@ export class LocalThread implements ServingThread {
   }
 
   configure({ journey, transfer }: ThreadPolicies): void {
-    this.#edge.configure(compilePolicy(journey, scanBody), transfer, this.#lists)
+    this.#edge.configure(compilePolicy(journey, bodyScanner()), transfer, this.#lists)
   }
 
   stress(isStressed: boolean): void {
