@@ -2,6 +2,7 @@
  * Active filtering through the whole proxy, on the loopback internet.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { newDemoLists } from '../internet/demo-lists.ts'
 import { type Internet, startInternet } from '../internet/internet.ts'
 import { town } from '../internet/worlds/town.ts'
 import { type ProbingProxy, startProbingProxy } from '../support/probing-proxy.ts'
@@ -220,6 +221,14 @@ describe('B23 feedback', () => {
       '127.0.5.1/32 open-relay',
       '127.0.2.7/32 pool-name',
     ])
+  })
+
+  test('the second connection is refused at connect; removed, it is tested again', async () => {
+    const lists = newDemoLists('192.0.2.0/24', () => undefined)
+    const { send } = await start({ lists: { allow_loopback: true } }, lists)
+    expect((await send({ from: '127.0.5.1' })).replies).toHaveLength(5)
+    const second = await send({ from: '127.0.5.1' })
+    expect(second.replies).toEqual([expect.stringMatching(/^554 5\.7\.1 /)])
   })
 
   test('an exempt host is never entered', async () => {

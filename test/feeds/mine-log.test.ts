@@ -1,0 +1,169 @@
+/**
+ * B8 mining: outgoing recipients of real log forms, once each, over rotation, gzip and restarts.
+ */
+import {
+  appendFileSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { afterAll, describe, expect, test } from 'vitest'
+import { LogMiner } from '../../src/feeds/log-miner.ts'
+import { type MiningPlace, mineLog } from '../../src/feeds/mine-log.ts'
+import { describeWith, needsSharedData, sharedData } from '../support/needs.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'activemx-mining-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const isOurDomain = (domain: string): boolean => domain === 'home.example'
+
+function mine(lines: readonly string[]): string[] {
+  const miner = new LogMiner(isOurDomain)
+  let offset = 0
+  return lines.flatMap((line) => {
+    const found = miner.takeLine(line, offset)
+    offset += line.length + 1
+    return [...found]
+  })
+}
+
+const postfix = [
+  'Nov 21 10:00:00 mx postfix/qmgr[11]: 0D9633D: from=<ann@home.example>, size=1200, nrcpt=2 (queue active)',
+  'Nov 21 10:00:01 mx postfix/smtp[12]: 0D9633D: to=<Jos@far.example>, orig_to=<x@y>, relay=mx.far.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 Ok)',
+  'Nov 21 10:00:01 mx postfix/smtp[12]: 0D9633D: to=<late@far.example>, relay=none, delay=1, dsn=4.4.1, status=deferred (timeout)',
+  'Nov 21 10:00:01 mx postfix/smtp[12]: 0D9633D: to=<gone@far.example>, relay=mx.far.example[192.0.2.1]:25, dsn=5.1.1, status=bounced (550)',
+  'Nov 21 10:00:01 mx postfix/local[12]: 0D9633D: to=<bob@far.example>, relay=local, dsn=2.0.0, status=sent (delivered)',
+  'Nov 21 10:00:01 mx postfix/smtp[12]: 0D9633D: to=<bob@home.example>, relay=a[1.2.3.4]:25, dsn=2.0.0, status=sent (250)',
+  'Nov 21 10:00:02 mx postfix/qmgr[11]: 0D9633D: removed',
+  'Nov 21 10:00:02 mx postfix/smtp[12]: 0D9633D: to=<after@far.example>, relay=a[1.2.3.4]:25, dsn=2.0.0, status=sent (250)',
+  'Nov 21 10:00:03 mx postfix/qmgr[11]: 1A: from=<spam@far.example>, size=1, nrcpt=1 (queue active)',
+  'Nov 21 10:00:03 mx postfix/smtp[12]: 1A: to=<fwd@else.example>, relay=a[1.2.3.4]:25, dsn=2.0.0, status=sent (250)',
+  'Nov 21 10:00:04 mx postfix/qmgr[11]: 2B: from=<>, size=1, nrcpt=1 (queue active)',
+  'Nov 21 10:00:04 mx postfix/smtp[12]: 2B: to=<bounced@far.example>, relay=a[1.2.3.4]:25, dsn=2.0.0, status=sent (250)',
+]
+const sendmail = [
+  'Nov 21 10:00:00 mx sendmail[21]: qAL100: from=<ann@home.example>, size=10, class=0, nrcpts=2, msgid=<a>, relay=localhost',
+  'Nov 21 10:00:01 mx sendmail[22]: qAL100: to=<one@far.example>,<two@far.example>, ctladdr=<ann@home.example> (1/1), delay=00:00:01, mailer=esmtp, pri=1, relay=mx.far.example. [192.0.2.1], dsn=2.0.0, stat=Sent (ok)',
+  'Nov 21 10:00:01 mx sm-mta[22]: qAL100: to=<three@far.example>, delay=1, mailer=esmtp, dsn=4.0.0, stat=Deferred',
+  'Nov 21 10:00:02 mx sendmail[23]: qAL200: from=<x@far.example>, size=10, nrcpts=1, msgid=<b>',
+  'Nov 21 10:00:02 mx sendmail[23]: qAL200: to=<ann@home.example>, delay=1, mailer=local, dsn=2.0.0, stat=Sent',
+]
+const exim = [
+  '2026-11-21 10:00:00 1wCfTG-00000E-1t <= ann@home.example H=(pc) [10.0.0.1] P=esmtp S=909',
+  '2026-11-21 10:00:01 1wCfTG-00000E-1t => carl@far.example R=dnslookup T=remote_smtp H=mx [192.0.2.1] C="250 ok"',
+  '2026-11-21 10:00:01 1wCfTG-00000E-1t -> dora@far.example R=dnslookup T=remote_smtp H=mx [192.0.2.1]',
+  '2026-11-21 10:00:01 1wCfTG-00000E-1t == emil@far.example R=dnslookup T=remote_smtp defer (110)',
+  '2026-11-21 10:00:01 1wCfTG-00000E-1t ** fred@far.example R=dnslookup T=remote_smtp H=mx [192.0.2.1]: 550',
+  '2026-11-21 10:00:02 1wCfTG-00000E-1t Completed',
+  '2026-11-21 10:00:03 1rVOJo-00000000E1t-1tA9 <= <> R=1wCfTG-00000E-1t U=exim P=local S=1',
+  '2026-11-21 10:00:03 1rVOJo-00000000E1t-1tA9 => gina@far.example R=dnslookup T=remote_smtp H=mx [192.0.2.1]',
+]
+
+describe('B8 what a log adds to the whitelist', () => {
+  test('Postfix: sent by somebody of ours to somebody else, by smtp', () => {
+    expect(mine(postfix)).toEqual(['jos@far.example'])
+  })
+  test('sendmail', () => {
+    expect(mine(sendmail)).toEqual(['one@far.example', 'two@far.example'])
+  })
+  test('Exim', () => {
+    expect(mine(exim)).toEqual(['carl@far.example', 'dora@far.example'])
+  })
+  test('lines of all three in one file', () => {
+    expect(mine([...postfix, ...sendmail, ...exim])).toHaveLength(5)
+  })
+})
+
+class Kept {
+  readonly addresses: string[] = []
+  readonly places = new Map<string, MiningPlace>()
+  place(file: string): MiningPlace | undefined {
+    return this.places.get(file)
+  }
+  enter(addresses: readonly string[], file: string, place: MiningPlace): Promise<void> {
+    this.addresses.push(...addresses)
+    this.places.set(file, place)
+    return Promise.resolve()
+  }
+}
+
+describe('B8 files', () => {
+  test('a second run takes only what is new, and knows the senders of open messages', async () => {
+    const file = join(folder, 'resume')
+    const sink = new Kept()
+    const open =
+      'Nov 21 11:00:00 mx postfix/qmgr[11]: 3C: from=<ann@home.example>, size=1, nrcpt=1 (q)'
+    const later =
+      'Nov 21 11:00:09 mx postfix/smtp[12]: 3C: to=<new@far.example>, relay=a[1.2.3.4]:25, dsn=2.0.0, status=sent (250)'
+    writeFileSync(file, `${[...postfix, open].join('\n')}\n`)
+    await mineLog(file, { isOurDomain, sink })
+    appendFileSync(file, `${later}\n`)
+    const second = await mineLog(file, { isOurDomain, sink })
+    expect(sink.addresses).toEqual(['jos@far.example', 'new@far.example'])
+    expect(second.lines).toBe(2)
+  })
+
+  test('a line without its end is taken when the end has come', async () => {
+    const file = join(folder, 'partial')
+    const sink = new Kept()
+    const text = `${postfix.slice(0, 2).join('\n')}\n`
+    writeFileSync(file, text.slice(0, -30))
+    await mineLog(file, { isOurDomain, sink })
+    expect(sink.addresses).toEqual([])
+    appendFileSync(file, text.slice(-30))
+    await mineLog(file, { isOurDomain, sink })
+    expect(sink.addresses).toEqual(['jos@far.example'])
+  })
+
+  test('compressed logs', async () => {
+    const file = join(folder, 'old.gz')
+    writeFileSync(file, gzipSync(`${exim.join('\n')}\n`))
+    const sink = new Kept()
+    await mineLog(file, { isOurDomain, sink })
+    expect(sink.addresses).toEqual(['carl@far.example', 'dora@far.example'])
+  })
+
+  test('follows the file over rotation until it is told to stop', async () => {
+    const file = join(folder, 'follow')
+    const sink = new Kept()
+    const stop = new AbortController()
+    writeFileSync(file, `${postfix.join('\n')}\n`)
+    const run = mineLog(file, { isOurDomain, sink, follow: stop.signal })
+    const has = (count: number) =>
+      expect.poll(() => sink.addresses.length, { timeout: 20_000 }).toBe(count)
+    await has(1)
+    appendFileSync(file, `${sendmail.join('\n')}\n`)
+    await has(3)
+    renameSync(file, `${file}.1`)
+    writeFileSync(file, `${exim.join('\n')}\n`)
+    await has(5)
+    stop.abort()
+    await run
+    expect(sink.addresses.at(-1)).toBe('dora@far.example')
+  })
+
+  test('a file that cannot be read is told by name', async () => {
+    const sink = new Kept()
+    await expect(mineLog(join(folder, 'none'), { isOurDomain, sink })).rejects.toThrow(
+      /none: .*; name/,
+    )
+  })
+})
+
+describeWith([needsSharedData()], 'B8 real logs', () => {
+  test('incoming and local lines of real Exim and Postfix logs add nothing', () => {
+    const logs = [
+      'smuggling-lab/e2e-a12.mainlog',
+      'crowdsec/postfix-logs.log',
+      'crowdsec/exim-logs.log',
+    ]
+    const lines = logs.flatMap((log) => readFileSync(sharedData(`logs/${log}`), 'utf8').split('\n'))
+    expect(lines.length).toBeGreaterThan(30)
+    expect(mine(lines)).toEqual([])
+  })
+})

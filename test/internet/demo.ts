@@ -1,0 +1,140 @@
+/**
+ * `npm run demo [SECONDS]`: an evening on the loopback internet, before your eyes.
+ *
+ * A whole activemx with every test on stands before a mailhost; letters of all kinds arrive; each
+ * verdict scrolls by with its reason, and the counts stand below. It ends by itself (20 s) or on q,
+ * and leaves nothing behind.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { buildConfig, faultLine } from '../../src/config/load.ts'
+import type { Config } from '../../src/config/schema.ts'
+import { openSystemLog, type SystemLog } from '../../src/log/system-log.ts'
+import { serve } from '../../src/main.ts'
+import { newDemoLists } from './demo-lists.ts'
+import { type Internet, startInternet } from './internet.ts'
+import { type Letter, type Sending, sendLetter } from './letter.ts'
+import { evening, floodNetwork, nextLetter } from './worlds/evening.ts'
+
+const lettersPerSecond = 25
+const seconds = Number(process.argv[2] ?? 20)
+const isTerminal = process.stdout.isTTY === true
+const counts = new Map<string, number>()
+const folder = mkdtempSync(join(tmpdir(), 'activemx-demo-'))
+
+const colours = { green: 32, red: 31, yellow: 33, magenta: 35, cyan: 36 } as const
+
+function paint(text: string, colour: keyof typeof colours): string {
+  return isTerminal ? `\x1b[${colours[colour]}m${text}\x1b[0m` : text
+}
+
+function demoConfig(internet: Internet): Config {
+  const loaded = buildConfig(
+    {
+      name: 'mx.home.example',
+      listen: { smtp: ['127.0.0.1:0'], per_address_max: 0, rate_max: '', workers: 1 },
+      mailhost: { addresses: [internet.mailhost.endpoint], retry: '1s' },
+      recipients: { domains: ['home.example'] },
+      tests: { dialup: { mode: 'enforce' }, relay: { mode: 'enforce' }, user: { mode: 'enforce' } },
+      probe: {
+        helo: 'mx.home.example',
+        sender: 'probe@home.example',
+        relay_recipient: 'probe@home.example',
+        port: internet.smtpPort,
+        per_client: '',
+        per_domain: '',
+        per_host: '',
+        per_network: '',
+        allow_loopback: true,
+      },
+      dns: { servers: [internet.nameServer] },
+      log: { to: join(folder, 'log') },
+      process: { user: '' },
+      http: { address: '' },
+      store: { path: join(folder, 'store') },
+      control: { socket: join(folder, 'control.sock') },
+    },
+    folder,
+  )
+  if (!loaded.ok) throw new Error(loaded.error.map(faultLine).join('\n'))
+  return loaded.value
+}
+
+/** What became of a letter, in a word, with the colour it is shown in. */
+function outcomeOf({ last, isTaken }: Sending): readonly [string, keyof typeof colours] {
+  if (isTaken) return ['delivered', 'green']
+  if (last.includes('is listed')) return ['blacklist', 'red']
+  if (last.startsWith('550 5.1.8')) return ['forged sender', 'magenta']
+  if (last.startsWith('550 5.7.1')) return ['dialup or relay', 'yellow']
+  return [last === '' ? 'closed' : 'refused', 'red']
+}
+
+function show(letter: Letter, sending: Sending): void {
+  const [word, colour] = outcomeOf(sending)
+  counts.set(word, (counts.get(word) ?? 0) + 1)
+  const head = paint(word.padEnd(16), colour)
+  const line = `${head}${letter.from.padEnd(14)}<${letter.sender}>  ${sending.last}`
+  const columns = isTerminal ? (process.stdout.columns ?? 120) + 9 : line.length
+  const sums = [...counts].map(([name, count]) => `${name} ${count}`).join(' · ')
+  if (isTerminal) process.stdout.write(`\r\x1b[K${line.slice(0, columns)}\n${sums}`)
+  else process.stdout.write(`${line}\n`)
+}
+
+/** Resolves after the time, or when q is typed. */
+function untilOver(): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, seconds * 1000)
+    const end = (): void => {
+      clearTimeout(timer)
+      resolve()
+    }
+    process.once('SIGINT', end)
+    if (process.stdin.isTTY !== true) return
+    process.stdin.setRawMode(true)
+    process.stdin.on('data', (keys) => {
+      if (keys.includes('q') || keys.includes(3)) end()
+    })
+  })
+}
+
+async function run(log: SystemLog, config: Config): Promise<void> {
+  const lists = newDemoLists(floodNetwork, (prefix) => {
+    counts.set('listed by feedback', (counts.get('listed by feedback') ?? 0) + 1)
+    if (!isTerminal) process.stdout.write(`listed          ${prefix}\n`)
+  })
+  const proxy = await serve(config, log, { lists })
+  const port = Number(proxy.addresses[0]?.split(':').pop())
+  const running = new Set<Promise<void>>()
+  const timer = setInterval(() => {
+    const letter = nextLetter(Math.random)
+    const sent = sendLetter('127.0.0.1', port, letter).then((sending) => show(letter, sending))
+    running.add(sent)
+    void sent.then(() => running.delete(sent))
+  }, 1000 / lettersPerSecond)
+  await untilOver()
+  clearInterval(timer)
+  await Promise.all(running)
+  await proxy.stop()
+}
+
+const internet = await startInternet(evening)
+const config = demoConfig(internet)
+const log = await openSystemLog(config)
+try {
+  process.stdout.write(`an evening on 127.0.0.0/8; it ends in ${seconds} s, or on q\n`)
+  await run(log, config)
+} finally {
+  await log.close()
+  await internet.close()
+  rmSync(folder, { recursive: true, force: true })
+  if (process.stdin.isTTY === true) process.stdin.setRawMode(false)
+  process.stdin.pause()
+}
+const messages = internet.mailhost.delivered.length
+const probes = internet.allSessions()
+const sent = probes.filter((session) => session.isMessageEnded).length
+const sums = [...counts].map(([name, count]) => `${name} ${count}`).join(' · ')
+process.stdout.write(`\n${sums}\n`)
+process.stdout.write(`the mailhost holds ${messages} messages; `)
+process.stdout.write(`${probes.length} probes were made, ${sent} of them sent a message\n`)
