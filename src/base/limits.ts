@@ -293,9 +293,6 @@ export const budgetKeysMax = 100_000
 /** Readers of the store at once, all threads and processes. Above: the read fails, nothing is known. */
 export const storeReadersMax = 1000
 
-/** Entries that are read from each end of each database when the store is opened. */
-export const storeCheckEntriesMax = 2000
-
 /** Writes that wait for the disk. Above: what is learnt is not kept, and counted. */
 export const storeWritesWaitingMax = 200_000
 
@@ -332,3 +329,17 @@ export const storeSweepEveryMs = 5000
 
 /** Verdicts and good hosts that are kept in memory. Above: the oldest goes. */
 export const verdictsInMemoryMax = 100_000
+/** Pages of the store that every start checks before LMDB maps them (256 MiB, about half a second). */
+export const storeCheckPagesMax = 65_536
+
+/** Changes that wait for their common transaction; above: it is made at once. */
+export const storeBatchMax = 10_000
+
+/** Longest time that a change waits for its transaction: what a crash can lose. */
+export const storeBatchMs = 100
+
+/** Changes that are kept while no transaction succeeds (disk full); above: the oldest are lost and counted. */
+export const storeWaitingMax = 100_000
+
+/** Octets of a key; LMDB's own limit with 4 KiB pages is 1978. Longer: not kept. */
+export const storeKeyOctetsMax = 1024

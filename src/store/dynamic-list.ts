@@ -1,0 +1,89 @@
+/**
+ * The list `dynamic`: addresses and blocks that feedback or an operator entered, with evidence and an
+ * end. It survives a restart; the IP table holds what of it is alive.
+ *
+ * Keys are prefixes in the text form of formatPrefix, so that one prefix has one entry. An entry that
+ * has ended is not alive and goes with the next sweep.
+ */
+import { formatPrefix, newPrefixCell, parsePrefix } from '../base/ip-address.ts'
+import type { Store } from './store.ts'
+import type { StoreTable } from './table.ts'
+
+/** One entry. */
+export interface DynamicEntry {
+  /** `192.0.2.7/32`, `2001:db8::/64`. */
+  readonly prefix: string
+  readonly source: 'feedback' | 'operator'
+  /** Name of the finding, or the operator's words. */
+  readonly reason: string
+  readonly evidence: readonly string[]
+  readonly addedAtMs: number
+  /** Wall clock; 0 = never ends. */
+  readonly expiresAtMs: number
+}
+
+type Stored = Omit<DynamicEntry, 'prefix'>
+
+/** The entries, kept. */
+export class DynamicList {
+  readonly #table: StoreTable<Stored>
+
+  constructor(store: Pick<Store, 'table'>) {
+    this.#table = store.table<Stored>('dynamic')
+  }
+
+  /** Enters or replaces. False: the text is no prefix. */
+  add(entry: DynamicEntry): boolean {
+    const key = prefixKey(entry.prefix)
+    if (key === undefined) return false
+    const { source, reason, evidence, addedAtMs, expiresAtMs } = entry
+    this.#table.put(key, { source, reason, evidence, addedAtMs, expiresAtMs })
+    return true
+  }
+
+  /** Removes exactly this prefix. False: it was not there. */
+  remove(prefix: string): boolean {
+    const key = prefixKey(prefix)
+    if (key === undefined || this.#table.get(key) === undefined) return false
+    this.#table.remove(key)
+    return true
+  }
+
+  /** The living entry of exactly this prefix. */
+  get(prefix: string, nowMs: number): DynamicEntry | undefined {
+    const key = prefixKey(prefix)
+    const stored = key === undefined ? undefined : this.#table.get(key)
+    if (key === undefined || stored === undefined || !isAlive(stored, nowMs)) return undefined
+    return { prefix: key, ...stored }
+  }
+
+  /** The living entries among the committed ones. */
+  *entries(nowMs: number): Generator<DynamicEntry> {
+    for (const [prefix, stored] of this.#table.entries()) {
+      if (isEntry(stored) && isAlive(stored, nowMs)) yield { prefix, ...stored }
+    }
+  }
+
+  /** Removes what has ended. @returns how many. */
+  sweep(nowMs: number): number {
+    const ended = [...this.#table.entries()].filter(([, stored]) => !isAlive(stored, nowMs))
+    for (const [prefix] of ended) this.#table.remove(prefix)
+    return ended.length
+  }
+}
+
+/** A prefix or address as its one key, undefined for any other text. */
+export function prefixKey(text: string): string | undefined {
+  const cell = newPrefixCell()
+  if (parsePrefix(text, cell) !== '' || cell.family === 0) return undefined
+  return formatPrefix(cell.family, cell.words, cell.length)
+}
+
+function isAlive(stored: Stored, nowMs: number): boolean {
+  return stored.expiresAtMs === 0 || stored.expiresAtMs > nowMs
+}
+
+/** What an older or damaged store holds may have another shape. */
+function isEntry(stored: Stored): boolean {
+  return typeof stored.expiresAtMs === 'number' && Array.isArray(stored.evidence)
+}

@@ -1,0 +1,123 @@
+/**
+ * Writing into the store: changes are gathered for `storeBatchMs` and made in one synchronous
+ * transaction.
+ *
+ * Synchronous on purpose: a failed asynchronous transaction of lmdb-js rejects promises that nobody
+ * holds. A full disk costs what is learnt, never mail: changes wait, bounded, and are tried again. The
+ * main thread writes; every thread may read through tables of its own. Values are JSON: an octet that
+ * turned on the disk is an entry that is not there, not a crash.
+ */
+import type { Database, RootDatabase } from 'lmdb'
+import { messageOf } from '../base/errors.ts'
+import { storeBatchMax, storeBatchMs, storeWaitingMax } from '../base/limits.ts'
+import { type Change, StoreTable } from './table.ts'
+
+/** Something worth a record: `full`, `fault`, `recovered`. */
+export type StoreReport = (what: string, detail: string) => void
+
+/** How a store is written. */
+export interface StoreOptions {
+  /** Above it nothing new is kept. */
+  readonly sizeMaxOctets: number
+  readonly report: StoreReport
+}
+
+/** Tables with batched changes over an open environment (open-store.ts). */
+export class Store {
+  readonly #root: RootDatabase
+  readonly #options: StoreOptions
+  readonly #tables = new Map<string, StoreTable<unknown>>()
+  #waiting: Change[] = []
+  #timer: NodeJS.Timeout | undefined
+  #isFaulty = false
+  #isFull = false
+  #lost = 0
+
+  constructor(root: RootDatabase, options: StoreOptions) {
+    this.#root = root
+    this.#options = options
+  }
+
+  /** A table by name; made when it is not there. */
+  table<V>(name: string): StoreTable<V> {
+    const known = this.#tables.get(name)
+    if (known !== undefined) return known as StoreTable<V>
+    const database = openTable(this.#root, name)
+    const table = new StoreTable<V>(database, (change) => this.#enqueue(change))
+    this.#tables.set(name, table as StoreTable<unknown>)
+    return table
+  }
+
+  /** Changes lost because no transaction succeeded for too long, since start. */
+  lost(): number {
+    return this.#lost
+  }
+
+  /** Makes the changes that wait. False: they still wait (disk full). */
+  flush(): boolean {
+    if (this.#timer !== undefined) clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (this.#waiting.length === 0) return true
+    const changes = this.#waiting
+    try {
+      this.#root.transactionSync(() => {
+        for (const change of changes) change.make()
+      })
+    } catch (error) {
+      this.#onFault(error)
+      return false
+    }
+    this.#waiting = []
+    for (const change of changes) change.settle()
+    this.#onSuccess()
+    return true
+  }
+
+  /** Makes what waits and closes. */
+  async close(): Promise<void> {
+    this.flush()
+    await this.#root.close()
+  }
+
+  #enqueue(change: Change): void {
+    if (change.isNew && this.#isFull) {
+      this.#giveUp(change)
+      return
+    }
+    if (this.#waiting.length >= storeWaitingMax) this.#giveUp(this.#waiting.shift())
+    this.#waiting.push(change)
+    if (this.#waiting.length === storeBatchMax && !this.#isFaulty) this.flush()
+    else this.#timer ??= setTimeout(() => this.flush(), storeBatchMs).unref()
+  }
+
+  #giveUp(change: Change | undefined): void {
+    change?.settle()
+    this.#lost += 1
+  }
+
+  #onFault(error: unknown): void {
+    if (!this.#isFaulty) this.#options.report('fault', messageOf(error))
+    this.#isFaulty = true
+    this.#timer ??= setTimeout(() => this.flush(), storeBatchMs * 20).unref()
+  }
+
+  #onSuccess(): void {
+    const { report, sizeMaxOctets } = this.#options
+    if (this.#isFaulty) report('recovered', 'what waited is written')
+    this.#isFaulty = false
+    const isFull = this.#usedOctets() >= sizeMaxOctets
+    if (isFull && !this.#isFull) {
+      report('full', `store.size_max = ${sizeMaxOctets} octets is used; nothing new is kept`)
+    }
+    this.#isFull = isFull
+  }
+
+  #usedOctets(): number {
+    const stats = this.#root.getStats() as { lastPageNumber: number; pageSize: number }
+    return stats.lastPageNumber * stats.pageSize
+  }
+}
+
+function openTable(root: RootDatabase, name: string): Database<string, string> {
+  return root.openDB<string, string>({ name, encoding: 'string' })
+}
