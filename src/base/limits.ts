@@ -343,3 +343,14 @@ export const storeWaitingMax = 100_000
 
 /** Octets of a key; LMDB's own limit with 4 KiB pages is 1978. Longer: not kept. */
 export const storeKeyOctetsMax = 1024
+
+// --- control socket (src/control) ---
+
+/** Octets of one request, and of what waits for a client that traces; above: closed, lines are left out. */
+export const controlLineOctetsMax = 1024 * 1024
+
+/** Octets of one answer as a client takes it. */
+export const controlAnswerOctetsMax = 64 * 1024 * 1024
+
+/** Clients of the control socket at once; above: closed. */
+export const controlConnectionsMax = 64

@@ -4,6 +4,7 @@
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { packageRoot } from '../addon/package-root.ts'
+import { addCheckConfig } from './check-config.ts'
 import {
   type CommandContext,
   type ExitStatus,
@@ -11,14 +12,21 @@ import {
   faultLine,
   type Terminal,
 } from './command.ts'
+import { addInstanceCommands } from './instance.ts'
+import { addList } from './list.ts'
 import { addLookup } from './lookup.ts'
 import { addServe } from './serve.ts'
+import { addShowConfig } from './show-config.ts'
 import { addTls } from './tls.ts'
 
 /** Every command, in the order of --help. */
 const commands: readonly ((program: Command, context: CommandContext) => void)[] = [
   addServe,
+  addCheckConfig,
+  addShowConfig,
   addLookup,
+  addList,
+  addInstanceCommands,
   addTls,
 ]
 

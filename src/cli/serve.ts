@@ -5,14 +5,20 @@
  * finishes running transactions, a second one ends the process at once.
  */
 import type { Command } from 'commander'
-import { messageOf, OperatingError } from '../base/errors.ts'
+import { messageOf } from '../base/errors.ts'
 import { faultLine as configFaultLine, loadConfig } from '../config/load.ts'
 import { warningsOf } from '../config/rules.ts'
 import type { Config } from '../config/schema.ts'
+import { openControlServer } from '../control/control-server.ts'
 import { openSystemLog, type SystemLog } from '../log/system-log.ts'
-import { type RunningProxy, serve } from '../main.ts'
+import { serve } from '../main.ts'
+import { DynamicList } from '../store/dynamic-list.ts'
+import { openStore } from '../store/open-store.ts'
+import { Store } from '../store/store.ts'
+import { WhitelistStore } from '../store/whitelist-store.ts'
 import type { CommandContext, Terminal } from './command.ts'
 import { exitStatus } from './command.ts'
+import { InstanceCommands } from './instance-commands.ts'
 import { startTryOut } from './try-out.ts'
 import { untilSignal } from './until-signal.ts'
 
@@ -47,30 +53,40 @@ async function serveUntilSignal(config: Config, file: string): Promise<void> {
   const log = await openSystemLog(config)
   for (const warning of warningsOf(config)) tell(log, 'warning', warning)
   const proxy = await serve(config, log)
-  const onReload = () => void reload(file, log, proxy)
+  // Behind serve: its files belong to the user that privileges were dropped to.
+  const store = openLearnt(config, log)
+  const commands = new InstanceCommands(config, { file, log, proxy, ...store })
+  const control = await openControlServer(config.control.socket, commands.handlers()).catch(
+    async (error: unknown) => {
+      await proxy.stop()
+      await log.close()
+      throw error
+    },
+  )
+  const onReload = () => void commands.reload()
   const onReopen = () => log.reopen()
   process.on('SIGHUP', onReload).on('SIGUSR1', onReopen)
   await untilSignal()
+  await control.close()
   await proxy.stop()
   process.off('SIGHUP', onReload).off('SIGUSR1', onReopen)
+  await store?.store.close()
   await log.close()
 }
 
-/** Takes the file anew; a fault is told and the old configuration stays. */
-async function reload(file: string, log: SystemLog, proxy: RunningProxy): Promise<void> {
-  const loaded = loadConfig(file)
-  let faults = loaded.ok ? [] : loaded.error.map(configFaultLine)
+/** What was learnt before. Without a store mail goes on, and nothing new is kept. */
+function openLearnt(config: Config, log: SystemLog) {
+  const report = (what: string, detail: string): void =>
+    log.log.record({ event: 'store', time: Date.now(), what, detail })
   try {
-    if (loaded.ok) {
-      proxy.reload(loaded.value)
-      await log.configure(loaded.value)
-    }
+    const root = openStore(config.store.path, report)
+    const store = new Store(root, { sizeMaxOctets: config.store.sizeMaxOctets, report })
+    const whitelist = new WhitelistStore(root, (detail) => report('fault', detail))
+    return { store, dynamic: new DynamicList(store), whitelist }
   } catch (error) {
-    if (!(error instanceof OperatingError)) throw error
-    faults = [messageOf(error)]
+    report('fault', messageOf(error))
+    return undefined
   }
-  const ok = faults.length === 0
-  log.log.record({ event: 'reload', time: Date.now(), ok, changes: [], faults, restart: [] })
 }
 
 function tell(log: SystemLog, what: string, detail: string): void {

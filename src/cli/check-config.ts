@@ -1,0 +1,56 @@
+/**
+ * `activemx check-config`: is this configuration right, and are the files there that it names?
+ *
+ * One line per fault on standard error. Status 0: it will start; 2: it will not. Warnings do not change
+ * the status. Prints in which order the lists are asked, since that decides who is refused.
+ */
+import { accessSync, constants } from 'node:fs'
+import type { Command } from 'commander'
+import { messageOf } from '../base/errors.ts'
+import { settingsOf } from '../config/differences.ts'
+import { type ConfigFault, faultLine, loadConfig } from '../config/load.ts'
+import { warningsOf } from '../config/rules.ts'
+import type { Config } from '../config/schema.ts'
+import { type CommandContext, exitStatus } from './command.ts'
+
+/** In which order a client meets the lists. */
+export const orderOfLists =
+  'order: trusted network > blacklist > trusted name > whitelist > active tests; never-block beats every list'
+
+/** Adds the command. */
+export function addCheckConfig(program: Command, { terminal, exit }: CommandContext): void {
+  program
+    .command('check-config')
+    .description('is the configuration right?')
+    .requiredOption('--config <file>', 'the configuration')
+    .option('--json', 'one JSON object on standard output')
+    .action(({ config: file, json }: { readonly config: string; readonly json?: boolean }) => {
+      const loaded = loadConfig(file)
+      const faults = loaded.ok ? missingFiles(loaded.value) : loaded.error
+      const warnings = loaded.ok ? warningsOf(loaded.value) : []
+      const ok = faults.length === 0
+      if (json === true) terminal.print(JSON.stringify({ file, ok, faults, warnings }))
+      else {
+        for (const fault of faults) terminal.warn(`activemx: ${file}: ${faultLine(fault)}`)
+        for (const warning of warnings) terminal.warn(`activemx: ${file}: warning: ${warning}`)
+        if (ok) for (const line of [`${file} is right`, orderOfLists]) terminal.print(line)
+      }
+      exit(ok ? exitStatus.fine : exitStatus.fault)
+    })
+}
+
+/** Files that the configuration names and that cannot be read; feeds are fetched later. */
+function missingFiles(config: Config): readonly ConfigFault[] {
+  const needed =
+    /^(?:tls\.(?:certificate|key)|mailhost\.ca|recipients\.domains_file|http\.token_file|lists\..*\.file|tests\..*\.(?:patterns|rules))$/
+  return settingsOf(config).flatMap(({ key, value }) => {
+    if (!needed.test(key) || typeof value !== 'string' || value === '') return []
+    if (value.startsWith('https://')) return []
+    try {
+      accessSync(value, constants.R_OK)
+      return []
+    } catch (error) {
+      return [{ key, value: JSON.stringify(value), remedy: `not readable: ${messageOf(error)}` }]
+    }
+  })
+}

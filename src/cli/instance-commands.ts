@@ -1,0 +1,175 @@
+/**
+ * What a running instance answers on its control socket: one handler a command, over parts that the
+ * composition root has made. A part that is not there is a fault that says so.
+ */
+import { messageOf, OperatingError } from '../base/errors.ts'
+import { newPrefixCell, parsePrefix } from '../base/ip-address.ts'
+import { differencesOf } from '../config/differences.ts'
+import { faultLine, loadConfig } from '../config/load.ts'
+import type { Config } from '../config/schema.ts'
+import type { ControlHandler } from '../control/control-server.ts'
+import type { SystemLog } from '../log/system-log.ts'
+import type { RunningProxy } from '../main.ts'
+import type { DynamicEntry, DynamicList } from '../store/dynamic-list.ts'
+import { prefixKey } from '../store/dynamic-list.ts'
+import type { WhitelistStore } from '../store/whitelist-store.ts'
+
+/** The parts of a running instance that commands touch. */
+export interface InstanceParts {
+  /** The configuration file. */
+  readonly file: string
+  readonly log: SystemLog
+  readonly proxy: RunningProxy
+  readonly dynamic?: DynamicList
+  readonly whitelist?: WhitelistStore
+  /** Told after an entry of the dynamic list changed: table and gate follow at once. */
+  readonly onDynamic?: (change: 'add' | 'remove', entry: DynamicEntry) => void
+  /** More commands: probes, cache, lookup. */
+  readonly more?: Readonly<Record<string, ControlHandler>>
+}
+
+/** What a reload did. */
+export interface ReloadAnswer {
+  readonly ok: boolean
+  readonly changes: readonly string[]
+  readonly faults: readonly string[]
+  readonly restart: readonly string[]
+}
+
+/** Entries of a list that one `show` answers at the most. */
+const shownMax = 10_000
+
+/** A running instance as its commands see it; holds which configuration is in force. */
+export class InstanceCommands {
+  readonly #parts: InstanceParts
+  #config: Config
+
+  constructor(config: Config, parts: InstanceParts) {
+    this.#config = config
+    this.#parts = parts
+  }
+
+  /** Takes the file anew, opens the log again; a fault is told and the last good one stays. */
+  async reload(): Promise<ReloadAnswer> {
+    const { file, log, proxy } = this.#parts
+    const loaded = loadConfig(file)
+    let faults = loaded.ok ? [] : loaded.error.map(faultLine)
+    let differences = { reload: [] as readonly string[], restart: [] as readonly string[] }
+    try {
+      if (loaded.ok) {
+        proxy.reload(loaded.value)
+        await log.configure(loaded.value)
+        differences = differencesOf(this.#config, loaded.value)
+        this.#config = loaded.value
+      }
+    } catch (error) {
+      if (!(error instanceof OperatingError)) throw error
+      faults = [messageOf(error)]
+    }
+    const { reload: changes, restart } = differences
+    const answer = { ok: faults.length === 0, changes, faults, restart }
+    log.log.record({ event: 'reload', time: Date.now(), ...answer })
+    log.reopen()
+    return answer
+  }
+
+  /** The handlers of the control socket. */
+  handlers(): Readonly<Record<string, ControlHandler>> {
+    return {
+      ...this.#parts.more,
+      status: () => ({ ...this.#parts.proxy.status(), pid: process.pid, file: this.#parts.file }),
+      reload: () => this.reload(),
+      'log-reopen': () => this.#parts.log.reopen(),
+      trace: (given, stream) => this.#trace(textOf(given, 'source'), stream.line, stream.gone),
+      'list-show': (given) => this.#show(textOf(given, 'list')),
+      'list-add': (given) => this.#add(given),
+      'list-remove': (given) => this.#remove(textOf(given, 'list'), textOf(given, 'entry')),
+    }
+  }
+
+  async #trace(network: string, onLine: (line: string) => void, gone: Promise<void>) {
+    if (parsePrefix(network, newPrefixCell()) !== '') {
+      throw new OperatingError('USAGE', `source ${network}: write a network such as 192.0.2.0/24`)
+    }
+    const end = this.#parts.log.trace(network, onLine)
+    await gone
+    end()
+  }
+
+  #show(list: string): unknown {
+    if (list === 'whitelist') {
+      const entries = [...this.#whitelist().list('', shownMax)]
+      return entries.map(([address, entry]) => ({ entry: address, ...entry }))
+    }
+    const entries: DynamicEntry[] = []
+    for (const entry of this.#dynamic(list).entries(Date.now())) {
+      if (entries.push(entry) === shownMax) break
+    }
+    return entries.map(({ prefix, ...rest }) => ({ entry: prefix, ...rest }))
+  }
+
+  async #add(given: Readonly<Record<string, unknown>>): Promise<unknown> {
+    const list = textOf(given, 'list')
+    const text = textOf(given, 'entry')
+    const nowMs = Date.now()
+    if (list === 'whitelist') {
+      if (!/^[^@\s]+@[^@\s]+$/.test(text)) throw usage(`entry ${text}: write an e-mail address`)
+      await this.#whitelist().add(text, { origin: 'manual', atMs: nowMs })
+      return { entry: text.toLowerCase() }
+    }
+    const dynamic = this.#dynamic(list)
+    const prefix = prefixKey(text)
+    if (prefix === undefined) throw usage(`entry ${text}: write an address or network`)
+    const ttlMs = typeof given['ttlMs'] === 'number' ? given['ttlMs'] : this.#config.feedback.ttlMs
+    const reason = typeof given['reason'] === 'string' ? given['reason'] : ''
+    const entry: DynamicEntry = {
+      prefix,
+      source: 'operator',
+      reason,
+      evidence: [],
+      addedAtMs: nowMs,
+      expiresAtMs: ttlMs === 0 ? 0 : nowMs + ttlMs,
+    }
+    dynamic.add(entry)
+    this.#parts.onDynamic?.('add', entry)
+    return entry
+  }
+
+  async #remove(list: string, text: string): Promise<{ readonly removed: boolean }> {
+    if (list === 'whitelist') return { removed: await this.#whitelist().remove(text) }
+    const dynamic = this.#dynamic(list)
+    const entry = dynamic.get(text, Date.now())
+    if (entry === undefined) return { removed: false }
+    dynamic.remove(text)
+    this.#parts.onDynamic?.('remove', entry)
+    return { removed: true }
+  }
+
+  #dynamic(list: string): DynamicList {
+    if (list !== 'dynamic') {
+      const remedy = 'only dynamic and whitelist are kept here; edit a file and run activemx reload'
+      throw usage(`list ${list}: ${remedy}`)
+    }
+    if (this.#parts.dynamic === undefined) throw withoutStore()
+    return this.#parts.dynamic
+  }
+
+  #whitelist(): WhitelistStore {
+    if (this.#parts.whitelist === undefined) throw withoutStore()
+    return this.#parts.whitelist
+  }
+}
+
+function textOf(given: Readonly<Record<string, unknown>>, name: string): string {
+  const value = given[name]
+  if (typeof value === 'string' && value !== '') return value
+  throw usage(`${name} is missing`)
+}
+
+function usage(message: string): OperatingError {
+  return new OperatingError('USAGE', message)
+}
+
+function withoutStore(): OperatingError {
+  return new OperatingError('STORE_AWAY', 'the instance runs without its store; see its log')
+}

@@ -1,0 +1,93 @@
+/**
+ * The commands that ask a running instance: `status`, `reload`, `trace`, `probes`, `cache`.
+ */
+import { type Command, Option } from 'commander'
+import { OperatingError } from '../base/errors.ts'
+import { formatDuration } from '../base/units.ts'
+import { askInstance } from '../control/control-client.ts'
+import type { ProxyStatus } from '../main.ts'
+import { ask, type InstanceOptions, socketOf, withInstanceOptions } from './ask.ts'
+import { type CommandContext, exitStatus } from './command.ts'
+import type { ReloadAnswer } from './instance-commands.ts'
+
+/** Adds the commands. */
+export function addInstanceCommands(program: Command, context: CommandContext): void {
+  const { terminal } = context
+  withInstanceOptions(program.command('status').description('what the instance is doing')).action(
+    async (options: InstanceOptions) => {
+      const status = await ask<ProxyStatus & { readonly pid: number }>(options, 'status')
+      if (options.json === true) terminal.print(JSON.stringify(status))
+      else for (const line of statusLines(status)) terminal.print(line)
+    },
+  )
+  withInstanceOptions(
+    program.command('reload').description('take configuration and lists anew, drop nobody'),
+  ).action((options: InstanceOptions) => reload(options, context))
+  withInstanceOptions(program.command('trace').description('watch the clients of a network'))
+    .requiredOption('--source <network>', 'address or network, such as 192.0.2.0/24')
+    .action((options: InstanceOptions & { readonly source: string }) => trace(options, context))
+  addPassedOn(program, context, 'probes', ['on', 'off'], 'switch all probing on or off')
+  addPassedOn(program, context, 'cache', ['show', 'flush'], 'the answers of probes that are kept')
+}
+
+async function reload(options: InstanceOptions, { terminal, exit }: CommandContext) {
+  const answer = await ask<ReloadAnswer>(options, 'reload')
+  if (options.json === true) terminal.print(JSON.stringify(answer))
+  else {
+    for (const fault of answer.faults) terminal.warn(`activemx: ${fault}`)
+    if (!answer.ok)
+      terminal.warn('activemx: nothing was changed; the last good configuration stays')
+    else terminal.print(`reloaded; changed: ${answer.changes.join(', ') || 'nothing'}`)
+    if (answer.restart.length > 0) terminal.print(`needs a restart: ${answer.restart.join(', ')}`)
+  }
+  exit(answer.ok ? exitStatus.fine : exitStatus.fault)
+}
+
+async function trace(
+  options: InstanceOptions & { readonly source: string },
+  context: CommandContext,
+) {
+  const aborting = new AbortController()
+  const stop = (): void => aborting.abort()
+  process.once('SIGINT', stop).once('SIGTERM', stop)
+  await askInstance({
+    socket: socketOf(options),
+    command: 'trace',
+    arguments: { source: options.source },
+    onLine: (line) => context.terminal.print(line),
+    signal: aborting.signal,
+  })
+  process.off('SIGINT', stop).off('SIGTERM', stop)
+}
+
+/** A command whose word is handed on: `probes off` asks `probes` with { action: 'off' }. */
+function addPassedOn(
+  program: Command,
+  { terminal }: CommandContext,
+  name: string,
+  actions: readonly string[],
+  description: string,
+): void {
+  withInstanceOptions(program.command(name).description(description))
+    .argument('<action>', actions.join(' or '))
+    .addOption(new Option('--key <text>', 'only keys that begin with this'))
+    .action(async (action: string, options: InstanceOptions & { readonly key?: string }) => {
+      if (!actions.includes(action)) {
+        throw new OperatingError('USAGE', `${name} ${action}: write ${actions.join(' or ')}`)
+      }
+      const answer = await ask<unknown>(options, name, { action, key: options.key ?? '' })
+      terminal.print(JSON.stringify(answer, null, options.json === true ? 0 : 2))
+    })
+}
+
+function statusLines(status: ProxyStatus & { readonly pid: number }): readonly string[] {
+  const { gate, counters } = status
+  const upMs = Math.floor((Date.now() - status.startedAtMs) / 1000) * 1000
+  return [
+    `process ${status.pid}, up ${formatDuration(upMs)}, ${status.threads} serving threads`,
+    `listening on ${status.addresses.join(', ')}${status.isStressed ? ', under stress' : ''}`,
+    ...Object.entries(gate).map(([name, value]) => `gate ${name}: ${value}`),
+    ...Object.entries(counters).map(([name, value]) => `${name}: ${JSON.stringify(value)}`),
+    ...status.mailhosts.map(({ address, sessions }) => `mailhost ${address}: ${sessions} sessions`),
+  ]
+}

@@ -1,0 +1,129 @@
+/**
+ * `activemx list NAME show|add|remove|import|export`: the lists that a running instance keeps.
+ *
+ * `dynamic` (addresses that feedback or an operator entered) and `whitelist` (senders). Lists in files
+ * are changed in their files. Status 1: `remove` found nothing.
+ */
+import { readFileSync } from 'node:fs'
+import type { Command } from 'commander'
+import { messageOf, OperatingError } from '../base/errors.ts'
+import { parseDurationMs } from '../base/units.ts'
+import { ask, type InstanceOptions, withInstanceOptions } from './ask.ts'
+import { type CommandContext, exitStatus } from './command.ts'
+
+interface ListOptions extends InstanceOptions {
+  readonly ttl?: string
+  readonly reason?: string
+  readonly format?: string
+}
+
+interface Entry {
+  readonly entry: string
+  readonly reason?: string
+  readonly expiresAtMs?: number
+}
+
+const actions = ['show', 'add', 'remove', 'import', 'export'] as const
+
+/** Adds the command. */
+export function addList(program: Command, context: CommandContext): void {
+  withInstanceOptions(program.command('list').description('the lists that the instance keeps'))
+    .argument('<name>', 'dynamic or whitelist')
+    .argument('<action>', actions.join(', '))
+    .argument('[entry]', 'address, network or sender; for import a file, - = standard input')
+    .option('--ttl <time>', 'how long the entry lives, 0 = for ever (default: feedback.ttl)')
+    .option('--reason <text>', 'why')
+    .option('--format <form>', 'export as plain or json', 'plain')
+    .action((name: string, action: string, entry: string | undefined, options: ListOptions) =>
+      run(name, action, entry, options, context),
+    )
+}
+
+async function run(
+  list: string,
+  action: string,
+  entry: string | undefined,
+  options: ListOptions,
+  context: CommandContext,
+): Promise<void> {
+  const { terminal, exit } = context
+  if (action === 'show' || action === 'export') {
+    const entries = await ask<readonly Entry[]>(options, 'list-show', { list })
+    const isJson = options.json === true || (action === 'export' && options.format === 'json')
+    for (const line of shownEntries(entries, action, isJson)) terminal.print(line)
+    return
+  }
+  if (entry === undefined)
+    throw new OperatingError('USAGE', `list ${list} ${action}: give an entry`)
+  if (action === 'add') {
+    const answer = await ask<unknown>(options, 'list-add', { list, entry, ...given(options) })
+    terminal.print(options.json === true ? JSON.stringify(answer) : `${entry} is in ${list}`)
+  } else if (action === 'remove') {
+    const answer = await ask<{ removed: boolean }>(options, 'list-remove', { list, entry })
+    const said = answer.removed ? `${entry} is no longer in ${list}` : `${entry} was not in ${list}`
+    terminal.print(options.json === true ? JSON.stringify(answer) : said)
+    exit(answer.removed ? exitStatus.fine : exitStatus.negative)
+  } else if (action === 'import') {
+    await importFile(list, entry, options, context)
+  } else {
+    throw new OperatingError('USAGE', `list ${list} ${action}: write ${actions.join(', ')}`)
+  }
+}
+
+/** One entry a line, `#` begins a comment; a line that is refused is said and skipped. */
+async function importFile(
+  list: string,
+  file: string,
+  options: ListOptions,
+  { terminal, exit }: CommandContext,
+): Promise<void> {
+  let added = 0
+  let refused = 0
+  for (const [at, line] of readText(file).split(/\r?\n/).entries()) {
+    const entry = line.replace(/#.*/, '').trim()
+    if (entry === '') continue
+    try {
+      await ask<unknown>(options, 'list-add', { list, entry, ...given(options) })
+      added += 1
+    } catch (error) {
+      if (!(error instanceof OperatingError) || error.code !== 'USAGE') throw error
+      refused += 1
+      terminal.warn(`${file}:${at + 1}: skipped: ${messageOf(error)}`)
+    }
+  }
+  const answer = { added, refused }
+  terminal.print(
+    options.json === true ? JSON.stringify(answer) : `${added} added, ${refused} refused`,
+  )
+  if (refused > 0) exit(exitStatus.negative)
+}
+
+function shownEntries(
+  entries: readonly Entry[],
+  action: string,
+  isJson: boolean,
+): readonly string[] {
+  if (isJson) return [JSON.stringify(entries)]
+  if (action === 'export') return entries.map(({ entry }) => entry)
+  return entries.map(({ entry, reason = '', expiresAtMs = 0 }) => {
+    const until = expiresAtMs === 0 ? '' : `  until ${new Date(expiresAtMs).toISOString()}`
+    return `${entry}${until}${reason === '' ? '' : `  ${reason}`}`
+  })
+}
+
+function given({ ttl, reason }: ListOptions): Readonly<Record<string, unknown>> {
+  const ttlMs = ttl === undefined ? undefined : parseDurationMs(ttl)
+  if (ttl !== undefined && ttlMs === undefined) {
+    throw new OperatingError('USAGE', `--ttl ${ttl}: write a time such as 24h`)
+  }
+  return { ...(ttlMs === undefined ? {} : { ttlMs }), ...(reason === undefined ? {} : { reason }) }
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file === '-' ? 0 : file, 'utf8')
+  } catch (cause) {
+    const message = `import ${file}: ${messageOf(cause)}; name a readable file`
+    throw new OperatingError('USAGE', message, { cause })
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * `activemx show-config`: the settings in force, or what one of them means.
+ */
+import type { Command } from 'commander'
+import { OperatingError } from '../base/errors.ts'
+import { formatDuration, formatOctets } from '../base/units.ts'
+import { type SettingValue, settingsOf } from '../config/differences.ts'
+import { explainSetting, findSetting } from '../config/explain.ts'
+import { readConfig } from './ask.ts'
+import type { CommandContext } from './command.ts'
+
+interface ShowOptions {
+  readonly config?: string
+  readonly nonDefault?: boolean
+  readonly explain?: string
+  readonly json?: boolean
+}
+
+/** Adds the command. */
+export function addShowConfig(program: Command, context: CommandContext): void {
+  program
+    .command('show-config')
+    .description('the settings in force; what a setting means')
+    .option('--config <file>', 'the configuration')
+    .option('--non-default', 'only what differs from the default')
+    .option('--explain <name>', 'what a setting means, such as listen.greet_delay')
+    .option('--json', 'JSON on standard output')
+    .action((options: ShowOptions) => show(options, context))
+}
+
+function show(options: ShowOptions, { terminal }: CommandContext): void {
+  if (options.explain !== undefined) {
+    const found = findSetting(options.explain)
+    if ('nearest' in found) throw unknownSetting(options.explain, found.nearest)
+    const lines = explainSetting(found)
+    terminal.print(options.json === true ? JSON.stringify(lines) : lines.join('\n'))
+    return
+  }
+  if (options.config === undefined) {
+    throw new OperatingError('USAGE', 'show-config: give --config FILE or --explain NAME')
+  }
+  const all = settingsOf(readConfig(options.config))
+  const shown = options.nonDefault === true ? all.filter(({ isDefault }) => !isDefault) : all
+  if (options.json === true) {
+    terminal.print(
+      JSON.stringify(shown.map(({ key, value, isDefault }) => ({ key, value, isDefault }))),
+    )
+    return
+  }
+  for (const setting of shown) terminal.print(`${setting.key} = ${writtenValue(setting)}`)
+}
+
+/** A value as an operator would write it. */
+function writtenValue({ value, unit }: SettingValue): string {
+  if (typeof value === 'number' && unit === 'ms') return `"${formatDuration(value)}"`
+  if (typeof value === 'number' && unit === 'octets') return `"${formatOctets(value)}"`
+  return JSON.stringify(value)
+}
+
+function unknownSetting(name: string, nearest: string | undefined): OperatingError {
+  const remedy = nearest === undefined ? 'see docs/configuration.md' : `did you mean ${nearest}?`
+  return new OperatingError('USAGE', `setting ${name}: there is none; ${remedy}`)
+}

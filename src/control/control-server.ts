@@ -1,0 +1,146 @@
+/**
+ * The control socket of a running instance: mode 0600, and root or the own user by peer credentials.
+ *
+ * Commands are a table of handlers that the composition root makes. A handler may be slow; it is one
+ * promise and blocks nothing. What it throws is a fault of one line for the client. A stale socket
+ * of a dead instance is replaced, that of a living one is not.
+ */
+import { chmodSync, mkdirSync, rmSync } from 'node:fs'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { dirname } from 'node:path'
+import { isOwnUser, peerCredentials } from '../addon/peer-credentials.ts'
+import { messageOf, OperatingError } from '../base/errors.ts'
+import { controlConnectionsMax, controlLineOctetsMax } from '../base/limits.ts'
+import { type ControlMessage, type ControlRequest, LineCutter } from './protocol.ts'
+
+/** Lines to the client before the answer, and the news that it has hung up. */
+export interface ControlStream {
+  line(text: string): void
+  /** Resolves when the client is gone. */
+  readonly gone: Promise<void>
+}
+
+/** Answers one command; what it throws or rejects with is the client's fault line. */
+export type ControlHandler = (
+  given: Readonly<Record<string, unknown>>,
+  stream: ControlStream,
+) => unknown
+
+/** An open control socket. */
+export interface ControlServer {
+  readonly path: string
+  close(): Promise<void>
+}
+
+/** Opens the socket. Rejects with OperatingError CONTROL_SOCKET. */
+export async function openControlServer(
+  path: string,
+  handlers: Readonly<Record<string, ControlHandler>>,
+): Promise<ControlServer> {
+  await removeStale(path)
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    if (sockets.size >= controlConnectionsMax) {
+      socket.destroy()
+      return
+    }
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+    serveClient(socket, handlers)
+  })
+  await listening(server, path)
+  return {
+    path,
+    close: () =>
+      new Promise((done) => {
+        for (const socket of sockets) socket.destroy()
+        server.close(() => done())
+      }),
+  }
+}
+
+async function listening(server: Server, path: string): Promise<void> {
+  // The socket is made without rights for others: between bind and chmod nobody slips in.
+  const previous = process.umask(0o177)
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(path, resolve)
+    })
+    chmodSync(path, 0o600)
+  } catch (cause) {
+    const message = `control.socket = ${path}: ${messageOf(cause)}; name a path in a writable folder`
+    throw new OperatingError('CONTROL_SOCKET', message, { cause })
+  } finally {
+    process.umask(previous)
+  }
+}
+
+async function removeStale(path: string): Promise<void> {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
+  } catch {
+    // Said by listen, with the path.
+    return
+  }
+  const isAlive = await new Promise<boolean>((resolve) => {
+    const probe = connect(path)
+    probe.once('connect', () => resolve(true)).once('error', () => resolve(false))
+    probe.once('connect', () => probe.destroy())
+  })
+  if (!isAlive) {
+    rmSync(path, { force: true })
+    return
+  }
+  const message = `control.socket = ${path}: another instance listens there; stop it or name another`
+  throw new OperatingError('CONTROL_SOCKET', message)
+}
+
+function serveClient(socket: Socket, handlers: Readonly<Record<string, ControlHandler>>): void {
+  const gone = new Promise<void>((resolve) => socket.once('close', () => resolve()))
+  const send = (message: ControlMessage): void => {
+    if (socket.writable) socket.write(`${JSON.stringify(message)}\n`)
+  }
+  socket.on('error', () => socket.destroy())
+  if (!isOwnUser(peerCredentials(socket))) {
+    send({ kind: 'fault', code: 'CONTROL_DENIED', message: 'only root and the own user may ask' })
+    socket.end()
+    return
+  }
+  const stream = {
+    // A client that does not read loses lines, not our memory.
+    line: (line: string) => {
+      if (socket.writableLength < controlLineOctetsMax) send({ kind: 'line', line })
+    },
+    gone,
+  }
+  const cutter = new LineCutter(controlLineOctetsMax)
+  let turn: Promise<void> = Promise.resolve()
+  socket.setEncoding('utf8')
+  socket.on('data', (text: string) => {
+    const isShort = cutter.take(text, (line) => {
+      turn = turn.then(async () => send(await answer(line, handlers, stream)))
+    })
+    if (!isShort) socket.destroy()
+  })
+}
+
+async function answer(
+  line: string,
+  handlers: Readonly<Record<string, ControlHandler>>,
+  stream: ControlStream,
+): Promise<ControlMessage> {
+  try {
+    const { command, arguments: given } = JSON.parse(line) as ControlRequest
+    const handler = Object.hasOwn(handlers, command) ? handlers[command] : undefined
+    if (handler === undefined) {
+      const known = Object.keys(handlers).join(', ')
+      const message = `${JSON.stringify(command)} is no command of this instance; it has ${known}`
+      return { kind: 'fault', code: 'CONTROL_COMMAND', message }
+    }
+    return { kind: 'answer', answer: (await handler(given ?? {}, stream)) ?? null }
+  } catch (error) {
+    const code = error instanceof OperatingError ? error.code : 'CONTROL_FAULT'
+    return { kind: 'fault', code, message: messageOf(error) }
+  }
+}

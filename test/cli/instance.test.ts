@@ -1,0 +1,260 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { InstanceCommands } from '../../src/cli/instance-commands.ts'
+import { runCommandLine } from '../../src/cli/run.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import type { Config } from '../../src/config/schema.ts'
+import { type ControlServer, openControlServer } from '../../src/control/control-server.ts'
+import { openSystemLog, type SystemLog } from '../../src/log/system-log.ts'
+import type { RunningProxy } from '../../src/main.ts'
+import { DynamicList } from '../../src/store/dynamic-list.ts'
+import { openStore } from '../../src/store/open-store.ts'
+import { Store } from '../../src/store/store.ts'
+import { WhitelistStore } from '../../src/store/whitelist-store.ts'
+
+const text = `
+name = "mx1.example.net"
+mailhost.addresses = ["127.0.0.1:1025"]
+recipients.domains = ["example.net"]
+control.socket = "control.sock"
+log.to = "log"
+listen.smtp = ["127.0.0.1:0"]
+`
+
+let folder = ''
+let file = ''
+let log: SystemLog
+let store: Store
+let server: ControlServer
+let reloaded: Config[] = []
+const changes: string[] = []
+
+const proxy: RunningProxy = {
+  addresses: ['127.0.0.1:2525'],
+  reload: (config) => void reloaded.push(config),
+  status: () => ({
+    addresses: ['127.0.0.1:2525'],
+    startedAtMs: Date.now(),
+    isStressed: false,
+    threads: 1,
+    gate: {} as ReturnType<RunningProxy['status']>['gate'],
+    counters: {} as ReturnType<RunningProxy['status']>['counters'],
+    mailhosts: [{ address: '127.0.0.1:1025', sessions: 2 }],
+  }),
+  stop: async () => {},
+}
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'activemx-instance-'))
+  file = join(folder, 'activemx.toml')
+  writeFileSync(file, text)
+  reloaded = []
+  changes.length = 0
+  const config = loadedConfig()
+  log = await openSystemLog(config)
+  const root = openStore(join(folder, 'store'), () => {})
+  store = new Store(root, { sizeMaxOctets: 2 ** 30, report: () => {} })
+  const commands = new InstanceCommands(config, {
+    file,
+    log,
+    proxy,
+    dynamic: new DynamicList(store),
+    whitelist: new WhitelistStore(root, () => {}),
+    onDynamic: (change, { prefix }) => changes.push(`${change} ${prefix}`),
+  })
+  server = await openControlServer(config.control.socket, commands.handlers())
+})
+afterEach(async () => {
+  await server.close()
+  await store.close()
+  await log.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+function loadedConfig(): Config {
+  const loaded = loadConfig(file)
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.error))
+  return loaded.value
+}
+
+async function run(...words: readonly string[]) {
+  const printed: string[] = []
+  const warned: string[] = []
+  const terminal = {
+    print: (line: string) => void printed.push(line),
+    warn: (line: string) => void warned.push(line),
+  }
+  return { status: await runCommandLine(words, terminal), printed, warned }
+}
+
+describe('control socket', () => {
+  test('is for its user alone, survives nonsense, and names its commands', async () => {
+    expect(statSync(server.path).mode & 0o777).toBe(0o600)
+    const socket = connect(server.path)
+    let said = ''
+    socket.setEncoding('utf8').on('data', (octets: string) => {
+      said += octets
+    })
+    socket.write('nonsense\n{"command":"__proto__","arguments":{}}\n{"command":"status"}\n')
+    await vi.waitFor(() => expect(said.split('\n')).toHaveLength(4))
+    const kinds = said
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { kind: string }).kind)
+    expect(kinds).toEqual(['fault', 'fault', 'answer'])
+    socket.destroy()
+  })
+
+  test('a living instance’s socket is not taken; a dead one’s is', async () => {
+    await expect(openControlServer(server.path, {})).rejects.toThrow(/another instance listens/)
+    const stale = join(folder, 'stale.sock')
+    writeFileSync(stale, '')
+    const other = await openControlServer(stale, {})
+    await other.close()
+    expect(existsSync(stale)).toBe(false)
+  })
+
+  test('no instance: one line with the socket, status 2', async () => {
+    const { status, warned } = await run('status', '--socket', join(folder, 'none.sock'))
+    expect(status).toBe(2)
+    expect(warned).toHaveLength(1)
+    expect(warned[0]).toMatch(
+      /^activemx: control\.socket = .*none\.sock: .*is the instance running\?$/,
+    )
+  })
+})
+
+describe('commands', () => {
+  test('status, as text and as JSON', async () => {
+    const { status, printed } = await run('status', '--config', file)
+    expect(status).toBe(0)
+    expect(printed).toContain('mailhost 127.0.0.1:1025: 2 sessions')
+    const json = await run('status', '--config', file, '--json')
+    expect(JSON.parse(json.printed[0] ?? '')).toMatchObject({ pid: process.pid, threads: 1 })
+  })
+
+  test('reload takes the file, says what changed and what needs a restart', async () => {
+    writeFileSync(file, `${text}body.stray = "normalise"\nstore.path = "elsewhere"\n`)
+    const { status, printed } = await run('reload', '--config', file)
+    expect(status).toBe(0)
+    expect(printed).toEqual(['reloaded; changed: body.stray', 'needs a restart: store.path'])
+    expect(reloaded[0]?.body.stray).toBe('normalise')
+    await vi.waitFor(() =>
+      expect(readFileSync(join(folder, 'log'), 'utf8')).toMatch(
+        /"event":"reload","ok":true,"changes":\["body\.stray"\],"faults":\[\],"restart":\["store\.path"\]/,
+      ),
+    )
+  })
+
+  test('reload of a wrong file: each fault, status 2, the last good one stays', async () => {
+    writeFileSync(file, `${text}log.format = "xml"\n`)
+    const socket = server.path
+    const { status, warned } = await run('reload', '--socket', socket)
+    expect(status).toBe(2)
+    expect(warned[0]).toMatch(/^activemx: log\.format = "xml": write one of/)
+    expect(warned[1]).toMatch(/the last good configuration stays$/)
+    expect(reloaded).toEqual([])
+  })
+
+  test('B23: the dynamic list by hand: add with reason and end, show, export, import, remove', async () => {
+    const at = ['--socket', server.path]
+    const added = await run(
+      'list',
+      'dynamic',
+      'add',
+      '192.0.2.7',
+      '--ttl',
+      '1h',
+      '--reason',
+      'x',
+      ...at,
+    )
+    expect(added).toEqual({ status: 0, printed: ['192.0.2.7 is in dynamic'], warned: [] })
+    const wrong = await run('list', 'dynamic', 'add', '192.0.2.300', ...at)
+    expect(wrong.status).toBe(2)
+    expect(wrong.warned).toEqual(['activemx: entry 192.0.2.300: write an address or network'])
+    const source = join(folder, 'more.txt')
+    writeFileSync(source, '# more\n2001:db8::/64 # block\nnonsense\n')
+    const imported = await run('list', 'dynamic', 'import', source, '--ttl', '0', ...at)
+    expect(imported.status).toBe(1)
+    expect(imported.warned[0]).toMatch(/more\.txt:3: skipped: entry nonsense/)
+    store.flush()
+    const shown = await run('list', 'dynamic', 'show', ...at)
+    expect(shown.printed[0]).toMatch(/^192\.0\.2\.7\/32 {2}until \d{4}-.*Z {2}x$/)
+    expect((await run('list', 'dynamic', 'export', ...at)).printed).toEqual([
+      '192.0.2.7/32',
+      '2001:db8::/64',
+    ])
+    expect((await run('list', 'dynamic', 'remove', '192.0.2.7', ...at)).status).toBe(0)
+    expect((await run('list', 'dynamic', 'remove', '192.0.2.7', ...at)).status).toBe(1)
+    expect(changes).toEqual(['add 192.0.2.7/32', 'add 2001:db8::/64', 'remove 192.0.2.7/32'])
+    expect((await run('list', 'drop', 'show', ...at)).warned[0]).toMatch(/edit a file and run/)
+  })
+
+  test('B7: the whitelist by hand', async () => {
+    const at = ['--socket', server.path]
+    expect((await run('list', 'whitelist', 'add', 'Bob@Remote.Example', ...at)).status).toBe(0)
+    expect((await run('list', 'whitelist', 'export', ...at)).printed).toEqual([
+      'bob@remote.example',
+    ])
+    expect((await run('list', 'whitelist', 'add', 'nobody', ...at)).status).toBe(2)
+    expect((await run('list', 'whitelist', 'remove', 'bob@remote.example', ...at)).status).toBe(0)
+  })
+
+  test('trace shows the records of a network until the client hangs up', async () => {
+    const socket = connect(server.path)
+    let said = ''
+    socket.setEncoding('utf8').on('data', (octets: string) => {
+      said += octets
+    })
+    socket.write('{"command":"trace","arguments":{"source":"192.0.2.0/24"}}\n')
+    await vi.waitFor(() => expect(log.log.isTraced('192.0.2.7')).toBe(true))
+    const record = { event: 'pregreet', time: 0, port: 1, octets: 3, action: 'refuse' } as const
+    log.log.record({ ...record, client: '192.0.2.7' })
+    log.log.record({ ...record, client: '192.0.3.7' })
+    await vi.waitFor(() => expect(said).toContain('pregreet'))
+    expect(said).not.toContain('192.0.3.7')
+    socket.destroy()
+    await vi.waitFor(() => expect(log.log.isTraced('192.0.2.7')).toBe(false))
+    expect((await run('trace', '--source', 'x', '--socket', server.path)).status).toBe(2)
+  })
+})
+
+describe('configuration commands', () => {
+  test('check-config: right, wrong, and a file that is not there', async () => {
+    expect((await run('check-config', '--config', file)).status).toBe(0)
+    writeFileSync(file, `${text}tls.certificate = "c.pem"\ntls.key = "k.pem"\n`)
+    const missing = await run('check-config', '--config', file)
+    expect(missing.status).toBe(2)
+    expect(missing.warned).toHaveLength(2)
+    expect(missing.warned[0]).toMatch(/tls\.certificate = ".*c\.pem": not readable: ENOENT/)
+    writeFileSync(file, `${text}greet_dely = 1\nlog.format = "xml"\n`)
+    const wrong = await run('check-config', '--config', file)
+    expect(wrong.status).toBe(2)
+    expect(wrong.warned).toHaveLength(2)
+  })
+
+  test('show-config: all, what differs, and what a setting means', async () => {
+    const all = await run('show-config', '--config', file)
+    expect(all.printed).toContain('listen.greet_delay = "0s"')
+    const some = await run('show-config', '--config', file, '--non-default')
+    expect(some.printed.map((line) => line.split(' ')[0])).toEqual([
+      'name',
+      'listen.smtp',
+      'mailhost.addresses',
+      'recipients.domains',
+      'log.to',
+      'control.socket',
+    ])
+    const one = await run('show-config', '--explain', 'lists.blacklist[0].every')
+    expect(one.printed[0]).toMatch(
+      /^lists\.blacklist\[\]\.every: time\n.*\ndefault: "1h"\nat least: 1m\n/,
+    )
+    const none = await run('show-config', '--explain', 'listen.greet_delai')
+    expect(none.status).toBe(2)
+    expect(none.warned[0]).toMatch(/did you mean listen\.greet_delay\?$/)
+  })
+})
