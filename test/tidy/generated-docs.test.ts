@@ -1,0 +1,49 @@
+/**
+ * Generated pages are up to date, and the example configuration is right.
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { sections } from '../../src/config/explain.ts'
+import { faultLine, loadConfig } from '../../src/config/load.ts'
+import { configurationPage, logFieldTables } from '../../src/documentation.ts'
+import { projectRoot } from '../support/needs.ts'
+
+function page(name: string): string {
+  return readFileSync(join(projectRoot, 'docs', name), 'utf8')
+}
+
+test('docs/configuration.md is what the schema says: npm run docs', () => {
+  expect(page('configuration.md')).toBe(configurationPage())
+})
+
+test('the tables of docs/log.md are what the log writes: npm run docs', () => {
+  expect(page('log.md').split('<!-- fields -->')[1]).toBe(`\n\n${logFieldTables()}`)
+})
+
+test('every setting is documented in a sentence', () => {
+  const bare = sections().flatMap(({ settings }) =>
+    settings.filter(({ setting }) => setting.doc.length < 10).map(({ key }) => key),
+  )
+  expect(bare).toEqual([])
+})
+
+test('examples/activemx.toml passes the check', () => {
+  const loaded = loadConfig(join(projectRoot, 'examples/activemx.toml'))
+  expect(loaded.ok ? [] : loaded.error.map(faultLine)).toEqual([])
+})
+
+test('docs/commands.md names every command that the program has', async () => {
+  const { runCommandLine } = await import('../../src/cli/run.ts')
+  const printed: string[] = []
+  const terminal = { print: (line: string) => void printed.push(line), warn: () => {} }
+  await runCommandLine(['--help'], terminal)
+  const names = [...printed.join('\n').matchAll(/^ {2}([a-z][a-z-]+)/gm)].map(
+    ([, name = '']) => name,
+  )
+  expect(names.length).toBeGreaterThan(5)
+  const text = page('commands.md')
+  expect(names.filter((name) => name !== 'help' && !text.includes(`\`activemx ${name}`))).toEqual(
+    [],
+  )
+})
