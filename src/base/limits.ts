@@ -293,9 +293,6 @@ export const budgetKeysMax = 100_000
 /** Readers of the store at once, all threads and processes. Above: the read fails, nothing is known. */
 export const storeReadersMax = 1000
 
-/** Writes that wait for the disk. Above: what is learnt is not kept, and counted. */
-export const storeWritesWaitingMax = 200_000
-
 /** Expired entries that one sweep takes away; the next goes on. */
 export const storeSweepEntriesMax = 20_000
 

@@ -8,11 +8,12 @@
  */
 import type { Database, RootDatabase } from 'lmdb'
 import { messageOf } from '../base/errors.ts'
-import { storeSweepEntriesMax, storeWritesWaitingMax } from '../base/limits.ts'
+import { storeBatchMax, storeBatchMs, storeSweepEntriesMax } from '../base/limits.ts'
 import type { CachedVerdict, VerdictCache } from '../probes/verdict-cache.ts'
 
 /** The cache in the store. One per process writes; `sweep` is called every few seconds. */
 export class VerdictStore implements VerdictCache {
+  readonly #root: RootDatabase
   readonly #verdicts: Database<CachedVerdict, string>
   readonly #times: Database<null, [number, string]>
   readonly #entriesMax: number
@@ -20,8 +21,10 @@ export class VerdictStore implements VerdictCache {
   readonly #waiting = new Map<string, CachedVerdict>()
   #faults = 0
   #isClosed = false
+  #timer: NodeJS.Timeout | undefined
 
   constructor(root: RootDatabase, entriesMax: number, onFault: (detail: string) => void) {
+    this.#root = root
     this.#verdicts = root.openDB({ name: 'verdicts', encoding: 'msgpack' })
     this.#times = root.openDB({ name: 'verdict-times', encoding: 'msgpack' })
     this.#entriesMax = entriesMax
@@ -44,37 +47,27 @@ export class VerdictStore implements VerdictCache {
 
   put(key: string, verdict: CachedVerdict): void {
     if (this.#isClosed) return
-    if (this.#waiting.size >= storeWritesWaitingMax) {
-      this.#fault('too many writes wait for the disk')
-      return
-    }
     this.#waiting.set(key, verdict)
-    const done = (): void => {
-      if (this.#waiting.get(key) === verdict) this.#waiting.delete(key)
-    }
-    const written = this.#verdicts.batch(() => {
-      this.#verdicts.put(key, verdict)
-      this.#times.put([verdict.untilMs, key], null)
-    })
-    written.then(done, (error: unknown) => {
-      done()
-      this.#fault(messageOf(error))
-    })
+    if (this.#waiting.size >= storeBatchMax) this.#commit()
+    else this.#timer ??= setTimeout(() => this.#commit(), storeBatchMs).unref()
   }
 
   async flush(prefix: string): Promise<number> {
     let count = 0
+    this.#commit()
     while (true) {
       const keys = [...this.#verdicts.getKeys(rangeOf(prefix, storeSweepEntriesMax))]
       if (keys.length === 0) return count
-      await this.#verdicts.batch(() => {
-        for (const key of keys) this.#verdicts.remove(key)
+      const isDone = this.#inTransaction(() => {
+        for (const key of keys) this.#verdicts.removeSync(key)
       })
+      if (!isDone) return count
       count += keys.length
     }
   }
 
   entries(prefix: string, nowMs: number, countMax: number): [string, CachedVerdict][] {
+    this.#commit()
     const found: [string, CachedVerdict][] = []
     for (const { key, value } of this.#verdicts.getRange(rangeOf(prefix, undefined))) {
       if (found.length >= countMax) break
@@ -90,15 +83,44 @@ export class VerdictStore implements VerdictCache {
       ([untilMs], index) => untilMs <= nowMs || index < surplus,
     )
     if (over.length === 0) return 0
-    await this.#verdicts.batch(() => {
+    const isDone = this.#inTransaction(() => {
       for (const time of over) this.#removeAt(time)
     })
-    return over.length
+    return isDone ? over.length : 0
   }
 
   /** Resolves when everything put so far is on disk. */
   async flushed(): Promise<void> {
-    await this.#verdicts.flushed
+    this.#commit()
+  }
+
+  /**
+   * Writes what waits, or gives it up: it is only a cache. Synchronous, as everything that writes
+   * here: an asynchronous transaction of lmdb-js that fails rejects promises that nobody holds.
+   */
+  #commit(): void {
+    if (this.#timer !== undefined) clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (this.#waiting.size === 0) return
+    this.#inTransaction(() => {
+      for (const [key, verdict] of this.#waiting) {
+        this.#verdicts.putSync(key, verdict)
+        this.#times.putSync([verdict.untilMs, key], null)
+      }
+    })
+    this.#waiting.clear()
+  }
+
+  #inTransaction(change: () => void): boolean {
+    // The owner closed the store under a batch: what a cache loses is asked for again.
+    if ('status' in this.#root && this.#root.status !== 'open') return false
+    try {
+      this.#root.transactionSync(change)
+      return true
+    } catch (error) {
+      this.#fault(messageOf(error))
+      return false
+    }
   }
 
   /** Takes nothing more; resolves when what was taken is on disk, before the store is closed. */
@@ -110,8 +132,8 @@ export class VerdictStore implements VerdictCache {
   /** A time entry may be older than the verdict: then only the time goes. */
   #removeAt(time: [number, string]): void {
     const [untilMs, key] = time
-    this.#times.remove(time)
-    if (this.#verdicts.get(key)?.untilMs === untilMs) this.#verdicts.remove(key)
+    this.#times.removeSync(time)
+    if (this.#verdicts.get(key)?.untilMs === untilMs) this.#verdicts.removeSync(key)
   }
 
   #read(key: string): CachedVerdict | undefined {

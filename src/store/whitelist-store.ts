@@ -57,11 +57,11 @@ export class WhitelistStore {
 
   /** Resolves when it is on disk. */
   async add(address: string, entry: WhitelistEntry): Promise<void> {
-    if (isKey(address)) await this.#addresses.put(address.toLowerCase(), entry)
+    if (isKey(address)) this.#addresses.putSync(address.toLowerCase(), entry)
   }
 
   async remove(address: string): Promise<boolean> {
-    return isKey(address) && (await this.#addresses.remove(address.toLowerCase()))
+    return isKey(address) && this.#addresses.removeSync(address.toLowerCase())
   }
 
   /** Enters what was mined and the place that it was mined up to, in one transaction. */
@@ -71,11 +71,11 @@ export class WhitelistStore {
     file: string,
     place: MiningPlace,
   ): Promise<void> {
-    await this.#addresses.batch(() => {
+    this.#addresses.transactionSync(() => {
       for (const address of addresses) {
-        if (isKey(address)) this.#addresses.put(address.toLowerCase(), entry)
+        if (isKey(address)) this.#addresses.putSync(address.toLowerCase(), entry)
       }
-      this.#places.put(file, place)
+      this.#places.putSync(file, place)
     })
   }
 
