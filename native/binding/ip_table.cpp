@@ -100,6 +100,14 @@ Napi::Value load_table(const Napi::CallbackInfo& info) {
   return answer;
 }
 
+// tableRepeat(image) → a second number of the same image
+Napi::Value repeat_table(const Napi::CallbackInfo& info) {
+  const std::uint32_t image = register_again(info[0].ToNumber().Uint32Value());
+  if (image != 0) return Napi::Number::New(info.Env(), image);
+  throw_argument_error(info.Env(), "the image has been used or discarded");
+  return info.Env().Undefined();
+}
+
 // tableDiscard(image)
 Napi::Value discard_table(const Napi::CallbackInfo& info) {
   (void)take_compiled(info[0].ToNumber().Uint32Value());
@@ -129,6 +137,7 @@ void throw_argument_error(Napi::Env env, const char* what) {
 void add_ip_table(Napi::Env env, Napi::Object exports) {
   exports.Set("tableCompile", Napi::Function::New(env, compile_table));
   exports.Set("tableLoad", Napi::Function::New(env, load_table));
+  exports.Set("tableRepeat", Napi::Function::New(env, repeat_table));
   exports.Set("tableDiscard", Napi::Function::New(env, discard_table));
   exports.Set("tableCreate", Napi::Function::New(env, create_table));
   exports.Set("tableForget", Napi::Function::New(env, forget_table));

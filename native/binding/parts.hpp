@@ -14,7 +14,8 @@ void add_local_datagram(Napi::Env env, Napi::Object exports);
 // disableCoreDumps()
 void add_process(Napi::Env env, Napi::Object exports);
 
-// tableCompile, tableLoad, tableDiscard, tableCreate, tableForget, tableAttach; measure…
+// tableCompile, tableLoad, tableRepeat, tableDiscard, tableCreate, tableForget, tableAttach;
+// measure…
 void add_ip_table(Napi::Env env, Napi::Object exports);
 // scanBody(chunk, start, end, state) → number
 void add_body_scanner(Napi::Env env, Napi::Object exports);

@@ -54,6 +54,16 @@ std::uint32_t register_compiled(CompiledTable compiled) {
   return all.next++;
 }
 
+std::uint32_t register_again(std::uint32_t number) {
+  Registry& all = registry();
+  const std::lock_guard lock(all.mutex);
+  const auto found = all.compiled.find(number);
+  if (found == all.compiled.end()) return 0;
+  CompiledTable copy(found->second);  // the image itself is shared
+  all.compiled.emplace(all.next, std::move(copy));
+  return all.next++;
+}
+
 std::optional<CompiledTable> take_compiled(std::uint32_t number) {
   Registry& all = registry();
   const std::lock_guard lock(all.mutex);

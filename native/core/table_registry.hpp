@@ -19,6 +19,8 @@ void forget_shared_table(std::uint32_t handle);
 
 // A compiled image on its way to the thread that publishes it.
 [[nodiscard]] std::uint32_t register_compiled(CompiledTable compiled);
+// Another number for the same image, to publish it once more; 0 for an unknown number.
+[[nodiscard]] std::uint32_t register_again(std::uint32_t number);
 // The image, no longer registered; none for an unknown number.
 [[nodiscard]] std::optional<CompiledTable> take_compiled(std::uint32_t number);
 

@@ -66,6 +66,7 @@ export interface NativeAttachment {
 export interface TableAddon {
   tableCompile(columns: PrefixColumns): NativeImage
   tableLoad(path: string): NativeImage
+  tableRepeat(image: number): number
   tableDiscard(image: number): void
   tableCreate(): number
   tableForget(handle: number): void

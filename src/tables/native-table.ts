@@ -66,6 +66,11 @@ export const nativeTable = {
   load: (path) => openImage(imageOrThrow(tableAddon().tableLoad(path), `snapshot ${path}`)),
 } satisfies IpTableForm
 
+/** A second image of the same compiled prefixes, at no cost: images are used once. */
+export function repeatImage(image: TableImage): TableImage {
+  return { form: 'prefix', content: tableAddon().tableRepeat(imageNumber(image)) }
+}
+
 /** The table of another thread by its handle. Throws OperatingError TABLE_UNKNOWN after its close. */
 export function attachNativeTable(handle: number): NativeIpTable {
   return new NativeTable(handle, false)
