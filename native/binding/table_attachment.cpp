@@ -7,6 +7,7 @@
 //   mailbox  0 … 3  the address: IPv4 in word 3, IPv6 most significant first
 //            4      class          5  length of the longest prefix, in bits of the family
 //            6      how often class numbers have been taken back: names kept for them are stale
+//            7      how many addresses of a batch to ask    8  from which on
 //
 // Lifetime: every function and every view holds the attachment, which holds the table. One thread.
 #include <array>
@@ -85,9 +86,11 @@ napi_value run_batch(napi_env env, napi_callback_info info) {
   void* data = nullptr;
   napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &data);
   Batch& batch = *static_cast<Batch*>(data);
-  const std::size_t asked = batch.attachment->mailbox[7];
-  const auto part = std::span(batch.addresses).first(std::min(asked, batch.addresses.size()));
-  batch.attachment->reader.lookup_many4(part, batch.classes.data());
+  const auto& mailbox = batch.attachment->mailbox;
+  const std::size_t from = std::min<std::size_t>(mailbox[8], batch.addresses.size());
+  const std::size_t count = std::min<std::size_t>(mailbox[7], batch.addresses.size() - from);
+  const auto part = std::span(batch.addresses).subspan(from, count);
+  batch.attachment->reader.lookup_many4(part, batch.classes.data() + from);
   return nullptr;
 }
 
@@ -267,8 +270,8 @@ void set_verb(Napi::Env env, Napi::Object& into, const char* name, Verb verb, co
   into.Set(name, made);
 }
 
-// newBatch(capacity) → { addresses, classes, run }: buffers known in advance; how many of the
-// addresses to ask stands in mailbox word 7.
+// newBatch(capacity) → { addresses, classes, run }: buffers known in advance; mailbox word 7 says
+// how many of the addresses to ask, word 8 from which on.
 Napi::Value new_batch(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const std::uint32_t capacity = info[0].ToNumber().Uint32Value();

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -16,30 +17,34 @@ namespace activemx {
 
 class Any24 {
  public:
-  static constexpr std::size_t word_count = std::size_t{1} << 19;
-  static constexpr std::size_t octets = word_count * sizeof(std::uint32_t);
+  // Bits as an image gives them: bit (address >> 8 & 63) of word address >> 14, which on a machine
+  // of least octet first is the same bit as in the 32-bit words of JavaScript.
+  static constexpr std::size_t word_count = std::size_t{1} << 18;
+  static constexpr std::size_t octets = word_count * sizeof(std::uint64_t);
+  static_assert(std::endian::native == std::endian::little);
 
   Any24() : words_(new Word[word_count]()) {}
 
   [[nodiscard]] bool may_list(std::uint32_t address) const noexcept {
-    return (words_[address >> 13].load(std::memory_order_acquire) >> (address >> 8 & 31) & 1) != 0;
+    return (words_[address >> 14].load(std::memory_order_acquire) >> (address >> 8 & 63) & 1) != 0;
   }
 
   // 1 or 0, for arithmetic.
   [[nodiscard]] std::uint32_t bit(std::uint32_t address) const noexcept {
-    return words_[address >> 13].load(std::memory_order_relaxed) >> (address >> 8 & 31) & 1;
+    const std::uint64_t word = words_[address >> 14].load(std::memory_order_relaxed);
+    return static_cast<std::uint32_t>(word >> (address >> 8 & 63) & 1);
   }
 
   // Before a new image is published: nothing that either lists may be denied.
-  void add(std::span<const std::uint32_t> words) noexcept {
+  void add(std::span<const std::uint64_t> words) noexcept {
     for (std::size_t i = 0; i < word_count; ++i) {
-      const std::uint32_t now = words_[i].load(std::memory_order_relaxed);
+      const std::uint64_t now = words_[i].load(std::memory_order_relaxed);
       if ((words[i] & ~now) != 0) words_[i].store(now | words[i], std::memory_order_release);
     }
   }
 
   // After it: only what is needed remains.
-  void assign(std::span<const std::uint32_t> words) noexcept {
+  void assign(std::span<const std::uint64_t> words) noexcept {
     for (std::size_t i = 0; i < word_count; ++i) {
       if (words_[i].load(std::memory_order_relaxed) != words[i]) {
         words_[i].store(words[i], std::memory_order_release);
@@ -48,17 +53,17 @@ class Any24 {
   }
 
   void add_range(std::uint32_t first, std::uint32_t last) noexcept {
-    for (std::uint32_t word = first >> 13; word <= last >> 13; ++word) {
+    for (std::uint32_t word = first >> 14; word <= last >> 14; ++word) {
       words_[word].fetch_or(range_bits(word, first, last), std::memory_order_release);
     }
   }
 
   // The bits of `word` that stand for /24s of [first, last].
-  [[nodiscard]] static std::uint32_t range_bits(std::uint32_t word, std::uint32_t first,
+  [[nodiscard]] static std::uint64_t range_bits(std::uint32_t word, std::uint32_t first,
                                                 std::uint32_t last) noexcept {
-    std::uint32_t bits = ~std::uint32_t{0};
-    if (word == first >> 13) bits &= ~std::uint32_t{0} << (first >> 8 & 31);
-    if (word == last >> 13) bits &= ~std::uint32_t{0} >> (31 - (last >> 8 & 31));
+    std::uint64_t bits = ~std::uint64_t{0};
+    if (word == first >> 14) bits &= ~std::uint64_t{0} << (first >> 8 & 63);
+    if (word == last >> 14) bits &= ~std::uint64_t{0} >> (63 - (last >> 8 & 63));
     return bits;
   }
 
@@ -66,8 +71,8 @@ class Any24 {
   [[nodiscard]] void* data() noexcept { return words_.get(); }
 
  private:
-  using Word = std::atomic<std::uint32_t>;
-  static_assert(sizeof(Word) == sizeof(std::uint32_t) && Word::is_always_lock_free);
+  using Word = std::atomic<std::uint64_t>;
+  static_assert(sizeof(Word) == sizeof(std::uint64_t) && Word::is_always_lock_free);
 
   std::unique_ptr<Word[]> words_;
 };

@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "core/list_sets.hpp"
@@ -67,7 +68,7 @@ class ClassTable {
   mutable std::mutex mutex_;
   std::vector<std::string> list_names_;
   std::map<std::string, ListId, std::less<>> list_ids_;
-  std::map<ListSet, VerdictClass> numbers_;
+  std::unordered_map<ListSet, VerdictClass, ListSetHash> numbers_;
   std::vector<Numbered> classes_;  // by number
   std::vector<VerdictClass> free_;
   std::uint32_t generation_ = 0;

@@ -80,7 +80,7 @@ void Image4::lookup_many(const Any24& any24, std::span<const VerdictClass> meani
   }
 }
 
-void Image4::mark_listed(std::span<std::uint32_t> any24_words) const noexcept {
+void Image4::mark_listed(std::span<std::uint64_t> any24_words) const noexcept {
   for (std::size_t at = 0; at < chunks_.size(); ++at) {
     std::uint64_t changes = chunks_[at].changes;
     std::uint64_t listed = 0;
@@ -91,8 +91,7 @@ void Image4::mark_listed(std::span<std::uint32_t> any24_words) const noexcept {
       if (entries_[entry] != 0) listed |= ~(from - 1);
       else listed &= from - 1;
     }
-    any24_words[at * 2] |= static_cast<std::uint32_t>(listed);
-    any24_words[at * 2 + 1] |= static_cast<std::uint32_t>(listed >> 32);
+    any24_words[at] |= listed;
   }
 }
 

@@ -61,7 +61,7 @@ class Image4 {
                    std::span<const std::uint32_t> addresses, VerdictClass* classes) const noexcept;
 
   // Sets the bit of every /24 in which some address has a class.
-  void mark_listed(std::span<std::uint32_t> any24_words) const noexcept;
+  void mark_listed(std::span<std::uint64_t> any24_words) const noexcept;
 
   [[nodiscard]] std::size_t octets() const noexcept {
     return chunks_.size() * sizeof(Chunk) + entries_.size() * sizeof(std::uint32_t) +

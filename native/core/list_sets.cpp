@@ -7,7 +7,7 @@
 namespace activemx {
 namespace {
 
-constexpr std::size_t recent_slots = 4096;
+constexpr std::size_t recent_slots = 65'536;
 // No step: lists are fewer than 32,768, so the bits below the set are never all ones.
 constexpr std::uint32_t no_step = 0xffff'ffff;
 

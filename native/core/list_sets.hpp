@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <unordered_map>
 #include <vector>
 
@@ -16,6 +15,14 @@ namespace activemx {
 
 // Ascending.
 using ListSet = std::vector<ListId>;
+
+struct ListSetHash {
+  [[nodiscard]] std::size_t operator()(const ListSet& set) const noexcept {
+    std::uint64_t hash = set.size();
+    for (const ListId list : set) hash = (hash ^ list) * 0x9e37'79b9'7f4a'7c15ULL;
+    return static_cast<std::size_t>(hash ^ hash >> 32);
+  }
+};
 
 class ListSets {
  public:
@@ -27,7 +34,7 @@ class ListSets {
   [[nodiscard]] ImageClass enter(ImageClass set, ListId list, bool is_excluded) {
     const std::uint32_t step = std::uint32_t{set} << 16 | std::uint32_t{list} << 1 |
                                (is_excluded ? 1U : 0U);
-    Remembered& recent = recent_[(step * 0x9e37'79b1U) >> 20];
+    Remembered& recent = recent_[(step * 0x9e37'79b1U) >> 16];
     if (recent.step != step) recent = {step, slow_step(step)};
     return recent.set;
   }
@@ -45,9 +52,9 @@ class ListSets {
   [[nodiscard]] ImageClass slow_step(std::uint32_t step);
   [[nodiscard]] ImageClass intern(ListSet set);
 
-  std::vector<Remembered> recent_;  // direct mapped, 4,096
+  std::vector<Remembered> recent_;  // direct mapped, 65,536
   std::unordered_map<std::uint32_t, ImageClass> steps_;
-  std::map<ListSet, ImageClass> numbers_;
+  std::unordered_map<ListSet, ImageClass, ListSetHash> numbers_;
   std::vector<ListSet> sets_;
   bool overflowed_ = false;
 };

@@ -54,9 +54,9 @@ TableError SharedTable::publish(CompiledTable compiled) {
   return TableError::kNone;
 }
 
-void SharedTable::mark_added(std::vector<std::uint32_t>& any24) const {
+void SharedTable::mark_added(std::vector<std::uint64_t>& any24) const {
   added_.for_each_range4([&](std::uint32_t first, std::uint32_t last) {
-    for (std::uint32_t word = first >> 13; word <= last >> 13; ++word) {
+    for (std::uint32_t word = first >> 14; word <= last >> 14; ++word) {
       any24[word] |= Any24::range_bits(word, first, last);
     }
   });

@@ -34,7 +34,7 @@ namespace activemx {
 // An image and the any24 bits that it needs; made apart from the table, published once.
 struct CompiledTable {
   std::shared_ptr<const TableImage> image;
-  std::vector<std::uint32_t> any24;
+  std::vector<std::uint64_t> any24;
 
   explicit CompiledTable(std::shared_ptr<const TableImage> compiled);
 };
@@ -97,7 +97,7 @@ class SharedTable {
   };
 
   [[nodiscard]] TableError enter(AddedPrefix prefix, std::int64_t ttl_ms);
-  void mark_added(std::vector<std::uint32_t>& any24) const;
+  void mark_added(std::vector<std::uint64_t>& any24) const;
   // The caller holds writer_mutex_ or a pin.
   [[nodiscard]] const Published& published() const noexcept {
     return *published_.load(std::memory_order_seq_cst);

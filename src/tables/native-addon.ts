@@ -14,6 +14,7 @@ export const mailboxPlace = {
   length: 5,
   takenBack: 6,
   count: 7,
+  from: 8,
 } as const
 
 /** An image, or why there is none. */

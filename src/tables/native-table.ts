@@ -43,14 +43,16 @@ import { checkNative, imageOrThrow } from './native-faults.ts'
 export interface AddressBatch {
   readonly addresses: Uint32Array
   readonly classes: Uint16Array
-  /** Fills the first `count` classes. No allocation. */
-  run(count: number): void
+  /** Fills the classes of `count` addresses, the first at `from`. No allocation. */
+  run(from: number, count: number): void
 }
 
 /** What the native table offers beyond IpTable. */
 export interface NativeIpTable extends IpTable {
   /** The class of an IPv4 address given as an unsigned number, 0 = not listed. No allocation. */
   lookupClass4(address: number): VerdictClass
+  /** The bitmap in front: an address may be listed where bit `a >>> 8 & 31` of word `a >>> 13` is set. */
+  readonly any24: Readonly<Uint32Array>
   /** Buffers of up to 16,777,216 addresses; lives until nobody holds it. */
   newBatch(capacity: number): AddressBatch
 }
@@ -100,7 +102,7 @@ class NativeTable implements NativeIpTable {
   readonly handle: number
   readonly #isOwner: boolean
   readonly #native: NativeAttachment
-  readonly #any24: Uint32Array
+  readonly any24: Uint32Array
   readonly #mailbox: Uint32Array
   readonly #lookup4: () => void
   readonly #cell = newPrefixCell()
@@ -114,7 +116,7 @@ class NativeTable implements NativeIpTable {
     this.handle = handle
     this.#isOwner = isOwner
     this.#native = native
-    this.#any24 = new Uint32Array(native.any24)
+    this.any24 = new Uint32Array(native.any24)
     this.#mailbox = new Uint32Array(native.mailbox)
     this.#lookup4 = native.lookup4
   }
@@ -132,18 +134,22 @@ class NativeTable implements NativeIpTable {
   }
 
   lookupClass(address: string): VerdictClass {
-    const word = parseIpv4Text(address)
-    if (word >= 0) return this.lookupClass4(word)
-    if (this.#ask(address)) return this.lookupClass4(this.#mailbox[mailboxPlace.ipv4] ?? 0)
+    const mailbox = this.#mailbox
+    if (parseIpv4Text(address, mailbox, mailboxPlace.ipv4)) return this.#askedClass4()
+    if (this.#ask(address)) return this.#askedClass4()
     this.#native.lookup6()
-    return this.#mailbox[mailboxPlace.class] ?? 0
+    return mailbox[mailboxPlace.class] ?? 0
   }
 
   lookupClass4(address: number): VerdictClass {
-    const word = this.#any24[address >>> 13] ?? 0
-    if (((word >>> ((address >>> 8) & 31)) & 1) === 0) return 0
+    this.#mailbox[mailboxPlace.ipv4] = address
+    return this.#askedClass4()
+  }
+
+  /** The class of the IPv4 address in the mailbox. */
+  #askedClass4(): VerdictClass {
     const mailbox = this.#mailbox
-    mailbox[mailboxPlace.ipv4] = address
+    if (!this.#mayList(mailbox[mailboxPlace.ipv4] ?? 0)) return 0
     this.#lookup4()
     return mailbox[mailboxPlace.class] ?? 0
   }
@@ -163,7 +169,8 @@ class NativeTable implements NativeIpTable {
     return {
       addresses: new Uint32Array(native.addresses),
       classes: new Uint16Array(native.classes),
-      run: (count) => {
+      run: (from, count) => {
+        mailbox[mailboxPlace.from] = from
         mailbox[mailboxPlace.count] = count
         run()
       },
@@ -214,13 +221,12 @@ class NativeTable implements NativeIpTable {
   }
 
   #mayList(address: number): boolean {
-    return (((this.#any24[address >>> 13] ?? 0) >>> ((address >>> 8) & 31)) & 1) === 1
+    return (((this.any24[address >>> 13] ?? 0) >>> ((address >>> 8) & 31)) & 1) === 1
   }
 
   /** Puts an address into the mailbox. @returns whether it is IPv4 */
   #ask(address: string): boolean {
-    const word = parseIpv4Text(address)
-    if (word >= 0) return this.#askIpv4(word)
+    if (parseIpv4Text(address, this.#mailbox, mailboxPlace.ipv4)) return this.#askIpv4()
     const cell = this.#cell
     const fault = parseAddress(address, cell)
     if (fault !== '') {
@@ -229,28 +235,27 @@ class NativeTable implements NativeIpTable {
         `address ${JSON.stringify(address)}: ${fault}; write 192.0.2.7 or 2001:db8::7`,
       )
     }
-    if (cell.family === 4) return this.#askIpv4(cell.words[0] ?? 0)
     this.#mailbox.set(cell.words, mailboxPlace.words)
-    return false
+    if (cell.family === 6) return false
+    this.#mailbox[mailboxPlace.ipv4] = cell.words[0] ?? 0
+    return this.#askIpv4()
   }
 
-  /** IPv4 stands in the mailbox as ::ffff:0:0/96. */
-  #askIpv4(word: number): true {
+  /** IPv4 stands in the mailbox as ::ffff:0:0/96; its own word is there already. */
+  #askIpv4(): true {
     const mailbox = this.#mailbox
     mailbox[0] = 0
     mailbox[1] = 0
     mailbox[2] = 0xffff
-    mailbox[mailboxPlace.ipv4] = word
     return true
   }
 
   #askPrefix(prefix: string): { readonly length: number; readonly isIpv4: boolean } {
     const cell: PrefixCell = parseOrThrow(prefix, this.#cell)
-    if (cell.family === 6) {
-      this.#mailbox.set(cell.words, mailboxPlace.words)
-      return { length: cell.length, isIpv4: false }
-    }
-    this.#askIpv4(cell.words[0] ?? 0)
+    this.#mailbox.set(cell.words, mailboxPlace.words)
+    if (cell.family === 6) return { length: cell.length, isIpv4: false }
+    this.#mailbox[mailboxPlace.ipv4] = cell.words[0] ?? 0
+    this.#askIpv4()
     return { length: cell.length + 96, isIpv4: true }
   }
 

@@ -60,7 +60,8 @@ test('a batch of prepared buffers answers like single lookups', () => {
   ])
   const batch = table.newBatch(64)
   for (let i = 0; i < 64; i++) batch.addresses[i] = (0x0a01_0200 + i * 0x3_0001) >>> 0
-  batch.run(64)
+  batch.run(0, 10)
+  batch.run(10, 54)
   const single = Array.from(batch.addresses, (address) => table.lookupClass4(address))
   expect([...batch.classes]).toEqual(single)
   expect(new Set(single).size).toBeGreaterThan(1)

@@ -1,0 +1,95 @@
+/**
+ * How long a change takes: building, swapping, and until another thread sees it.
+ */
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
+import type { PrefixColumns } from '../../src/base/prefix-columns.ts'
+import { type NativeIpTable, nativeTable, repeatImage } from '../../src/tables/native-table.ts'
+import { median } from '../timing.ts'
+
+const watched = '100.64.7.7'
+
+/** A thread that asks for one address without a pause and notes each change of the answer. */
+const watcherCode = `
+  const { workerData } = require('node:worker_threads')
+  import(workerData.module).then(({ attachNativeTable }) => {
+    const table = attachNativeTable(workerData.handle)
+    const notes = workerData.notes
+    let last = performance.now()
+    let longest = 0
+    Atomics.store(notes, 0, 1)
+    while (Atomics.load(notes, 2) === 0) {
+      Atomics.store(notes, 1, table.lookupClass4(0x64400707) === 0 ? 1 : 2)
+      const now = performance.now()
+      longest = Math.max(longest, now - last)
+      last = now
+    }
+    Atomics.store(notes, 3, Math.round(longest * 1000))
+  })`
+
+/** Milliseconds of each kind of change; medians and worst of `rounds`. */
+export interface ChangeTimes {
+  readonly buildMs: number
+  readonly swapMs: number
+  readonly swapWorstMs: number
+  readonly addSeenMs: number
+  readonly addSeenWorstMs: number
+  readonly longestGapMs: number
+}
+
+/** Builds once, then swaps and adds while another thread watches. */
+export async function measureChanges(columns: PrefixColumns, rounds: number): Promise<ChangeTimes> {
+  const table = nativeTable.fromPrefixes([])
+  const builds = [0, 1, 2].map(() =>
+    timeMs(() => nativeTable.discard(nativeTable.compile(columns))),
+  )
+  const image = nativeTable.compile(columns)
+  const watcher = await startWatcher(table)
+  const swaps: number[] = []
+  const adds: number[] = []
+  for (let round = 0; round < rounds; round++) {
+    const next = repeatImage(image)
+    swaps.push(timeMs(() => table.replace(next)))
+    adds.push(timeMs(() => changeAndWait(table, watcher.notes)))
+  }
+  const longestGapMs = await watcher.stop()
+  nativeTable.discard(image)
+  table.close()
+  return {
+    buildMs: median(builds),
+    swapMs: median(swaps),
+    swapWorstMs: Math.max(...swaps),
+    addSeenMs: median(adds) / 2,
+    addSeenWorstMs: Math.max(...adds) / 2,
+    longestGapMs,
+  }
+}
+
+function timeMs(work: () => void): number {
+  const start = performance.now()
+  work()
+  return performance.now() - start
+}
+
+/** Adds the watched address, waits until the other thread has seen it, removes it, waits again. */
+function changeAndWait(table: NativeIpTable, notes: Int32Array): void {
+  table.add(watched, { list: 'dynamic', ttlMs: 60_000 })
+  while (Atomics.load(notes, 1) !== 2);
+  table.remove(watched, { ttlMs: 60_000 })
+  while (Atomics.load(notes, 1) !== 1);
+}
+
+async function startWatcher(table: NativeIpTable) {
+  const notes = new Int32Array(new SharedArrayBuffer(16))
+  const module = new URL('../../src/tables/native-table.js', import.meta.url).href
+  const workerData = { module, handle: table.handle, notes }
+  const worker = new Worker(watcherCode, { eval: true, workerData })
+  const ended = once(worker, 'exit')
+  while (Atomics.load(notes, 0) === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+  const stop = async (): Promise<number> => {
+    Atomics.store(notes, 2, 1)
+    await ended
+    return Atomics.load(notes, 3) / 1000
+  }
+  return { notes, stop }
+}

@@ -1,0 +1,48 @@
+/**
+ * npm run bench [question…] [-- --quick]
+ *
+ * Answers each question (all without a name), prints a table and writes JSON and an SVG plot with
+ * machine, commit and versions into bench/results/. `--quick` takes less than a minute a question and
+ * keeps nothing. Exit code 1 if a bar is missed, 2 on misuse.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import type { BenchQuestion, BenchResult } from './bench.ts'
+import { lookup } from './lookup.ts'
+import { describeMachine } from './machine.ts'
+import { plotSvg } from './plot.ts'
+import { printResult } from './table.ts'
+
+const questions: readonly BenchQuestion[] = [lookup]
+
+const { values, positionals } = parseArgs({
+  options: { quick: { type: 'boolean', default: false } },
+  allowPositionals: true,
+})
+const wanted = positionals.length === 0 ? questions.map(({ name }) => name) : positionals
+const unknown = wanted.filter((name) => !questions.some((question) => question.name === name))
+if (unknown.length > 0) {
+  const known = questions.map(({ name }) => name).join(', ')
+  console.error(`bench: no question ${unknown.join(', ')}; there are: ${known}`)
+  process.exitCode = 2
+} else {
+  for (const question of questions) if (wanted.includes(question.name)) await answer(question)
+}
+
+async function answer(question: BenchQuestion): Promise<void> {
+  console.log(`${question.name}: ${question.title}`)
+  const result = await question.run({ isQuick: values.quick })
+  printResult(result)
+  if (result.bars.some((bar) => !bar.holds)) process.exitCode = 1
+  if (!values.quick) keep(question, result)
+}
+
+function keep(question: BenchQuestion, result: BenchResult): void {
+  const { name, title } = question
+  const path = `bench/results/${name}`
+  mkdirSync('bench/results', { recursive: true })
+  const content = { question: name, title, machine: describeMachine(), ...result }
+  writeFileSync(`${path}.json`, `${JSON.stringify(content, undefined, 2)}\n`)
+  writeFileSync(`${path}.svg`, plotSvg(title, result.measurements))
+  console.log(`written: ${path}.json ${path}.svg`)
+}
