@@ -8,12 +8,13 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { BenchQuestion, BenchResult } from './bench.ts'
+import { load } from './load.ts'
 import { lookup } from './lookup.ts'
 import { describeMachine } from './machine.ts'
 import { plotSvg } from './plot.ts'
 import { printResult } from './table.ts'
 
-const questions: readonly BenchQuestion[] = [lookup]
+const questions: readonly BenchQuestion[] = [lookup, load]
 
 const { values, positionals } = parseArgs({
   options: { quick: { type: 'boolean', default: false } },
