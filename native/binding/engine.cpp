@@ -71,9 +71,9 @@ void close_host(Host& host) {
   if (host.is_closing) return;
   host.is_closing = true;
   forget_engine(host.token);
-  host.engine->shut();
   uv_poll_stop(&host.poll);
   uv_close(reinterpret_cast<uv_handle_t*>(&host.poll), on_poll_closed);
+  host.engine->shut();  // last: libuv takes the descriptor out of its own set before it is closed
 }
 
 void on_environment_ends(napi_async_cleanup_hook_handle /*hook*/, void* data) {

@@ -61,11 +61,7 @@ Engine::Engine(const EngineLimits& limits, const EngineBuffers& buffers, int epo
                int timer) noexcept
     : limits_(limits), buffers_(buffers), epoll_(epoll), timer_(timer) {}
 
-Engine::~Engine() {
-  shut();
-  ::close(timer_);
-  ::close(epoll_);
-}
+Engine::~Engine() { shut(); }
 
 std::size_t Engine::collect() noexcept {
   events_ = 0;
@@ -424,6 +420,9 @@ void Engine::shut() noexcept {
     connection.state = State::gone;
     give_place_back(connection);
   }
+  // A gate may hold the engine longer than its worker lives: nothing of it stays open.
+  ::close(timer_);
+  ::close(epoll_);
 }
 
 }  // namespace activemx

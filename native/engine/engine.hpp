@@ -112,12 +112,17 @@ class Engine {
     return connections_.load(std::memory_order_relaxed);
   }
 
-  // Closes everything; the worker ends. No buffer is touched from now on.
+  // Closes everything, the descriptor too; the worker ends. No buffer is touched from now on, and
+  // the worker calls nothing but this, once more, on destruction.
   void shut() noexcept;
 
   // From a gate: takes `fd` over. False: stopped, shut or full; the descriptor stays the caller's.
   [[nodiscard]] bool adopt(int fd, const Client& client,
                            std::shared_ptr<ClientLedger> ledger) noexcept;
+  // False: stopped or its worker is gone. Any thread.
+  [[nodiscard]] bool is_taking() const noexcept {
+    return is_taking_.load(std::memory_order_relaxed);
+  }
   // Clients carried now, detached ones included. Any thread.
   [[nodiscard]] std::uint32_t clients() const noexcept {
     return clients_.load(std::memory_order_relaxed);
@@ -168,9 +173,9 @@ class Engine {
   const int epoll_;
   const int timer_;
 
-  std::mutex mutex_;  // slab's free list, is_taking_, client_deadline_ms_
+  std::mutex mutex_;  // slab's free list, client_deadline_ms_; is_taking_ changes under it
   Slab slab_;
-  bool is_taking_ = true;
+  std::atomic<bool> is_taking_{true};
   bool is_shut_ = false;
   std::int64_t client_deadline_ms_ = 0;
 

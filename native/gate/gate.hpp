@@ -130,6 +130,8 @@ class Gate {
   void hear_early(std::uint32_t index);
   void pass(int fd, const Client& client);
   [[nodiscard]] bool hand_over(int fd, const Client& client);
+  [[nodiscard]] Engine* least_busy(std::uint32_t sessions_max) const;
+  void greet(int fd, Client& client);
   // The guest's index; none: closed, no room.
   std::uint32_t hold(int fd, Wait wait, const Client& client);
   void release_guest(std::uint32_t index);

@@ -215,34 +215,47 @@ void Gate::pass(int fd, const Client& client) {
   if (current_->is_draining || !hand_over(fd, client)) overload(fd, client);
 }
 
-// False: no worker has room; nothing was sent.
+// False: no worker has room. An engine whose worker dies just now hands the client to the next.
 bool Gate::hand_over(int fd, const Client& client) {
   const Policy& policy = *current_->policy;
-  const Worker* best = nullptr;
-  for (const Worker& worker : current_->workers) {
-    const std::uint32_t clients = worker.engine->clients();
-    if (clients >= policy.sessions_per_worker_max) continue;
-    if (best == nullptr || clients < best->engine->clients()) best = &worker;
-  }
-  if (best == nullptr) return false;
   Client greeted = client;
-  if (greeted.local.address == IpAddress{} ||
-      greeted.local.address == IpAddress::from_ipv4(0)) {
-    sockaddr_storage address;
-    socklen_t length = sizeof address;
-    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) == 0) {
-      greeted.local = endpoint_of(address);
-    }
+  bool is_greeted = false;
+  for (std::size_t tries = current_->workers.size(); tries > 0; --tries) {
+    Engine* const engine = least_busy(policy.sessions_per_worker_max);
+    if (engine == nullptr) return false;
+    if (!is_greeted) greet(fd, greeted);
+    is_greeted = true;
+    if (!engine->adopt(fd, greeted, ledger_)) continue;
+    count(Counter::passed);
+    return true;
+  }
+  return false;
+}
+
+Engine* Gate::least_busy(std::uint32_t sessions_max) const {
+  Engine* best = nullptr;
+  for (const Worker& worker : current_->workers) {
+    Engine* const engine = worker.engine.get();
+    if (!engine->is_taking() || engine->clients() >= sessions_max) continue;
+    if (best == nullptr || engine->clients() < best->clients()) best = engine;
+  }
+  return best;
+}
+
+void Gate::greet(int fd, Client& client) {
+  const bool is_any = client.local.address == IpAddress{} ||
+                      client.local.address == IpAddress::from_ipv4(0);
+  sockaddr_storage address;
+  socklen_t length = sizeof address;
+  if (is_any && ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) == 0) {
+    client.local = endpoint_of(address);
   }
   if (filter_.blocks() > 0) {
     // The connection inherited the listener's filter, which it does not need.
     const int none = 0;
     ::setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none);
   }
-  send_now(fd, policy.greeting);
-  if (!best->engine->adopt(fd, greeted, ledger_)) return false;
-  count(Counter::passed);
-  return true;
+  send_now(fd, current_->policy->greeting);
 }
 
 std::uint32_t Gate::hold(int fd, Wait wait, const Client& client) {
