@@ -6,6 +6,7 @@
  * are dropped, and only then are clients taken. A reload builds the new policies whole before it
  * gives them to anybody; if that fails the old ones stay. Signals are the caller's (src/cli/serve.ts).
  */
+import { randomBytes } from 'node:crypto'
 import { isStressedAt } from './config/effective.ts'
 import type { Config } from './config/schema.ts'
 import { type CounterSums, Counters } from './edge/counters.ts'
@@ -15,6 +16,7 @@ import {
   journeyPolicyOf,
   MailhostSlots,
   readPolicyFiles,
+  tlsPolicyOf,
   transferPolicyOf,
 } from './edge/policies.ts'
 import { dropPrivileges } from './edge/privileges.ts'
@@ -81,6 +83,7 @@ class Instance implements RunningProxy {
   readonly #slots = new MailhostSlots()
   readonly #memory: { readonly sessionCap: SharedArrayBuffer; readonly counters: SharedArrayBuffer }
   readonly #startedAtMs = Date.now()
+  readonly #ticketSecret = randomBytes(32)
   #threads: ServingThread[] = []
   #config: Config
   #gatePolicy: GatePolicy
@@ -156,6 +159,7 @@ class Instance implements RunningProxy {
     return {
       journey: journeyPolicyOf(config, files, this.#lists.hasTrustedNames),
       transfer: transferPolicyOf(config, this.#slots),
+      tls: tlsPolicyOf(config, files, this.#ticketSecret),
     }
   }
 

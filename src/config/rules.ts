@@ -55,6 +55,13 @@ const rules: readonly Rule[] = [
       '"proxy"',
       'takes a connection per client: set mailhost.sessions = "pooled", or use xforward',
     ),
+  ({ mailhost }) =>
+    when(
+      mailhost.sessions === 'shared' && mailhost.tls !== 'required',
+      'mailhost.tls',
+      quote(mailhost.tls),
+      'shared sessions are TLS sessions: set "required", or mailhost.sessions = "pooled"',
+    ),
   ({ listen }) =>
     when(listen.smtp.length === 0, 'listen.smtp', '[]', 'name at least one address to listen on'),
   ({ name }) => when(!isHostName(name), 'name', quote(name), 'write a host name'),

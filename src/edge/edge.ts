@@ -20,6 +20,7 @@ import type { Transfer, TransferPlace } from '../transfer/transfer.ts'
 import { ClientConnection } from './client-connection.ts'
 import type { Counters } from './counters.ts'
 import type { QuestionDesk } from './questions.ts'
+import type { ThreadTls, TlsPolicy } from './thread-tls.ts'
 
 /** What an edge is made of. */
 export interface EdgeParts {
@@ -34,6 +35,8 @@ export interface EdgeParts {
   readonly newId: (nowMs: number) => string
   /** Takes a client to TLS; absent where no certificate is. */
   readonly startTls?: (connection: ClientConnection) => void
+  /** What does it, to be told of new policies. */
+  readonly tls?: ThreadTls
   /** A finding that may be fed back into the blacklist. */
   readonly onFinding?: (finding: Finding, peer: Peer) => void
   /** The mailhost took a message of this client. */
@@ -91,6 +94,11 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     this.engine.clientDeadline(firstCommandMs(compiled))
   }
 
+  /** New certificates and rules of TLS, for handshakes from now on. */
+  configureTls(policy: TlsPolicy): void {
+    this.#parts.tls?.configure(policy)
+  }
+
   /** Stress mode began or ended: waits are counted anew. */
   stress(isStressed: boolean): void {
     if (this.compiled.isStressed === isStressed) return
@@ -109,6 +117,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     this.#isStopping = true
     await stopped
     clearInterval(this.#timer)
+    this.#parts.tls?.close()
   }
 
   #isStopping = false

@@ -12,7 +12,9 @@ import type { Endpoint } from '../config/kinds.ts'
 import type { Config } from '../config/schema.ts'
 import type { ClassRule, GatePolicy } from '../io/gate.ts'
 import { defaultPolicy, type JourneyPolicy, type Timeouts } from '../journey/policy.ts'
+import { type Certificate, InboundTls, type InboundTlsPolicy } from '../tls/inbound.ts'
 import type { Mailhost, Route, TransferPolicy } from '../transfer/mailhost.ts'
+import type { TlsPolicy } from './thread-tls.ts'
 
 /** Texts of files that the configuration names. */
 export interface PolicyFiles {
@@ -20,6 +22,12 @@ export interface PolicyFiles {
   readonly recipientDomains: readonly string[]
   /** Text of tests.headers.rules. */
   readonly headerRules: string
+  /** Certificates of clients' STARTTLS, the first for all names; none: not offered. */
+  readonly certificates: readonly Certificate[]
+  /** Secret of the ticket keys; undefined: one of this process. */
+  readonly ticketSecret: Uint8Array | undefined
+  /** Text of mailhost.ca. */
+  readonly mailhostCa: string
 }
 
 /** What lists and tables come to for the gate. */
@@ -58,6 +66,67 @@ export function readPolicyFiles(config: Config): PolicyFiles {
       .map((line) => line.replace(/#.*/, '').trim().toLowerCase())
       .filter((line) => line !== ''),
     headerRules: readSetting('tests.headers.rules', tests.headers.rules),
+    ...readTlsFiles(config),
+  }
+}
+
+function readTlsFiles({ tls, mailhost }: Config) {
+  const { certificate, key } = tls
+  const first = { names: [], certificate, key, place: 'tls' }
+  const others = tls.sni.map((pair, at) => ({ ...pair, place: `tls.sni[${at}]` }))
+  const pairs = [first, ...others]
+  const secret = readSetting('tls.ticket_secret', tls.ticketSecret)
+  return {
+    certificates: pairs
+      .filter((pair) => pair.certificate !== '')
+      .map(({ names, certificate, key, place }) => ({
+        names,
+        certificate: readSetting(`${place}.certificate`, certificate),
+        key: readSetting(`${place}.key`, key),
+      })),
+    ticketSecret: secret === '' ? undefined : Buffer.from(secret),
+    mailhostCa: readSetting('mailhost.ca', mailhost.ca),
+  }
+}
+
+/**
+ * What TLS is done with, both sides. @param processSecret where no secret is set: tickets are good
+ * for this process alone. Throws OperatingError for a certificate that does not fit its key.
+ */
+export function tlsPolicyOf(
+  config: Config,
+  files: PolicyFiles,
+  processSecret: Uint8Array,
+): TlsPolicy {
+  const { mailhost, tls, tlsDaemon, name } = config
+  const { certificates, mailhostCa: ca, ticketSecret = processSecret } = files
+  const inbound: InboundTlsPolicy = {
+    certificates,
+    versionMin: tls.versionMin,
+    ticketSecret,
+    service: name,
+  }
+  if (certificates.length > 0) checkCertificates(inbound)
+  return {
+    inbound: certificates.length === 0 ? undefined : inbound,
+    mailhost: mailhost.tls === 'off' ? undefined : outboundOf(mailhost, ca),
+    daemonSocket: mailhost.sessions === 'shared' ? tlsDaemon.socket : '',
+    sessionsMax: mailhost.sessionsMax,
+    ehlo: mailhost.helo === '' ? name : mailhost.helo,
+  }
+}
+
+function outboundOf(mailhost: Config['mailhost'], ca: string) {
+  const isChecked = mailhost.tls === 'required'
+  return { ca, servername: mailhost.servername, isChecked }
+}
+
+function checkCertificates(inbound: InboundTlsPolicy): void {
+  try {
+    new InboundTls(inbound, Date.now())
+  } catch (cause) {
+    const message = `tls.certificate, tls.key: ${messageOf(cause)}; give a chain and its own key`
+    throw new OperatingError('TLS_CERTIFICATE', message, { cause })
   }
 }
 
@@ -106,6 +175,7 @@ export function journeyPolicyOf(
 /** Where mail goes. */
 export function transferPolicyOf(config: Config, slots: MailhostSlots): TransferPolicy {
   const { mailhost } = config
+  const isShared = mailhost.sessions === 'shared'
   const routeTo = (addresses: readonly Endpoint[]): Route => ({
     mailhosts: addresses.map((endpoint) => slots.of(endpoint)),
   })
@@ -115,14 +185,16 @@ export function transferPolicyOf(config: Config, slots: MailhostSlots): Transfer
   })
   return {
     name: mailhost.helo === '' ? config.name : mailhost.helo,
+    // A shared session has its TLS in the daemon; its user sees a plain one.
+    tls: isShared ? 'off' : mailhost.tls,
     sessionsMax: mailhost.sessionsMax,
     waitMs: mailhost.waitMs,
     clientIdentity: mailhost.clientIdentity,
     connectWaitMs: mailhost.connectWaitMs,
     replyWaitMs: mailhost.replyWaitMs,
     finalReplyWaitMs: mailhost.finalReplyWaitMs,
-    idleMs: mailhost.idleMs,
-    transactionsPerSessionMax: mailhost.messagesPerSessionMax,
+    idleMs: isShared ? 0 : mailhost.idleMs,
+    transactionsPerSessionMax: isShared ? 1 : mailhost.messagesPerSessionMax,
     retryMs: mailhost.retryMs,
     route: routeTo(mailhost.addresses),
     domainRoutes: new Map(domainRoutes),

@@ -16,11 +16,13 @@ import { Counters } from './counters.ts'
 import { Edge } from './edge.ts'
 import type { QuestionDesk } from './questions.ts'
 import { newRecordIds } from './record-ids.ts'
+import { ThreadTls, type TlsPolicy } from './thread-tls.ts'
 
 /** What a reload replaces; travels by message. */
 export interface ThreadPolicies {
   readonly journey: JourneyPolicy
   readonly transfer: TransferPolicy
+  readonly tls: TlsPolicy
 }
 
 /** Memory that all threads share. */
@@ -61,8 +63,12 @@ export function newEdge(setup: EdgeSetup, log: Log, lists: ListPort, asks: Threa
   const compiled = compilePolicy(setup.policies.journey, bodyScanner())
   const { timeouts } = setup.policies.journey
   const clientDeadlineMs = timeouts.commandMs
+  const threadTls = new ThreadTls(setup.policies.tls)
   return new Edge({
-    newEngine: (handler: EngineHandler) => newSocketEngine(handler, { clientDeadlineMs }),
+    newEngine: (handler: EngineHandler) =>
+      threadTls.around(handler, (inner) => newSocketEngine(inner, { clientDeadlineMs })),
+    startTls: (connection) => threadTls.startTls(connection),
+    tls: threadTls,
     compiled,
     transfer: setup.policies.transfer,
     cap: new SessionCap(setup.memory.sessionCap, setup.thread),
@@ -94,7 +100,8 @@ export class LocalThread implements ServingThread {
     return this.#edge.ready()
   }
 
-  configure({ journey, transfer }: ThreadPolicies): void {
+  configure({ journey, transfer, tls }: ThreadPolicies): void {
+    this.#edge.configureTls(tls)
     this.#edge.configure(compilePolicy(journey, bodyScanner()), transfer, this.#lists)
   }
 

@@ -91,6 +91,11 @@ export interface Engine {
    * closes. Undefined for a dead id.
    */
   detach(id: ConnectionId): Socket | undefined
+  /**
+   * Changes a connection that we made over to TLS, after our STARTTLS was answered; `done` is told
+   * the fault, '' for none. Absent where the engine knows no TLS (src/tls/secure-engine.ts does).
+   */
+  startTls?(id: ConnectionId, done: (fault: string) => void): void
   /** Replaces `EngineOptions.clientDeadlineMs`, also for the clients that wait now. */
   clientDeadline(afterMs: number): void
   /**

@@ -118,7 +118,7 @@ export interface NewOptions {
   readonly priority?: number
   /** Certificates (PEM) that may have signed the peer's; default: the well-known ones. */
   readonly ca?: string
-  /** Name that the peer's certificate must carry; default: `host`. */
+  /** Name that the peer's certificate must carry; default: `host`; '': any that `ca` has signed. */
   readonly servername?: string
   /** SHA-256 of the peer's public key (SubjectPublicKeyInfo), base64: checked besides or, with `insecure`, instead. */
   readonly pin?: string

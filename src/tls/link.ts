@@ -198,7 +198,8 @@ export class Link {
       secureContext,
       rejectUnauthorized: insecure !== true,
       ...(net.isIP(servername) === 0 && servername !== '' ? { servername } : {}),
-      checkServerIdentity: (_host, certificate) => tls.checkServerIdentity(servername, certificate),
+      checkServerIdentity: (_host, certificate) =>
+        servername === '' ? undefined : tls.checkServerIdentity(servername, certificate),
       ...(session === undefined ? {} : { session }),
     }
   }
@@ -235,6 +236,7 @@ export class Link {
       this.#end()
     })
     socket.on('close', () => this.#end())
+    socket.resume()
     return success
   }
 

@@ -60,6 +60,7 @@ export class Host implements LinkOwner {
   isNamed = true
   /** A session broke or the service has just started: EHLO is to be asked (anew). */
   mustAsk = true
+  isWithoutTls = false
   readonly #place: PoolPlace
   readonly #owner: HostOwner
   readonly #links = new Set<Link>()

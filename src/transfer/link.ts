@@ -25,6 +25,7 @@ export type CommandKind =
   | 'greeting'
   | 'ehlo'
   | 'helo'
+  | 'starttls'
   | 'xclient'
   | 'rset'
   | 'xforward'
@@ -52,6 +53,8 @@ export interface LinkOwner {
   onLinkQuiet(link: Link): void
   /** Gone. Exactly once. */
   onLinkClosed(link: Link): void
+  /** A handshake failed where TLS is opportunistic: the next session goes without. */
+  isWithoutTls: boolean
 }
 
 type LinkState = 'connecting' | 'greeting' | 'hello' | 'ready' | 'closed'
@@ -81,6 +84,7 @@ export class Link {
   readonly #unsentLines: string[] = []
   #state: LinkState = 'connecting'
   #isPipelining = false
+  #isSecure = false
   #mustReset = false
   #isBodyStalled = false
   #isSettling = false
@@ -301,6 +305,9 @@ export class Link {
       case 'xclient':
         this.#proceedHello(kind, reply)
         return
+      case 'starttls':
+        this.#proceedStartTls(reply)
+        return
       case 'rset':
         if (reply.code >= 300) this.#lose()
         break
@@ -335,6 +342,7 @@ export class Link {
 
   #becomeReady(ehlo: Reply | undefined): void {
     this.keywords = ehlo === undefined ? new Map() : keywordsOf(ehlo)
+    if (this.#asksStartTls()) return
     this.#isPipelining = this.keywords.has('PIPELINING')
     this.#state = 'ready'
     if (this.wasReady) this.#proceedQueue()
@@ -342,6 +350,34 @@ export class Link {
       this.wasReady = true
       this.#owner.onLinkReady(this)
     }
+  }
+
+  /** RFC 3207: TLS before anything is said that matters. @returns true when readiness waits for it. */
+  #asksStartTls(): boolean {
+    const { tls } = this.#policy
+    if (tls === 'off' || this.#isSecure) return false
+    const isOffered = this.keywords.has('STARTTLS') && this.#engine.startTls !== undefined
+    if (isOffered && !(tls === 'opportunistic' && this.#owner.isWithoutTls)) {
+      this.#send('starttls', 'STARTTLS\r\n')
+      return true
+    }
+    if (tls === 'required') this.#lose()
+    return tls === 'required'
+  }
+
+  #proceedStartTls(reply: Reply): void {
+    if (reply.code !== 220) {
+      this.#owner.isWithoutTls = true
+      this.#lose()
+      return
+    }
+    this.#engine.startTls?.(this.id, (fault) => {
+      if (this.#state === 'closed') return
+      this.#isSecure = fault === ''
+      this.#owner.isWithoutTls = !this.#isSecure
+      if (this.#isSecure) this.#sayEhlo()
+      else this.#lose()
+    })
   }
 
   #lose(): void {

@@ -26,6 +26,8 @@ export type ClientIdentity = 'none' | 'xforward' | 'xclient' | 'proxy'
 export interface TransferPolicy {
   /** Our name in EHLO. */
   readonly name: string
+  /** STARTTLS to the mailhosts: never, where offered, or nothing without it. RFC 3207. */
+  readonly tls: 'off' | 'opportunistic' | 'required'
   /** Sessions to one mailhost over all threads. */
   readonly sessionsMax: number
   /** How long a transaction waits for a session before 451 4.3.2. */

@@ -119,6 +119,7 @@ function masterLines(port: number): readonly string[] {
     'discard unix - - n - - discard',
     'virtual unix - n n - - virtual',
     'anvil unix - - n - 1 anvil',
+    'tlsmgr unix - - n 1000? 1 tlsmgr',
     'postlog unix-dgram n - n - 1 postlogd',
   ]
 }

@@ -22,6 +22,7 @@ export const second: Mailhost = { address: '192.0.2.2', port: 25, slot: 1 }
 export function policyWith(changes: Partial<TransferPolicy> = {}): TransferPolicy {
   return {
     name: 'mx.example.test',
+    tls: 'off',
     sessionsMax: 4,
     waitMs: 5_000,
     clientIdentity: 'none',

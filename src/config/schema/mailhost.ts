@@ -92,6 +92,16 @@ export const tls = section(
   {
     certificate: path('certificate', '', 'Certificate chain (PEM).'),
     key: path('key', '', 'Its private key (PEM), readable by root or the service alone.'),
+    ticketSecret: path(
+      'ticket_secret',
+      '',
+      'A file of random octets, the same for all instances of the service: session tickets are good for each. Empty: for this process alone.',
+    ),
+    sni: tables('sni', 'Other certificates for some names that clients ask for.', {
+      names: texts('names', [], 'Host names; `*.example.org` holds every name one level below it.'),
+      certificate: path('certificate', '', 'Certificate chain (PEM).'),
+      key: path('key', '', 'Its private key (PEM).'),
+    }),
     versionMin: choice('version_min', ['1.2', '1.3'], '1.2', 'The oldest TLS version taken.'),
     handshakeWaitMs: time('handshake_wait', '30s', 'Time for a handshake.', {
       min: '1s',

@@ -1,0 +1,143 @@
+/**
+ * ThreadTls: TLS on both legs of one serving thread.
+ *
+ * Puts a SecureEngine around the thread's engine, gives clients STARTTLS with the certificates of the
+ * policy in force, and the mailhost connections TLS of our own or leases on the daemon's sessions.
+ * Policies are plain values; a reload replaces them for handshakes from then on.
+ */
+import type net from 'node:net'
+import tls from 'node:tls'
+import type { ConnectionId, Engine, EngineHandler } from '../io/engine.ts'
+import { InboundTls, type InboundTlsPolicy } from '../tls/inbound.ts'
+import { SecureEngine } from '../tls/secure-engine.ts'
+import { openSharedCarrier } from '../tls/shared-carrier.ts'
+import { TlsWrapper } from '../tls/wrapper.ts'
+import type { ClientConnection } from './client-connection.ts'
+
+/** What [tls], [mailhost] and [tls_daemon] come to. */
+export interface TlsPolicy {
+  /** Undefined: STARTTLS is not offered. */
+  readonly inbound: InboundTlsPolicy | undefined
+  /** Undefined: no TLS to the mailhosts. */
+  readonly mailhost: OutboundTlsPolicy | undefined
+  /** The daemon whose sessions lead to the mailhosts; '' = sessions of our own. */
+  readonly daemonSocket: string
+  /** Connections behind one shared name. */
+  readonly sessionsMax: number
+  /** Our name in EHLO to the mailhost. */
+  readonly ehlo: string
+}
+
+/** How a mailhost's certificate is judged. */
+export interface OutboundTlsPolicy {
+  /** PEM; '' = the well-known ones. */
+  readonly ca: string
+  /** '' = any name that the authority has signed. */
+  readonly servername: string
+  /** False: encryption without a check. */
+  readonly isChecked: boolean
+}
+
+/** TLS of one thread. */
+export class ThreadTls {
+  #policy: TlsPolicy
+  #inbound: InboundTls | undefined
+  #context: tls.SecureContext | undefined
+  #engine: TlsEngine | undefined
+  #wrapper: TlsWrapper | undefined
+
+  constructor(policy: TlsPolicy) {
+    this.#policy = policy
+    this.configure(policy)
+  }
+
+  /** The engine that the thread works with. */
+  around(handler: EngineHandler, newInner: (handler: EngineHandler) => Engine): Engine {
+    this.#engine = new TlsEngine(handler, newInner, (socket) => this.#putOutbound(socket))
+    this.#engine.openCarrier = this.#carrierOf(this.#policy)
+    return this.#engine
+  }
+
+  /** Replaces certificates and rules; connections that are up keep theirs. */
+  configure(policy: TlsPolicy): void {
+    const { inbound, mailhost } = policy
+    this.#inbound = inbound === undefined ? undefined : new InboundTls(inbound, Date.now())
+    this.#context =
+      mailhost === undefined
+        ? undefined
+        : tls.createSecureContext(mailhost.ca === '' ? {} : { ca: mailhost.ca })
+    this.#policy = policy
+    if (this.#engine !== undefined) this.#engine.openCarrier = this.#carrierOf(policy)
+  }
+
+  /** STARTTLS of a client, whose 220 is queued. */
+  startTls(connection: ClientConnection): void {
+    if (this.#inbound === undefined) return
+    this.#engine?.secure(connection.id, 'secure', this.#inbound.put, (ending) => {
+      if ('description' in ending) connection.onTlsEstablished(ending.description)
+    })
+  }
+
+  /** Leaves the daemon; its sessions live on. */
+  close(): void {
+    void this.#wrapper?.close()
+  }
+
+  #putOutbound(socket: net.Socket): tls.TLSSocket {
+    const { ca, servername, isChecked } = this.#policy.mailhost ?? {
+      ca: '',
+      servername: '',
+      isChecked: false,
+    }
+    return tls.connect({
+      socket,
+      secureContext: this.#context ?? tls.createSecureContext(ca === '' ? {} : { ca }),
+      rejectUnauthorized: isChecked,
+      ...(servername === '' ? {} : { servername }),
+      checkServerIdentity: (_host, certificate) =>
+        servername === '' ? undefined : tls.checkServerIdentity(servername, certificate),
+    })
+  }
+
+  #carrierOf({ daemonSocket, mailhost, sessionsMax, ehlo }: TlsPolicy) {
+    if (daemonSocket === '' || mailhost === undefined) return undefined
+    this.#wrapper ??= new TlsWrapper({ daemon: daemonSocket })
+    const wrapper = this.#wrapper
+    const { ca, servername, isChecked } = mailhost
+    return (host: string, port: number, events: Parameters<typeof openSharedCarrier>[2]) => {
+      const options = {
+        shared: `mailhost-${host}:${port}`,
+        host,
+        port,
+        starttls: 'smtp',
+        ehlo,
+        servername,
+        insecure: !isChecked,
+        sessions: Math.min(sessionsMax, 64),
+        fallback: true,
+        ...(ca === '' ? {} : { ca }),
+      } as const
+      return openSharedCarrier(wrapper, options, events)
+    }
+  }
+}
+
+/** The engine's face with STARTTLS towards mailhosts. */
+class TlsEngine extends SecureEngine {
+  readonly #put: (socket: net.Socket) => tls.TLSSocket
+
+  constructor(
+    handler: EngineHandler,
+    newInner: (handler: EngineHandler) => Engine,
+    put: (socket: net.Socket) => tls.TLSSocket,
+  ) {
+    super(handler, newInner)
+    this.#put = put
+  }
+
+  startTls(id: ConnectionId, done: (fault: string) => void): void {
+    this.secure(id, 'secureConnect', this.#put, (ending) =>
+      done('fault' in ending ? ending.fault : ''),
+    )
+  }
+}

@@ -1,0 +1,336 @@
+/**
+ * SecureEngine: an engine whose connections may change over to TLS, or come from the session daemon.
+ *
+ * Stands around another engine and keeps its face. A connection that takes STARTTLS is detached from
+ * the inner engine and goes on here over a TLSSocket, under the same id; a connection to the mailhost
+ * may be a lease on a shared session instead (shared-carrier.ts). Everything else passes through.
+ *
+ * Invariants are those of the face (io/engine.ts): no event from inside a method, onClose last and
+ * once. In the handshake nothing is delivered; a failed one ends the connection.
+ */
+import type net from 'node:net'
+import type tls from 'node:tls'
+import {
+  backlogHighOctets,
+  backlogOctetsMax,
+  closeFlushMs,
+  lingerMs,
+  tlsHandshakeMsMax,
+} from '../base/limits.ts'
+import type { CloseReason, ConnectionId, Engine, EngineHandler, Peer } from '../io/engine.ts'
+import type { Carrier, CarrierEvents } from './carrier.ts'
+import { faultOf } from './fault.ts'
+
+/** Puts TLS on a detached socket. Called outside the engine's own calls. */
+export type PutTls = (socket: net.Socket) => tls.TLSSocket
+
+/** Told once how a handshake ended: what was agreed, or the fault. */
+export type OnSecured = (
+  ending: { readonly description: string } | { readonly fault: string },
+) => void
+
+/** Opens a connection that is carried by something else than the inner engine. */
+export type OpenCarrier = (address: string, port: number, events: CarrierEvents) => Carrier
+
+interface Secured {
+  readonly id: ConnectionId
+  carrier: Carrier | undefined
+  isClosing: boolean
+  isOverHighMark: boolean
+  reason: CloseReason | undefined
+  timer: NodeJS.Timeout | undefined
+}
+
+/** One thread's engine with TLS. */
+export class SecureEngine implements Engine, EngineHandler {
+  /** Set: mailhost connections are made by it. */
+  openCarrier: OpenCarrier | undefined
+  readonly #handler: EngineHandler
+  readonly #inner: Engine
+  readonly #secured = new Map<ConnectionId, Secured>()
+  #delivered: Uint8Array | undefined
+  #lastOwnId = 0
+  #onEmpty: (() => void) | undefined
+
+  constructor(handler: EngineHandler, newInner: (handler: EngineHandler) => Engine) {
+    this.#handler = handler
+    this.#inner = newInner(this)
+  }
+
+  get connections(): number {
+    return this.#inner.connections + this.#secured.size
+  }
+
+  get token() {
+    return this.#inner.token
+  }
+
+  /** Changes a connection over to TLS; what was queued is sent in plain text before. */
+  secure(id: ConnectionId, event: 'secure' | 'secureConnect', put: PutTls, done: OnSecured): void {
+    const socket = this.#inner.detach(id)
+    if (socket === undefined) return
+    const secured = this.#add(id)
+    socket.on('error', ignoreError)
+    // Node wants a turn of the loop between the last plain octet and the TLS socket.
+    setImmediate(() => {
+      if (secured.isClosing) socket.destroy()
+      else this.#shake(secured, put(socket), event, done)
+    })
+  }
+
+  connect(address: string, port: number, timeoutMs: number): ConnectionId {
+    if (this.openCarrier === undefined) return this.#inner.connect(address, port, timeoutMs)
+    this.#lastOwnId -= 1
+    const secured = this.#add(this.#lastOwnId)
+    secured.carrier = this.openCarrier(address, port, this.#eventsOf(secured))
+    return secured.id
+  }
+
+  send(id: ConnectionId, octets: Uint8Array): boolean {
+    const secured = this.#secured.get(id)
+    if (secured === undefined) return this.#inner.send(id, octets)
+    return this.#write(secured, Uint8Array.from(octets))
+  }
+
+  sendText(id: ConnectionId, text: string): boolean {
+    const secured = this.#secured.get(id)
+    if (secured === undefined) return this.#inner.sendText(id, text)
+    return this.#write(secured, Buffer.from(text, 'latin1'))
+  }
+
+  forward(id: ConnectionId, start: number, end: number): boolean {
+    const secured = this.#secured.get(id)
+    const chunk = this.#delivered
+    if (secured !== undefined) {
+      // The chunk is the inner engine's and valid now only: TLS reads it later.
+      return (
+        chunk === undefined || this.#write(secured, Uint8Array.from(chunk.subarray(start, end)))
+      )
+    }
+    if (this.#isOwnChunk && chunk !== undefined)
+      return this.#inner.send(id, chunk.subarray(start, end))
+    return this.#inner.forward(id, start, end)
+  }
+
+  #isOwnChunk = false
+
+  pause(id: ConnectionId): void {
+    const secured = this.#secured.get(id)
+    if (secured === undefined) this.#inner.pause(id)
+    else secured.carrier?.pause()
+  }
+
+  resume(id: ConnectionId): void {
+    const secured = this.#secured.get(id)
+    if (secured === undefined) this.#inner.resume(id)
+    else secured.carrier?.resume()
+  }
+
+  deadline(id: ConnectionId, afterMs: number): void {
+    const secured = this.#secured.get(id)
+    if (secured === undefined) this.#inner.deadline(id, afterMs)
+    else if (!secured.isClosing)
+      this.#setTimer(secured, afterMs, () => this.#handler.onDeadline(id))
+  }
+
+  close(id: ConnectionId): void {
+    const secured = this.#secured.get(id)
+    if (secured === undefined) {
+      this.#inner.close(id)
+      return
+    }
+    if (secured.isClosing) return
+    secured.isClosing = true
+    secured.reason ??= 'closed'
+    if (secured.carrier === undefined) {
+      this.#gone(secured)
+      return
+    }
+    this.#setTimer(secured, closeFlushMs, () => secured.carrier?.destroy())
+    secured.carrier.end(() => {
+      this.#setTimer(secured, lingerMs, () => secured.carrier?.destroy())
+    })
+  }
+
+  reset(id: ConnectionId): void {
+    const secured = this.#secured.get(id)
+    if (secured === undefined) {
+      this.#inner.reset(id)
+      return
+    }
+    if (secured.isClosing) return
+    secured.isClosing = true
+    secured.reason ??= 'closed'
+    if (secured.carrier === undefined) this.#gone(secured)
+    else secured.carrier.destroy()
+  }
+
+  detach(id: ConnectionId): net.Socket | undefined {
+    return this.#inner.detach(id)
+  }
+
+  clientDeadline(afterMs: number): void {
+    this.#inner.clientDeadline(afterMs)
+  }
+
+  async stop(): Promise<void> {
+    await this.#inner.stop()
+    if (this.#secured.size === 0) return
+    await new Promise<void>((resolve) => {
+      this.#onEmpty = resolve
+    })
+  }
+
+  // Events of the inner engine.
+
+  onOpen(id: ConnectionId, peer: Peer): void {
+    this.#handler.onOpen(id, peer)
+  }
+
+  onData(id: ConnectionId, chunk: Uint8Array, start: number, end: number): void {
+    this.#delivered = chunk
+    this.#handler.onData(id, chunk, start, end)
+    this.#delivered = undefined
+  }
+
+  onConnected(id: ConnectionId): void {
+    this.#handler.onConnected(id)
+  }
+
+  onDrain(id: ConnectionId): void {
+    this.#handler.onDrain(id)
+  }
+
+  onEnd(id: ConnectionId): void {
+    this.#handler.onEnd(id)
+  }
+
+  onDeadline(id: ConnectionId): void {
+    this.#handler.onDeadline(id)
+  }
+
+  onClose(id: ConnectionId, reason: CloseReason): void {
+    this.#handler.onClose(id, reason)
+  }
+
+  #add(id: ConnectionId): Secured {
+    const secured: Secured = {
+      id,
+      carrier: undefined,
+      isClosing: false,
+      isOverHighMark: false,
+      reason: undefined,
+      timer: undefined,
+    }
+    this.#secured.set(id, secured)
+    return secured
+  }
+
+  #shake(
+    secured: Secured,
+    socket: tls.TLSSocket,
+    event: 'secure' | 'secureConnect',
+    done: OnSecured,
+  ): void {
+    let fault = 'the peer closed in the handshake'
+    let isShaken = false
+    const timer = setTimeout(() => socket.destroy(), tlsHandshakeMsMax)
+    const events = this.#eventsOf(secured)
+    secured.carrier = socketCarrier(socket)
+    socket.on('error', (error) => {
+      fault = faultOf(error).message
+      secured.reason ??= 'reset'
+    })
+    socket.once('close', () => {
+      clearTimeout(timer)
+      if (!isShaken) done({ fault })
+      events.onClose(secured.reason ?? 'ended')
+    })
+    // Nothing can be delivered before the handshake is over; an end inside it is a failure of it.
+    socket.on('data', (chunk: Buffer) => events.onData(chunk))
+    socket.on('end', () => {
+      if (isShaken) events.onEnd()
+      else socket.destroy()
+    })
+    socket.once(event, () => {
+      clearTimeout(timer)
+      isShaken = true
+      if (secured.isClosing) return
+      socket.on('drain', () => events.onDrain())
+      done({ description: `${socket.getProtocol()} ${socket.getCipher().standardName}` })
+    })
+  }
+
+  #eventsOf(secured: Secured): CarrierEvents {
+    const { id } = secured
+    return {
+      onConnected: () => {
+        if (!secured.isClosing) this.#handler.onConnected(id)
+      },
+      onData: (chunk) => {
+        if (secured.isClosing) return
+        this.#delivered = chunk
+        this.#isOwnChunk = true
+        this.#handler.onData(id, chunk, 0, chunk.length)
+        this.#isOwnChunk = false
+        this.#delivered = undefined
+      },
+      onDrain: () => {
+        if (!secured.isOverHighMark || secured.isClosing) return
+        secured.isOverHighMark = false
+        this.#handler.onDrain(id)
+      },
+      onEnd: () => {
+        if (!secured.isClosing) this.#handler.onEnd(id)
+      },
+      onClose: (reason) => {
+        secured.reason ??= reason
+        this.#gone(secured)
+      },
+    }
+  }
+
+  #write(secured: Secured, octets: Uint8Array): boolean {
+    const { carrier } = secured
+    if (carrier === undefined || secured.isClosing) return true
+    const backlog = carrier.write(octets)
+    if (backlog > backlogOctetsMax) this.reset(secured.id)
+    if (backlog <= backlogHighOctets) return true
+    secured.isOverHighMark = true
+    return false
+  }
+
+  #gone(secured: Secured): void {
+    clearTimeout(secured.timer)
+    // Never from inside a method of the engine.
+    setImmediate(() => {
+      if (!this.#secured.delete(secured.id)) return
+      this.#handler.onClose(secured.id, secured.reason ?? 'reset')
+      if (this.#secured.size === 0) this.#onEmpty?.()
+    })
+  }
+
+  #setTimer(secured: Secured, afterMs: number, act: () => void): void {
+    clearTimeout(secured.timer)
+    secured.timer = afterMs > 0 ? setTimeout(act, afterMs) : undefined
+  }
+}
+
+function socketCarrier(socket: tls.TLSSocket): Carrier {
+  return {
+    write: (octets) => {
+      if (socket.writable) socket.write(octets)
+      return socket.writableLength
+    },
+    pause: () => void socket.pause(),
+    resume: () => void socket.resume(),
+    end: (done) => {
+      socket.resume()
+      socket.end(done)
+    },
+    destroy: () => void socket.destroy(),
+  }
+}
+
+/** An error is reported by the TLS socket; without a listener it would end the process. */
+function ignoreError(): void {}

@@ -1,0 +1,162 @@
+/**
+ * SharedCarrier: a connection to the mailhost that is a lease on a shared TLS session.
+ *
+ * To its user it looks like a fresh SMTP connection: it greets in the mailhost's name and answers the
+ * first EHLO from what the session's own EHLO learnt; QUIT gives the lease back and is not sent. All
+ * else passes unchanged. Where the daemon is away, the wrapper makes the session in this process:
+ * the direct connection takes over and the user sees no difference.
+ *
+ * A connection that ends in any other way than QUIT gives the lease back as broken: the daemon then
+ * ends that session, so that nothing half said is ever completed by the next tenant.
+ */
+import type { NewOptions } from './api.ts'
+import { newLeaseId } from './api.ts'
+import type { Carrier, CarrierEvents } from './carrier.ts'
+import type { TlsSession, TlsWrapper } from './wrapper.ts'
+
+const readOctets = 64 * 1024
+
+/** Opens a connection over a shared session. */
+export function openSharedCarrier(
+  wrapper: TlsWrapper,
+  options: NewOptions,
+  events: CarrierEvents,
+): Carrier {
+  const carrier = new SharedCarrier(wrapper, options, events)
+  void carrier.run()
+  return carrier
+}
+
+class SharedCarrier implements Carrier {
+  readonly #wrapper: TlsWrapper
+  readonly #options: NewOptions
+  readonly #events: CarrierEvents
+  readonly #lease = newLeaseId()
+  #session: TlsSession | undefined
+  #greeting = ''
+  #hasGreeted = false
+  #hasQuit = false
+  #isOver = false
+  #backlog = 0
+  #isPaused = false
+  #onResume: () => void = () => undefined
+  #mustClose = false
+
+  constructor(wrapper: TlsWrapper, options: NewOptions, events: CarrierEvents) {
+    this.#wrapper = wrapper
+    this.#options = options
+    this.#events = events
+  }
+
+  async run(): Promise<void> {
+    const session = await this.#wrapper.new(this.#options)
+    this.#session = session
+    const lease = await session.lease({ id: this.#lease })
+    if (lease.code !== 'none' || this.#isOver) {
+      const isBusy = lease.code === 'none'
+      if (isBusy) await lease.release('cancelled')
+      await this.#leave(session)
+      this.#events.onClose(isBusy ? 'closed' : 'unreachable')
+      return
+    }
+    this.#greeting = lease.greeting
+    this.#events.onConnected()
+    this.#events.onData(Buffer.from(`220 ${firstWord(lease.greeting)} ESMTP\r\n`, 'latin1'))
+    await this.#readOn(session)
+    const isClean = this.#hasQuit && !this.#mustClose
+    await lease.release(isClean ? 'cancelled' : 'broken')
+    await this.#leave(session)
+    this.#events.onClose(this.#isOver ? 'closed' : 'ended')
+  }
+
+  write(octets: Uint8Array): number {
+    const session = this.#session
+    if (session === undefined || this.#isOver) return 0
+    if (!this.#hasGreeted && this.#answersHello(octets)) return this.#backlog
+    if (isCommand(octets, 'QUIT')) {
+      this.#hasQuit = true
+      return this.#backlog
+    }
+    // XCLIENT changes who the session speaks for: no other tenant may have it afterwards.
+    if (isCommand(octets, 'XCLIENT')) this.#mustClose = true
+    this.#backlog += octets.length
+    void session.write(octets, { lease: this.#lease }).then(({ code }) => {
+      this.#backlog -= octets.length
+      if (code === 'none' && this.#backlog === 0) this.#events.onDrain()
+    })
+    return this.#backlog
+  }
+
+  pause(): void {
+    this.#isPaused = true
+  }
+
+  resume(): void {
+    this.#isPaused = false
+    this.#onResume()
+  }
+
+  end(done: () => void): void {
+    this.#isOver = true
+    this.#wake()
+    done()
+  }
+
+  destroy(): void {
+    this.#hasQuit = false
+    this.#isOver = true
+    this.#wake()
+  }
+
+  /** Delivers what the peer says, until the connection or the session ends. */
+  async #readOn(session: TlsSession): Promise<void> {
+    const over = new Promise<undefined>((resolve) => {
+      this.#wake = () => resolve(undefined)
+    })
+    while (!this.#isOver) {
+      const read = session.read(readOctets, { lease: this.#lease })
+      const end = await Promise.race([read, over])
+      if (end === undefined) return
+      if (end.code !== 'none') {
+        if (!this.#isOver) this.#events.onEnd()
+        return
+      }
+      while (this.#isPaused && !this.#isOver) {
+        await new Promise<void>((resolve) => {
+          this.#onResume = resolve
+          void over.then(resolve)
+        })
+      }
+      if (!this.#isOver) this.#events.onData(end.data)
+    }
+  }
+
+  #wake: () => void = () => undefined
+
+  /** The session has had its EHLO: the first one of a tenant is answered from that. */
+  #answersHello(octets: Uint8Array): boolean {
+    this.#hasGreeted = true
+    if (!isCommand(octets, 'EHLO')) return false
+    const lines = this.#greeting.split('\r\n').slice(0, -1)
+    const last = lines.length - 1
+    const reply = lines.map((line, at) => `250${at < last ? '-' : ' '}${line}\r\n`).join('')
+    setImmediate(() => {
+      if (!this.#isOver) this.#events.onData(Buffer.from(reply, 'latin1'))
+    })
+    return true
+  }
+
+  /** A session of this process has no further tenant. */
+  async #leave(session: TlsSession): Promise<void> {
+    await session.free()
+  }
+}
+
+function isCommand(octets: Uint8Array, command: string): boolean {
+  if (octets.length < command.length || octets.length > 512) return false
+  return Buffer.from(octets.subarray(0, command.length)).toString('latin1') === command
+}
+
+function firstWord(greeting: string): string {
+  return greeting.split(/[ \r]/, 1)[0] ?? ''
+}

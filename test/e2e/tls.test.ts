@@ -1,0 +1,444 @@
+/**
+ * TLS on every leg with real programs: clients' STARTTLS, the mailhost's, and shared sessions.
+ */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import tls from 'node:tls'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { DaemonStub } from '../../src/tls/daemon-stub.ts'
+import { describeWith, needsProgram, needsRoot } from '../support/needs.ts'
+import { type Postfix, startPostfix } from '../support/postfix.ts'
+import { runProgram, swaks } from '../support/programs.ts'
+import { startProxy, testConfig, type Written } from '../support/running-proxy.ts'
+import { SmtpClient } from '../support/smtp-client.ts'
+import { type Authority, type Identity, makeAuthority } from '../tls/support/certificates.ts'
+import { startApplication, startDaemon } from '../tls/support/processes.ts'
+
+let authority: Authority
+let service: Identity
+let mailhost: Identity
+const ends: (() => unknown)[] = []
+
+beforeAll(() => {
+  authority = makeAuthority()
+  service = authority.issue('mx.example.test')
+  mailhost = authority.issue('mailhost.example.test')
+})
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end()
+})
+afterAll(() => authority.remove())
+
+function certificateOf({ certificateFile, keyFile }: Identity): Written {
+  return { certificate: certificateFile, key: keyFile }
+}
+
+async function proxyBefore(port: number, changes: Written = {}) {
+  const started = await startProxy([port], changes)
+  ends.push(() => started.end())
+  return started
+}
+
+async function postfixWithTls(...settings: readonly string[]): Promise<Postfix> {
+  const started = await startPostfix([
+    'smtpd_tls_security_level = may',
+    `smtpd_tls_cert_file = ${mailhost.certificateFile}`,
+    `smtpd_tls_key_file = ${mailhost.keyFile}`,
+    'smtpd_tls_loglevel = 1',
+    ...settings,
+  ])
+  ends.push(() => started.remove())
+  return started
+}
+
+const handshakesOf = (postfix: Postfix): number =>
+  postfix.log().match(/TLS connection established/g)?.length ?? 0
+
+async function filed(postfix: Postfix, count: number): Promise<void> {
+  await expect.poll(() => postfix.messages().length, { timeout: 30_000 }).toBe(count)
+}
+
+describe('STARTTLS of clients', () => {
+  const noMailhost = 9
+
+  async function startTls(port: number, options: tls.ConnectionOptions = {}) {
+    const client = await SmtpClient.open(port)
+    await client.says('EHLO c')
+    expect(await client.says('STARTTLS')).toMatch(/^220 /)
+    client.socket.removeAllListeners('data')
+    const socket = tls.connect({
+      socket: client.socket,
+      ca: authority.ca,
+      servername: 'mx.example.test',
+      ...options,
+    })
+    const ticket = new Promise<Buffer>((resolve) => socket.on('session', resolve))
+    await new Promise((resolve, reject) =>
+      socket.once('secureConnect', resolve).once('error', reject),
+    )
+    return { socket, inside: new SmtpClient(socket), ticket }
+  }
+
+  test('EHLO offers it before TLS and not inside; what was said before is forgotten', async () => {
+    const proxy = await proxyBefore(noMailhost, { tls: certificateOf(service) })
+    const plain = await SmtpClient.open(proxy.port)
+    expect(await plain.says('EHLO c')).toContain('STARTTLS')
+    plain.socket.destroy()
+    const { inside } = await startTls(proxy.port)
+    expect(await inside.says('MAIL FROM:<a@x.example>')).toMatch(/^503 /)
+    expect(await inside.says('EHLO c')).not.toContain('STARTTLS')
+    expect(await inside.says('STARTTLS')).toMatch(/^50[23] /)
+    expect(await inside.says('QUIT')).toMatch(/^221 /)
+  })
+
+  test('without a certificate it is neither offered nor taken', async () => {
+    const proxy = await proxyBefore(noMailhost)
+    const client = await SmtpClient.open(proxy.port)
+    expect(await client.says('EHLO c')).not.toContain('STARTTLS')
+    expect(await client.says('STARTTLS')).toMatch(/^502 /)
+  })
+
+  for (const octets of ['NOOP\r\n', 'EHLO evil\r\nMAIL FROM:<evil@x>\r\n']) {
+    test(`octets behind STARTTLS are refused: ${JSON.stringify(octets)}`, async () => {
+      const proxy = await proxyBefore(noMailhost, { tls: certificateOf(service) })
+      const client = await SmtpClient.open(proxy.port)
+      await client.says('EHLO c')
+      client.send(`STARTTLS\r\n${octets}`)
+      expect(await client.reply()).toMatch(/^554 5\.5\.1/)
+      expect(await client.reply()).toBe('')
+      expect(client.isClosed).toBe(true)
+    })
+  }
+
+  test('a parameter is refused and the session goes on', async () => {
+    const proxy = await proxyBefore(noMailhost, { tls: certificateOf(service) })
+    const client = await SmtpClient.open(proxy.port)
+    await client.says('EHLO c')
+    expect(await client.says('STARTTLS now')).toMatch(/^501 /)
+    expect(await client.says('NOOP')).toMatch(/^250 /)
+  })
+
+  test('plain text in place of a ClientHello closes, and says nothing in the clear', async () => {
+    const proxy = await proxyBefore(noMailhost, { tls: certificateOf(service) })
+    const client = await SmtpClient.open(proxy.port)
+    await client.saysAll('EHLO c', 'STARTTLS')
+    const before = client.heard.length
+    client.send('GET / HTTP/1.0\r\n\r\n')
+    await client.reply()
+    expect(client.isClosed).toBe(true)
+    expect(client.heard.slice(before)).not.toMatch(/\d{3} /)
+  })
+
+  test('the name that a client asks for chooses the certificate', async () => {
+    const other = authority.issue('other.example.test')
+    const sni = [{ names: ['other.example.test'], ...certificateOf(other) }]
+    const proxy = await proxyBefore(noMailhost, { tls: { ...certificateOf(service), sni } })
+    for (const servername of ['mx.example.test', 'other.example.test']) {
+      const { socket } = await startTls(proxy.port, { servername })
+      expect(socket.getPeerCertificate().subject.CN).toBe(servername)
+      socket.destroy()
+    }
+  })
+
+  for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+    test(`${version}: a ticket is good for another instance with the same secret, not for another service`, async () => {
+      const secret = join(authority.folder, 'secret')
+      writeFileSync(secret, 'a secret that the instances of one service share')
+      const settings = { ...certificateOf(service), ticket_secret: secret }
+      const one = await proxyBefore(noMailhost, { tls: settings })
+      const same = await proxyBefore(noMailhost, { tls: settings })
+      const foreign = await proxyBefore(noMailhost, { tls: settings, name: 'else.example.test' })
+      const versions = { minVersion: version, maxVersion: version }
+      const first = await startTls(one.port, versions)
+      await first.inside.says('NOOP')
+      const session = await first.ticket
+      first.socket.destroy()
+      const wants = [
+        { proxy: one, isResumed: true },
+        { proxy: same, isResumed: true },
+        { proxy: foreign, isResumed: false },
+      ]
+      for (const { proxy, isResumed } of wants) {
+        const { socket } = await startTls(proxy.port, { ...versions, session })
+        expect(socket.isSessionReused()).toBe(isResumed)
+        socket.destroy()
+      }
+    })
+  }
+
+  test('a new certificate is used after a reload, a broken one keeps the old', async () => {
+    const proxy = await proxyBefore(noMailhost, { tls: certificateOf(service) })
+    const next = authority.issue('mx.example.test')
+    const serial = async (): Promise<string> => {
+      const { socket } = await startTls(proxy.port)
+      const { serialNumber } = socket.getPeerCertificate()
+      socket.destroy()
+      return serialNumber
+    }
+    const before = await serial()
+    const broken = { certificate: next.certificateFile, key: service.keyFile }
+    expect(() => proxy.reload(testConfig([noMailhost], { tls: broken }))).toThrow(/certificate/)
+    expect(await serial()).toBe(before)
+    proxy.reload(testConfig([noMailhost], { tls: certificateOf(next) }))
+    expect(await serial()).not.toBe(before)
+  })
+})
+
+describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS with Postfix', () => {
+  test('swaks --tls in, a mailhost with required TLS out: encrypted on both legs', async () => {
+    const postfix = await postfixWithTls('smtpd_tls_security_level = encrypt')
+    const proxy = await proxyBefore(postfix.port, {
+      tls: certificateOf(service),
+      mailhost: { tls: 'required', ca: authority.caFile, servername: 'mailhost.example.test' },
+    })
+    const sent = await swaks(proxy.port, '--to', 'b@example.test', '--tls', '--body', 'over two')
+    expect(sent.output).toContain('250 2.0.0 Ok: queued as')
+    await filed(postfix, 1)
+    expect(postfix.messages()[0]).toContain('with ESMTPS')
+    expect(handshakesOf(postfix)).toBe(1)
+    const [verdict] = proxy.verdicts()
+    expect(verdict).toMatchObject({ action: 'pass', tls: expect.stringMatching(/^TLSv1\.3 TLS_/) })
+  })
+
+  test('required TLS and a certificate of another name: 451, nothing in the clear', async () => {
+    const postfix = await postfixWithTls()
+    const proxy = await proxyBefore(postfix.port, {
+      mailhost: {
+        tls: 'required',
+        ca: authority.caFile,
+        servername: 'wrong.example.test',
+        wait: '2s',
+      },
+    })
+    const sent = await swaks(proxy.port, '--to', 'b@example.test')
+    expect(sent.output).toMatch(/451 4\.[34]/)
+    expect(postfix.messages().length).toBe(0)
+  })
+
+  test('opportunistic: a mailhost without TLS gets plain text', async () => {
+    const postfix = await startPostfix()
+    ends.push(() => postfix.remove())
+    const proxy = await proxyBefore(postfix.port, { mailhost: { tls: 'opportunistic' } })
+    await swaks(proxy.port, '--to', 'b@example.test')
+    await filed(postfix, 1)
+    expect(handshakesOf(postfix)).toBe(0)
+  })
+
+  function sharedMailhost(socket: string): Written {
+    return {
+      mailhost: {
+        tls: 'required',
+        sessions: 'shared',
+        ca: authority.caFile,
+        servername: 'mailhost.example.test',
+        sessions_max: 1,
+      },
+      tls_daemon: { socket },
+    }
+  }
+
+  test('B28: two proxies and another program send over one shared session: one handshake', async () => {
+    const postfix = await postfixWithTls()
+    const daemon = await startDaemon()
+    ends.push(() => daemon.end('SIGKILL'))
+    const one = await proxyBefore(postfix.port, sharedMailhost(daemon.socket))
+    const two = await proxyBefore(postfix.port, sharedMailhost(daemon.socket))
+    for (const proxy of [one, two, one]) {
+      const sent = await swaks(proxy.port, '--to', 'b@example.test', '--body', 'shared')
+      expect(sent.output).toContain('queued as')
+    }
+    const app = startApplication(daemon.socket)
+    ends.push(() => app.end('SIGKILL'))
+    await sendThrough(app, postfix, 'from another program')
+    const again = await swaks(two.port, '--to', 'b@example.test', '--body', 'and on')
+    expect(again.output).toContain('queued as')
+    await filed(postfix, 5)
+    expect(handshakesOf(postfix)).toBe(1)
+  })
+
+  /** The session that the proxies share, by the same name and checks. */
+  function sharedOptions(postfix: Postfix) {
+    return {
+      shared: `mailhost-127.0.0.1:${postfix.port}`,
+      host: '127.0.0.1',
+      port: postfix.port,
+      starttls: 'smtp',
+      ehlo: 'mx.example.test',
+      servername: 'mailhost.example.test',
+      insecure: false,
+      ca: authority.ca,
+    } as const
+  }
+
+  async function sendThrough(
+    app: ReturnType<typeof startApplication>,
+    postfix: Postfix,
+    text: string,
+  ): Promise<void> {
+    await app.ask({ do: 'new', session: 's', options: sharedOptions(postfix) })
+    expect(await app.ask({ do: 'lease', session: 's', lease: 'l' })).toMatchObject({ code: 'none' })
+    const say = async (line: string): Promise<string> => {
+      const data = Buffer.from(line).toString('base64')
+      await app.ask({ do: 'write', session: 's', lease: 'l', data })
+      const { data: answer } = await app.ask({ do: 'read', session: 's', lease: 'l' })
+      return Buffer.from(String(answer), 'base64').toString()
+    }
+    expect(await say('MAIL FROM:<app@x.example>\r\n')).toMatch(/^250 /)
+    expect(await say('RCPT TO:<b@example.test>\r\n')).toMatch(/^250 /)
+    expect(await say('DATA\r\n')).toMatch(/^354 /)
+    expect(await say(`Subject: x\r\n\r\n${text}\r\n.\r\n`)).toMatch(/^250 /)
+    await app.ask({ do: 'release', lease: 'l' })
+  }
+
+  test('A9: three processes, one SMTP session over STARTTLS: Postfix counts one handshake', async () => {
+    const postfix = await postfixWithTls()
+    const daemon = await startDaemon()
+    ends.push(() => daemon.end('SIGKILL'))
+    const apps = [1, 2, 3].map(() => startApplication(daemon.socket))
+    for (const app of apps) ends.push(() => app.end('SIGKILL'))
+    await Promise.all(apps.map((app, at) => sendThrough(app, postfix, `message ${at}`)))
+    await filed(postfix, 3)
+    expect(handshakesOf(postfix)).toBe(1)
+    const stub = new DaemonStub(daemon.socket)
+    const statistics = await stub.statistics()
+    expect(statistics).toMatchObject({ sessions: [{ handshakes: 1, leases: 3, open: 1 }] })
+    stub.close()
+  })
+
+  test('A20: a tenant that dies inside DATA sends nothing; the next one gets a whole session', async () => {
+    const postfix = await postfixWithTls()
+    const daemon = await startDaemon()
+    ends.push(() => daemon.end('SIGKILL'))
+    const [dying, heir] = [startApplication(daemon.socket), startApplication(daemon.socket)]
+    ends.push(() => heir.end('SIGKILL'))
+    await dying.ask({ do: 'new', session: 's', options: sharedOptions(postfix) })
+    await dying.ask({ do: 'lease', session: 's', lease: 'l' })
+    const envelope = 'MAIL FROM:<a@x.example>\r\nRCPT TO:<b@example.test>\r\nDATA\r\n'
+    for (const text of [envelope, 'half a mess']) {
+      const data = Buffer.from(text).toString('base64')
+      await dying.ask({ do: 'write', session: 's', lease: 'l', data })
+      if (text === envelope)
+        await dying.ask({ do: 'readAll', session: 's', lease: 'l', octetsMax: 60 })
+    }
+    const sending = sendThrough(heir, postfix, 'whole')
+    await dying.end('SIGKILL')
+    await sending
+    await filed(postfix, 1)
+    expect(postfix.messages()[0]).toContain('whole')
+  })
+
+  test('B28: with the daemon away the direct connection takes over; back again, it is used', async () => {
+    const postfix = await postfixWithTls()
+    const daemon = await startDaemon()
+    const proxy = await proxyBefore(postfix.port, sharedMailhost(daemon.socket))
+    const send = async (): Promise<void> => {
+      const sent = await swaks(proxy.port, '--to', 'b@example.test')
+      expect(sent.output).toContain('queued as')
+    }
+    await send()
+    await daemon.end('SIGKILL')
+    await send()
+    await send()
+    await filed(postfix, 3)
+  })
+
+  test('any plain program speaks SMTP over the shared session: tls wrap --listen', async () => {
+    const { run } = await import('../tls/support/processes.ts')
+    const postfix = await postfixWithTls()
+    const daemon = await startDaemon()
+    ends.push(() => daemon.end('SIGKILL'))
+    for (const shared of [['--shared', 'wrapped'], []]) {
+      const words = [
+        '--listen',
+        '0',
+        '--to',
+        `127.0.0.1:${postfix.port}`,
+        '--starttls',
+        'smtp',
+        '--json',
+      ]
+      const checks = ['--ca', authority.caFile, '--servername', 'mailhost.example.test']
+      const command = ['tls', 'wrap', ...words, ...checks, ...shared, '--daemon', daemon.socket]
+      const wrap = run('src/cli/activemx.js', command)
+      ends.push(() => wrap.end('SIGKILL'))
+      const { port } = JSON.parse(await wrap.line()) as { port: number }
+      const before = handshakesOf(postfix)
+      for (let round = 0; round < 2; round++) {
+        const sent = await swaks(port, '--to', 'b@example.test', '--body', 'wrapped')
+        expect(sent.output).toContain('queued as')
+        expect(sent.output).toContain('221')
+      }
+      expect(handshakesOf(postfix) - before).toBe(shared.length > 0 ? 1 : 2)
+    }
+    await filed(postfix, 4)
+  })
+
+  test('A9: openssl s_server as the peer counts one handshake for three processes', async () => {
+    const { spawn } = await import('node:child_process')
+    const { follow } = await import('../tls/support/processes.ts')
+    const { freePort, portAnswers } = await import('../support/ports.ts')
+    const port = await freePort()
+    const words = [
+      '-accept',
+      String(port),
+      '-cert',
+      service.certificateFile,
+      '-key',
+      service.keyFile,
+    ]
+    const server = spawn('openssl', ['s_server', ...words, '-quiet', '-rev'])
+    const following = follow(server)
+    ends.push(() => following.end('SIGKILL'))
+    await portAnswers(port)
+    const daemon = await startDaemon()
+    ends.push(() => daemon.end('SIGKILL'))
+    const apps = [1, 2, 3].map(() => startApplication(daemon.socket))
+    for (const app of apps) ends.push(() => app.end('SIGKILL'))
+    const options = {
+      shared: 'reverse',
+      host: '127.0.0.1',
+      port,
+      ca: authority.ca,
+      servername: 'mx.example.test',
+    }
+    for (const [at, app] of apps.entries()) {
+      await app.ask({ do: 'new', session: 's', options })
+      await app.ask({ do: 'connect', session: 's' })
+      await app.ask({ do: 'lease', session: 's', lease: 'l' })
+      const data = Buffer.from(`${at}bcd\n`).toString('base64')
+      await app.ask({ do: 'write', session: 's', lease: 'l', data })
+      const { data: back } = await app.ask({
+        do: 'readAll',
+        session: 's',
+        lease: 'l',
+        octetsMax: 5,
+      })
+      expect(Buffer.from(String(back), 'base64').toString()).toBe(`dcb${at}\n`)
+      await app.ask({ do: 'release', lease: 'l' })
+    }
+    const stub = new DaemonStub(daemon.socket)
+    expect(await stub.statistics()).toMatchObject({ sessions: [{ handshakes: 1, holders: 3 }] })
+    stub.close()
+  })
+})
+
+describeWith([needsProgram('sslscan')], 'sslscan', () => {
+  test('the listener offers TLS 1.2 and 1.3 with forward secrecy, and nothing older or weaker', async () => {
+    const proxy = await proxyBefore(9, { tls: certificateOf(service) })
+    const scan = await runProgram('sslscan', [
+      '--no-colour',
+      '--starttls-smtp',
+      `127.0.0.1:${proxy.port}`,
+    ])
+    for (const old of ['SSLv2', 'SSLv3', 'TLSv1.0', 'TLSv1.1']) {
+      expect(scan.output).toMatch(new RegExp(`${old}\\s+disabled`))
+    }
+    for (const good of ['TLSv1.2', 'TLSv1.3']) {
+      expect(scan.output).toMatch(new RegExp(`${good}\\s+enabled`))
+    }
+    const accepted = scan.output.match(/^(Preferred|Accepted) .*$/gm) ?? []
+    expect(accepted.length).toBeGreaterThan(2)
+    expect(accepted.filter((line) => !/GCM|CHACHA20/.test(line))).toEqual([])
+    expect(scan.output).not.toMatch(/(?<!not )vulnerable|RC4|3DES|ffdhe/)
+  })
+})
