@@ -376,7 +376,7 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
   test('A9: openssl s_server as the peer counts one handshake for three processes', async () => {
     const { spawn } = await import('node:child_process')
     const { follow } = await import('../tls/support/processes.ts')
-    const { freePort, portAnswers } = await import('../support/ports.ts')
+    const { freePort } = await import('../support/ports.ts')
     const port = await freePort()
     const words = [
       '-accept',
@@ -386,10 +386,10 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
       '-key',
       service.keyFile,
     ]
-    const server = spawn('openssl', ['s_server', ...words, '-quiet', '-rev'])
+    const server = spawn('openssl', ['s_server', ...words, '-rev'])
     const following = follow(server)
     ends.push(() => following.end('SIGKILL'))
-    await portAnswers(port)
+    while (!(await following.line()).includes('ACCEPT'));
     const daemon = await startDaemon()
     ends.push(() => daemon.end('SIGKILL'))
     const apps = [1, 2, 3].map(() => startApplication(daemon.socket))
