@@ -140,8 +140,13 @@ describe('rules between settings', () => {
   const cases: readonly { label: string; more: string; want: RegExp }[] = [
     {
       label: 'client_identity = proxy with shared sessions',
-      more: 'mailhost.client_identity = "proxy"\nmailhost.sessions = "shared"',
+      more: 'mailhost.client_identity = "proxy"\nmailhost.sessions = "shared"\nmailhost.tls = "required"',
       want: /^mailhost\.client_identity = "proxy": takes a connection per client/,
+    },
+    {
+      label: 'shared sessions without TLS',
+      more: 'mailhost.sessions = "shared"',
+      want: /^mailhost\.tls = "off": shared sessions are TLS sessions/,
     },
     {
       label: 'a test without probe.helo',
