@@ -3,7 +3,7 @@
  */
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { cpus, release, totalmem } from 'node:os'
+import { cpus, loadavg, release, totalmem } from 'node:os'
 
 /** Machine, commit and versions, for the head of a result file. */
 export function describeMachine(): Readonly<Record<string, string | number>> {
@@ -12,6 +12,8 @@ export function describeMachine(): Readonly<Record<string, string | number>> {
     cores: cpus().length,
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     kernel: release(),
+    /** Above the number of cores, other work was in the way. */
+    loadBefore: Number(loadavg()[0]?.toFixed(1)),
     node: process.version,
     commit: commit(),
     date: new Date().toISOString().slice(0, 10),

@@ -32,17 +32,22 @@ if (unknown.length > 0) {
 
 async function answer(question: BenchQuestion): Promise<void> {
   console.log(`${question.name}: ${question.title}`)
+  const machine = describeMachine()
   const result = await question.run({ isQuick: values.quick })
   printResult(result)
   if (result.bars.some((bar) => !bar.holds)) process.exitCode = 1
-  if (!values.quick) keep(question, result)
+  if (!values.quick) keep(question, machine, result)
 }
 
-function keep(question: BenchQuestion, result: BenchResult): void {
+function keep(
+  question: BenchQuestion,
+  machine: ReturnType<typeof describeMachine>,
+  result: BenchResult,
+): void {
   const { name, title } = question
   const path = `bench/results/${name}`
   mkdirSync('bench/results', { recursive: true })
-  const content = { question: name, title, machine: describeMachine(), ...result }
+  const content = { question: name, title, machine, ...result }
   writeFileSync(`${path}.json`, `${JSON.stringify(content, undefined, 2)}\n`)
   writeFileSync(`${path}.svg`, plotSvg(title, result.measurements))
   console.log(`written: ${path}.json ${path}.svg`)

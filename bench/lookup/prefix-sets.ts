@@ -62,7 +62,7 @@ export function syntheticIpv6(count: number, seed: number): PrefixColumns {
   return builder.finish()
 }
 
-/** The real BGP table, both families, in 16 lists by turns; undefined where the data are missing. */
+/** The real BGP table, both families, in 16 lists, 4,096 neighbours each; undefined where the data are missing. */
 export function bgpTable(): PrefixColumns | undefined {
   if (!existsSync(bgpFile)) return undefined
   const builder = namedBuilder()
@@ -70,7 +70,7 @@ export function bgpTable(): PrefixColumns | undefined {
   const lines = gunzipSync(readFileSync(bgpFile)).toString('latin1').split('\n')
   for (const [index, line] of lines.entries()) {
     if (parsePrefix(line.trim(), cell) !== '') continue
-    builder.push(cell, index % listCount, 0, index + 1, false)
+    builder.push(cell, (index >>> 12) % listCount, 0, index + 1, false)
   }
   return builder.finish()
 }
