@@ -21,6 +21,7 @@ import {
 } from './edge/policies.ts'
 import { dropPrivileges } from './edge/privileges.ts'
 import { Probing } from './edge/probing.ts'
+import { type ProbingCommand, probingCommands } from './edge/probing-commands.ts'
 import { recordOfRefusal } from './edge/refusals.ts'
 import { LocalThread, type ServingThread, type ThreadPolicies } from './edge/thread.ts'
 import type { Gate, GateCounters, GatePolicy } from './io/gate.ts'
@@ -46,6 +47,8 @@ export interface RunningProxy {
   /** Takes a new configuration; throws OperatingError and keeps the old one. */
   reload(config: Config): void
   status(): ProxyStatus
+  /** Commands of the active tests, for the control socket. */
+  readonly commands: Readonly<Record<string, ProbingCommand>>
   /**
    * Refuses new clients with 421 4.3.2 and finishes running transactions, for `listen.stop_wait` at
    * the most.
@@ -124,6 +127,10 @@ class Instance implements RunningProxy {
     this.#config = config
     for (const thread of this.#threads) thread.configure(policies)
     this.#configureGate()
+  }
+
+  get commands(): Readonly<Record<string, ProbingCommand>> {
+    return probingCommands(this.#probing)
   }
 
   status(): ProxyStatus {

@@ -326,6 +326,9 @@ export const miningBatchMax = 5000
 /** The store is swept of what is over this often. */
 export const storeSweepEveryMs = 5000
 
+/** Entries that one `activemx cache show` prints; the rest is asked for by a longer key. */
+export const cacheEntriesShownMax = 10_000
+
 /** Verdicts and good hosts that are kept in memory. Above: the oldest goes. */
 export const verdictsInMemoryMax = 100_000
 /** Pages of the store that every start checks before LMDB maps them (256 MiB, about half a second). */

@@ -68,8 +68,11 @@ export function feedbackSettingsOf({ feedback }: Config): FeedbackSettings {
   return { layers: layers as FeedbackSettings['layers'], findings, ttlMs, promoteHosts }
 }
 
-/** The operator's file of name patterns. Throws OperatingError naming file and first bad line. */
-export function readNamePatterns({ tests }: Config): NamePatterns {
+/**
+ * The operator's file of name patterns. Lines that cannot be read are told and left out; throws
+ * OperatingError where they are more than one in a hundred.
+ */
+export function readNamePatterns({ tests }: Config, tell: (text: string) => void): NamePatterns {
   const file = tests.dialup.patterns
   if (file === '') return noPatterns
   let text: string
@@ -81,10 +84,10 @@ export function readNamePatterns({ tests }: Config): NamePatterns {
   }
   const { patterns, bad } = parseNamePatterns(text)
   const first = bad[0]
-  if (first !== undefined) {
-    const message = `${file}:${first.line}: ${first.reason}; ${bad.length} bad lines, mend or remove`
-    throw new OperatingError('PATTERNS_SYNTAX', message)
-  }
+  if (first === undefined) return patterns
+  const message = `${file}:${first.line}: ${first.reason}; ${bad.length} bad lines, mend or remove`
+  if (bad.length * 100 > patterns.size) throw new OperatingError('PATTERNS_SYNTAX', message)
+  tell(message)
   return patterns
 }
 

@@ -146,7 +146,7 @@ export class Probing {
     return new ProbeBroker({
       settings: this.#settings,
       names: this.#names,
-      patterns: readNamePatterns(config),
+      patterns: readNamePatterns(config, (text) => this.#tellWarning(text)),
       converse,
       cache,
       exemptions: this.#lists,
@@ -215,6 +215,10 @@ export class Probing {
       outcome,
       evidence,
     })
+  }
+
+  #tellWarning(detail: string): void {
+    this.#log.record({ event: 'service', time: Date.now(), what: 'warning', detail })
   }
 
   #tellStore(what: string, detail: string): void {

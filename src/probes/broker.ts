@@ -125,14 +125,15 @@ export class ProbeBroker {
     return !this.#isStopped
   }
 
-  /** Runs the tests of an address for an operator, past the cache, within guard and budgets. */
+  /** Asks about an address for an operator: past the cache, within guard and budgets, and kept. */
   askHost(address: string): Promise<TestResult> {
-    return this.#testHost(address, this.#hostTests(address))
+    const tests = this.#hostTests(address)
+    return this.#askHostOnce(address, tests, hostCacheKey(address, tests))
   }
 
-  /** Runs the user test for an operator, past the cache, within guard and budgets. */
+  /** The same for a sender. */
   askUser(mailbox: Mailbox): Promise<UserResult> {
-    return testUser(mailbox, false, this.#tools(true))
+    return this.#askUserOnce(mailbox)
   }
 
   /** Every finding, where the cache holds all that must be known; else undefined. */
@@ -246,7 +247,8 @@ export class ProbeBroker {
     const layer = tests.relay ? 'relay' : 'dialup'
     return this.#flight(key, () => {
       if (!this.#perClient.take(hostKey(address), nowMs)) return clientSpent(layer)
-      return this.#caller.mark(address, this.#askHostOnce(address, tests, key))
+      const asking = this.#askHostOnce(address, tests, key).then(({ finding }) => finding)
+      return this.#caller.mark(address, asking)
     })
   }
 
@@ -264,7 +266,7 @@ export class ProbeBroker {
       if (!this.#perDomain.hasRoom(mailbox.domain, nowMs)) return domainSpent()
       if (!this.#perClient.take(hostKey(client), nowMs)) return clientSpent('user')
       this.#perDomain.take(mailbox.domain, nowMs)
-      return this.#askUserOnce(mailbox)
+      return this.#askUserOnce(mailbox).then(({ finding }) => finding)
     })
     this.#domainsAsked.set(mailbox.domain, flight)
     const finding = await flight
@@ -285,22 +287,22 @@ export class ProbeBroker {
     return flight
   }
 
-  async #askHostOnce(address: string, tests: HostTests, key: string): Promise<Finding> {
+  async #askHostOnce(address: string, tests: HostTests, key: string): Promise<TestResult> {
     const startMs = this.#parts.now()
     const result = await this.#testHost(address, tests)
     this.#keep(key, result.finding)
     this.#tell('host', address, result, startMs)
-    return result.finding
+    return result
   }
 
-  async #askUserOnce(mailbox: Mailbox): Promise<Finding> {
+  async #askUserOnce(mailbox: Mailbox): Promise<UserResult> {
     const startMs = this.#parts.now()
     const isEachAsked = this.#isDomainKnown(mailbox.domain)
     const result = await testUser(mailbox, isEachAsked, this.#tools(true))
     this.#keepFact(mailbox.domain, result)
     if (result.fact !== 'accepts-all') this.#keep(`u:${senderKey(mailbox)}`, result.finding)
     this.#tell('user', `${mailbox.local}@${mailbox.domain}`, result, startMs)
-    return result.finding
+    return result
   }
 
   /** Step 5: the reverse connection, then relay or dialup by its outcome. */

@@ -238,6 +238,29 @@ describe('B23 feedback', () => {
   })
 })
 
+describe('the commands of an operator', () => {
+  test('probes off: nothing is asked until they are on again', async () => {
+    const { send, commands } = await start()
+    await commands['probes']?.({ action: 'off' })
+    expect((await send({ from: '127.0.5.1' })).isTaken).toBe(true)
+    await commands['probes']?.({ action: 'on' })
+    expect((await send({ from: '127.0.5.1' })).last).toMatch(/^550/)
+  })
+
+  test('the cache is shown and flushed, a host asked about', async () => {
+    const { send, commands } = await start()
+    await send({ from: '127.0.5.1' })
+    expect(JSON.stringify(await commands['cache']?.({ action: 'show', key: 'h:' }))).toContain(
+      'open-relay',
+    )
+    expect(await commands['cache']?.({ action: 'flush', key: '' })).toMatchObject({ flushed: 1 })
+    expect(await commands['probe']?.({ subject: 'nobody@good.example' })).toMatchObject({
+      finding: { name: 'no-such-user' },
+    })
+    expect(() => commands['probe']?.({ subject: 'nonsense' })).toThrow(/write an IP address/)
+  })
+})
+
 test('B20 the proxy itself passes the relay probes', async () => {
   const { send } = await start()
   const forms = [

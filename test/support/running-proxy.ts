@@ -70,6 +70,7 @@ export async function startProxy(
     addresses: proxy.addresses,
     reload: (changed) => proxy.reload(changed),
     status: () => proxy.status(),
+    commands: proxy.commands,
     stop: () => proxy.stop(),
     records,
     verdicts: () => records().filter((record) => record.event === 'verdict'),

@@ -1,0 +1,45 @@
+/**
+ * What the control socket may ask of the active tests: `probes`, `cache` and `probe`.
+ *
+ * Each handler takes the command's arguments as plain values and answers with plain values; what it
+ * throws is an OperatingError that names the remedy.
+ */
+import { OperatingError } from '../base/errors.ts'
+import { newPrefixCell, parseAddress } from '../base/ip-address.ts'
+import { cacheEntriesShownMax } from '../base/limits.ts'
+import { mailboxOf } from '../checks/sender-key.ts'
+import type { ProbeBroker } from '../probes/broker.ts'
+import type { TestResult } from '../probes/tools.ts'
+import type { Probing } from './probing.ts'
+
+/** A handler of the control socket. */
+export type ProbingCommand = (given: Readonly<Record<string, unknown>>) => unknown
+
+/** The commands, by name. */
+export function probingCommands(probing: Probing): Readonly<Record<string, ProbingCommand>> {
+  return {
+    probes: ({ action }) => switchProbes(probing, action),
+    cache: ({ action, key }) => serveCache(probing, action, typeof key === 'string' ? key : ''),
+    probe: ({ subject }) => askBroker(probing.broker, String(subject)),
+  }
+}
+
+/** Asks a broker about an address or a sender. Throws OperatingError for what is neither. */
+export function askBroker(broker: ProbeBroker, subject: string): Promise<TestResult> {
+  if (parseAddress(subject, newPrefixCell()) === '') return broker.askHost(subject)
+  const mailbox = mailboxOf(subject)
+  if (mailbox !== undefined) return broker.askUser(mailbox)
+  throw new OperatingError('USAGE', `${subject}: write an IP address or local@domain`)
+}
+
+function switchProbes({ broker }: Probing, action: unknown): unknown {
+  if (action !== 'on' && action !== 'off') throw new OperatingError('USAGE', 'probes: on or off')
+  broker.switch(action === 'on')
+  return { probes: action, inFlight: broker.inFlight }
+}
+
+function serveCache({ cache }: Probing, action: unknown, key: string): unknown {
+  if (action === 'show') return cache.entries(key, Date.now(), cacheEntriesShownMax)
+  if (action === 'flush') return cache.flush(key).then((flushed) => ({ flushed }))
+  throw new OperatingError('USAGE', 'cache: show or flush')
+}
