@@ -12,9 +12,10 @@ import { load } from './load.ts'
 import { lookup } from './lookup.ts'
 import { describeMachine } from './machine.ts'
 import { plotSvg } from './plot.ts'
+import { probes } from './probes.ts'
 import { printResult } from './table.ts'
 
-const questions: readonly BenchQuestion[] = [lookup, load]
+const questions: readonly BenchQuestion[] = [lookup, load, probes]
 
 const { values, positionals } = parseArgs({
   options: { quick: { type: 'boolean', default: false } },

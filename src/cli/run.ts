@@ -15,9 +15,11 @@ import {
 import { addInstanceCommands } from './instance.ts'
 import { addList } from './list.ts'
 import { addLookup } from './lookup.ts'
+import { addProbe } from './probe.ts'
 import { addServe } from './serve.ts'
 import { addShowConfig } from './show-config.ts'
 import { addTls } from './tls.ts'
+import { addWhitelist } from './whitelist.ts'
 
 /** Every command, in the order of --help. */
 const commands: readonly ((program: Command, context: CommandContext) => void)[] = [
@@ -27,6 +29,8 @@ const commands: readonly ((program: Command, context: CommandContext) => void)[]
   addLookup,
   addList,
   addInstanceCommands,
+  addProbe,
+  addWhitelist,
   addTls,
 ]
 

@@ -55,7 +55,13 @@ async function serveUntilSignal(config: Config, file: string): Promise<void> {
   const proxy = await serve(config, log)
   // Behind serve: its files belong to the user that privileges were dropped to.
   const store = openLearnt(config, log)
-  const commands = new InstanceCommands(config, { file, log, proxy, ...store })
+  const commands = new InstanceCommands(config, {
+    file,
+    log,
+    proxy,
+    more: proxy.commands,
+    ...store,
+  })
   const control = await openControlServer(config.control.socket, commands.handlers()).catch(
     async (error: unknown) => {
       await proxy.stop()

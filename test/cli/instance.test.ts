@@ -34,6 +34,7 @@ const changes: string[] = []
 
 const proxy: RunningProxy = {
   addresses: ['127.0.0.1:2525'],
+  commands: {},
   reload: (config) => void reloaded.push(config),
   status: () => ({
     addresses: ['127.0.0.1:2525'],

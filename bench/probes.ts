@@ -1,0 +1,137 @@
+/**
+ * Question: what does a verdict that is known cost, how many can be kept and asked at once, and what
+ * is left of the proxy's message rate with every test on `observe`?
+ *
+ * Cached verdicts are asked of a broker over the LMDB store, as the main thread does for its workers.
+ * Probes in flight are real sockets to a server in a process of its own that never says a word; memory
+ * is the growth of this process. The message rate is that of one process that holds clients, proxy
+ * and mailhost together, tests off against tests on with a warm cache, so it is a ratio, not a speed.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ProbeBroker } from '../src/probes/broker.ts'
+import { noPatterns } from '../src/probes/name-patterns.ts'
+import { defaultProbeSettings } from '../src/probes/settings.ts'
+import type { CachedVerdict } from '../src/probes/verdict-cache.ts'
+import { openStore } from '../src/store/open-store.ts'
+import { VerdictStore } from '../src/store/verdict-store.ts'
+import {
+  atLeast,
+  atMost,
+  type BenchOptions,
+  type BenchQuestion,
+  type BenchResult,
+} from './bench.ts'
+import { growthInFlight } from './probes/in-flight.ts'
+import { messageRates } from './probes/message-rate.ts'
+
+/** `npm run bench probes`. */
+export const probes: BenchQuestion = {
+  name: 'probes',
+  title: 'Active filtering: cached verdicts, probes in flight, message rate',
+  run,
+}
+
+const notAsked = (): never => {
+  throw new Error('the bench asks for what is known only')
+}
+
+async function run({ isQuick }: BenchOptions): Promise<BenchResult> {
+  const folder = mkdtempSync(join(tmpdir(), 'activemx-bench-'))
+  try {
+    const entries = isQuick ? 200_000 : 10_000_000
+    const { perSecond, p50Us, p99Us } = await cachedVerdicts(folder, entries, isQuick)
+    const flights = isQuick ? 1000 : 10_000
+    const inFlightMb = await growthInFlight(flights)
+    const { offPerSecond, observePerSecond } = await messageRates(isQuick ? 200 : 3000)
+    const group = `${entries.toLocaleString('en')} verdicts in the store`
+    return {
+      measurements: [
+        { group, name: 'cached verdicts', value: perSecond, unit: '1/s' },
+        { group, name: 'cached verdict, p50', value: p50Us, unit: 'µs' },
+        { group, name: 'cached verdict, p99', value: p99Us, unit: 'µs' },
+        { group: `${flights} probes in flight`, name: 'memory', value: inFlightMb, unit: 'MB' },
+        { group: 'messages', name: 'tests off', value: offPerSecond, unit: '1/s' },
+        { group: 'messages', name: 'observe, warm', value: observePerSecond, unit: '1/s' },
+      ],
+      bars: [
+        atLeast('cached verdicts a second', perSecond, 20_000),
+        atMost('a cached verdict, microseconds', p50Us, 100),
+        atMost('p99 of a read of the store, microseconds', p99Us, 1000),
+        atMost(`${flights} probes in flight, MB`, inFlightMb, 200),
+        atLeast('message rate with tests on observe', observePerSecond / offPerSecond, 0.8),
+      ],
+      notes: ['message rate: clients, proxy and mailhost share one process'],
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function cachedVerdicts(
+  folder: string,
+  entries: number,
+  isQuick: boolean,
+): Promise<{ perSecond: number; p50Us: number; p99Us: number }> {
+  const root = openStore(folder, () => undefined)
+  const store = new VerdictStore(root, entries * 2, () => undefined)
+  await fill(store, entries)
+  const broker = newBroker(store)
+  const asks = isQuick ? 20_000 : 200_000
+  const times = new Float64Array(asks)
+  const startMs = performance.now()
+  for (let index = 0; index < asks; index++) {
+    const user = (index * 7919) % entries
+    const fromMs = performance.now()
+    broker.examine(
+      { address: '192.0.2.7', helo: 'a', sender: `${nameOf(user)}@a.example`, recipient: 'b@c' },
+      { onDeferred: notAsked, onAnswer: checkKnown },
+    )
+    times[index] = performance.now() - fromMs
+  }
+  const perSecond = (asks * 1000) / (performance.now() - startMs)
+  await store.close()
+  await root.close()
+  times.sort()
+  const percentile = (share: number) => (times[Math.floor(asks * share)] ?? 0) * 1000
+  return { perSecond, p50Us: percentile(0.5), p99Us: percentile(0.99) }
+}
+
+function checkKnown(findings: readonly { readonly name: string }[]): void {
+  if (findings[0]?.name !== 'user-exists') throw new Error('not known')
+}
+
+async function fill(store: VerdictStore, entries: number): Promise<void> {
+  const finding = {
+    layer: 'user',
+    outcome: 'negative',
+    name: 'user-exists',
+    evidence: ['asked mail.a.example 192.0.2.1', 'sender recipient: 250 2.1.5 ok'],
+  } as const
+  for (let index = 0; index < entries; index++) {
+    const verdict: CachedVerdict = { finding, foundAtMs: 0, untilMs: 1e13 + index }
+    store.put(`u:${nameOf(index)}@a.example`, verdict)
+    if (index % 20_000 === 0) await store.flushed()
+  }
+  await store.flushed()
+}
+
+/** Letters for digits: a sender key folds longer runs of digits into one. */
+function nameOf(user: number): string {
+  return [...String(user)].map((digit) => 'abcdefghij'[Number(digit)]).join('')
+}
+
+function newBroker(cache: VerdictStore): ProbeBroker {
+  const never = () => Promise.reject(new Error('the bench asks for what is known only'))
+  return new ProbeBroker({
+    settings: { ...defaultProbeSettings, modes: { dialup: 'off', relay: 'off', user: 'observe' } },
+    names: { names: never, addresses: never, exchangers: never },
+    patterns: noPatterns,
+    converse: never,
+    cache,
+    exemptions: { isRelayExempt: () => false, isDialupExempt: () => false },
+    now: Date.now,
+    onProbe: () => undefined,
+  })
+}

@@ -1,0 +1,99 @@
+/**
+ * `activemx probe --dry-run` and `activemx whitelist mine`, as an operator types them.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { runCommandLine } from '../../src/cli/run.ts'
+import { openStore } from '../../src/store/open-store.ts'
+import { WhitelistStore } from '../../src/store/whitelist-store.ts'
+import { type Internet, startInternet } from '../internet/internet.ts'
+import { town } from '../internet/worlds/town.ts'
+
+let internet: Internet
+const folder = mkdtempSync(join(tmpdir(), 'activemx-cli-probe-'))
+const config = join(folder, 'activemx.toml')
+beforeAll(async () => {
+  internet = await startInternet(town)
+  writeFileSync(
+    config,
+    `name = "mx.home.example"
+[recipients]
+domains = ["home.example"]
+[mailhost]
+addresses = ["127.0.0.1:25"]
+[probe]
+helo = "mx.home.example"
+relay_recipient = "probe@home.example"
+port = ${internet.smtpPort}
+allow_loopback = true
+[dns]
+servers = ["${internet.nameServer}"]
+[store]
+path = "store"
+`,
+  )
+})
+afterAll(async () => {
+  await internet.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+async function type(...words: readonly string[]) {
+  const lines: string[] = []
+  const status = await runCommandLine(words, {
+    print: (line) => lines.push(line),
+    warn: (line) => lines.push(`! ${line}`),
+  })
+  return { status, text: lines.join('\n') }
+}
+
+test('a relay: the whole dialogue and the reason, status 1', async () => {
+  const { status, text } = await type('probe', '127.0.5.1', '--dry-run', '--config', config)
+  expect(text).toContain('C: RCPT TO:<probe+127-0-5-1@home.example>')
+  expect(text).toContain('S: 250 2.1.5 ok')
+  expect(text).toContain('relay: positive, open-relay')
+  expect(status).toBe(1)
+})
+
+test('a sender that exists: status 0, JSON on demand', async () => {
+  const { status, text } = await type(
+    'probe',
+    'anna@good.example',
+    '--test',
+    'user',
+    '--dry-run',
+    '--json',
+    '--config',
+    config,
+  )
+  expect(JSON.parse(text)).toMatchObject({ finding: { name: 'user-exists' } })
+  expect(status).toBe(0)
+})
+
+test('neither address nor sender: status 2 and one line', async () => {
+  const { status, text } = await type('probe', 'nonsense', '--dry-run', '--config', config)
+  expect(text).toMatch(/^! activemx: nonsense: write an IP address/)
+  expect(status).toBe(2)
+})
+
+test('B8 whitelist mine enters the recipients of outgoing mail, once', async () => {
+  const log = join(folder, 'maillog')
+  writeFileSync(
+    log,
+    `Nov 21 10:00:00 mx postfix/qmgr[1]: 0D: from=<ann@home.example>, size=1, nrcpt=1 (queue active)
+Nov 21 10:00:01 mx postfix/smtp[2]: 0D: to=<jos@far.example>, relay=a[192.0.2.1]:25, dsn=2.0.0, status=sent (250)
+Nov 21 10:00:02 mx postfix/qmgr[1]: 0D: removed
+`,
+  )
+  expect((await type('whitelist', 'mine', log, '--config', config)).text).toBe(
+    `${log}: 3 lines, 1 addresses`,
+  )
+  const again = await type('whitelist', 'mine', log, '--config', config)
+  expect(again.text).toContain('0 addresses')
+  const root = openStore(join(folder, 'store'), () => undefined)
+  const whitelist = new WhitelistStore(root, () => undefined)
+  expect([whitelist.has('Jos@far.example'), whitelist.size]).toEqual([true, 1])
+  await root.close()
+})
