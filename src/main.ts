@@ -7,10 +7,14 @@
  * gives them to anybody; if that fails the old ones stay. Signals are the caller's (src/cli/serve.ts).
  */
 import { randomBytes } from 'node:crypto'
+import { availableParallelism } from 'node:os'
+import type { OperatingError } from './base/errors.ts'
 import { isStressedAt } from './config/effective.ts'
 import type { Config } from './config/schema.ts'
 import { type CounterSums, Counters } from './edge/counters.ts'
-import { type ListService, noLists } from './edge/list-service.ts'
+import type { ListService } from './edge/list-service.ts'
+import { Lists } from './edge/lists.ts'
+import { recordOfList, recordOfRefusal } from './edge/main-records.ts'
 import {
   gatePolicyOf,
   journeyPolicyOf,
@@ -22,10 +26,12 @@ import {
 import { dropPrivileges } from './edge/privileges.ts'
 import { Probing } from './edge/probing.ts'
 import { type ProbingCommand, probingCommands } from './edge/probing-commands.ts'
-import { recordOfRefusal } from './edge/refusals.ts'
-import { LocalThread, type ServingThread, type ThreadPolicies } from './edge/thread.ts'
+import { LocalThread, type ServingThreads, type ThreadPolicies } from './edge/thread.ts'
+import { WorkerThreads } from './edge/worker-threads.ts'
 import type { Gate, GateCounters, GatePolicy } from './io/gate.ts'
+import { newNativeGate } from './io/native-gate.ts'
 import { newServerGate } from './io/server-gate.ts'
+import type { ListReport } from './lists/list-report.ts'
 import type { SystemLog } from './log/system-log.ts'
 import { SessionCap } from './transfer/session-cap.ts'
 
@@ -44,11 +50,13 @@ export interface ProxyStatus {
 export interface RunningProxy {
   /** `address:port` of every listener, as bound. */
   readonly addresses: readonly string[]
-  /** Takes a new configuration; throws OperatingError and keeps the old one. */
-  reload(config: Config): void
+  /** Takes a new configuration; rejects with OperatingError and keeps the old one. */
+  reload(config: Config): Promise<void>
   status(): ProxyStatus
   /** Commands of the active tests, for the control socket. */
   readonly commands: Readonly<Record<string, ProbingCommand>>
+  /** Ends a serving thread as if it had died: its connections are lost, another takes its place. */
+  endThread(thread: number): Promise<void>
   /**
    * Refuses new clients with 421 4.3.2 and finishes running transactions, for `listen.stop_wait` at
    * the most.
@@ -58,7 +66,12 @@ export interface RunningProxy {
 
 /** What an instance may be given beside its configuration. */
 export interface ServeParts {
+  /** Instead of those of the configuration. */
   readonly lists?: ListService
+  /** False: the twins on the calling thread, as where the addon is missing. */
+  readonly isNative?: boolean
+  /** The instance cannot go on; it is to be stopped. */
+  readonly onFatal?: (fault: OperatingError) => void
 }
 
 const drainEveryMs = 100
@@ -72,61 +85,85 @@ export async function serve(
   log: SystemLog,
   parts: ServeParts = {},
 ): Promise<RunningProxy> {
-  const instance = new Instance(config, log, parts.lists ?? noLists)
-  await instance.start()
-  return instance
+  let instance: Instance | undefined
+  const listener = {
+    onReport: (report: ListReport) => log.log.record(recordOfList(report)),
+    onChange: () => instance?.configureGate(),
+  }
+  const lists = parts.lists ?? (await Lists.open(config, listener))
+  instance = new Instance(config, log, lists, parts)
+  try {
+    await instance.start()
+    return instance
+  } catch (fault) {
+    await instance.close()
+    throw fault
+  }
 }
 
 class Instance implements RunningProxy {
   addresses: readonly string[] = []
   readonly #log: SystemLog
   readonly #lists: ListService
-  readonly #gate: Gate
   readonly #probing: Probing
+  readonly #onFatal: (fault: OperatingError) => void
+  readonly #gate: Gate
+  /** Threads on native gate and engine; 0: the twins on this thread. */
+  readonly #threadCount: number
   readonly #slots = new MailhostSlots()
   readonly #memory: { readonly sessionCap: SharedArrayBuffer; readonly counters: SharedArrayBuffer }
   readonly #startedAtMs = Date.now()
   readonly #ticketSecret = randomBytes(32)
-  #threads: ServingThread[] = []
+  #threads: ServingThreads | undefined
   #config: Config
   #gatePolicy: GatePolicy
   #isStressed = false
   #timer: NodeJS.Timeout | undefined
 
-  constructor(config: Config, log: SystemLog, lists: ListService) {
+  constructor(config: Config, log: SystemLog, lists: ListService, parts: ServeParts) {
     this.#config = config
     this.#log = log
     this.#lists = lists
-    this.#gate = newServerGate({ tableOf: (handle) => lists.tableOf(handle) })
-    this.#gatePolicy = gatePolicyOf(config, lists.gate, false)
     const recipientDomains = this.#recipientDomains(config)
     this.#probing = new Probing({ config, recipientDomains, lists, log: log.log })
-    const threads = 1
-    this.#memory = {
-      sessionCap: SessionCap.allocate(threads),
-      counters: Counters.allocate(threads),
+    this.#onFatal = (fault) => {
+      this.#tell('fault', fault.message)
+      parts.onFatal?.(fault)
     }
+    // A blacklist of a form that only JavaScript can read needs the gate that runs there.
+    const isNative = parts.isNative !== false && lists.gate.blacklist >= 0
+    const nativeGate = isNative ? newNativeGate() : undefined
+    this.#gate = nativeGate ?? newServerGate({ tableOf: (handle) => this.#lists.tableOf(handle) })
+    this.#threadCount = nativeGate === undefined ? 0 : threadsOf(config)
+    this.#gatePolicy = gatePolicyOf(config, this.#lists.gate, false)
+    const rows = Math.max(1, this.#threadCount)
+    this.#memory = { sessionCap: SessionCap.allocate(rows), counters: Counters.allocate(rows) }
   }
 
   async start(): Promise<void> {
     const policies = this.#policiesOf(this.#config)
     this.addresses = await this.#gate.listen(this.#config.listen.smtp)
     for (const warning of dropPrivileges(this.#config.process.user)) this.#tell('warning', warning)
-    const setup = { thread: 0, policies, memory: this.#memory }
-    this.#threads = [new LocalThread(setup, this.#log.log, this.#lists, this.#probing)]
-    await within(Promise.all(this.#threads.map((thread) => thread.ready())), readyWaitMs)
-    for (const thread of this.#threads) this.#gate.addWorker(thread.token)
     this.#gate.configure(this.#gatePolicy)
+    this.#threads = this.#newThreads(policies)
+    await within(this.#threads.ready(), readyWaitMs)
     this.#timer = setInterval(() => this.#tick(), drainEveryMs)
     this.#tell('ready', `listening on ${this.addresses.join(', ')}`)
   }
 
-  reload(config: Config): void {
+  async reload(config: Config): Promise<void> {
     const policies = this.#policiesOf(config)
+    await this.#lists.reload(config)
     this.#probing.configure(config, this.#recipientDomains(config))
     this.#config = config
-    for (const thread of this.#threads) thread.configure(policies)
-    this.#configureGate()
+    this.#threads?.configure(policies)
+    this.configureGate()
+  }
+
+  /** Gives the gate what it judges by now. */
+  configureGate(): void {
+    this.#gatePolicy = gatePolicyOf(this.#config, this.#lists.gate, this.#isStressed)
+    this.#gate.configure(this.#gatePolicy)
   }
 
   get commands(): Readonly<Record<string, ProbingCommand>> {
@@ -140,7 +177,7 @@ class Instance implements RunningProxy {
       addresses: this.addresses,
       startedAtMs: this.#startedAtMs,
       isStressed: this.#isStressed,
-      threads: this.#threads.length,
+      threads: this.#threads?.count ?? 0,
       gate: this.#gate.counters(),
       counters: Counters.sum(this.#memory.counters),
       mailhosts: policy.route.mailhosts.map(({ address, port, slot }) => ({
@@ -150,15 +187,26 @@ class Instance implements RunningProxy {
     }
   }
 
+  async endThread(thread: number): Promise<void> {
+    await this.#threads?.endThread(thread)
+  }
+
   async stop(): Promise<void> {
     this.#tell('stop', 'finishing running transactions')
     this.#gate.drain()
-    const stopped = Promise.all(this.#threads.map((thread) => thread.stop()))
+    const stopped = this.#threads?.stop() ?? Promise.resolve()
     await within(stopped, this.#config.listen.stopWaitMs)
+    await this.close()
+  }
+
+  /** Ends at once, whatever runs. */
+  async close(): Promise<void> {
     clearInterval(this.#timer)
+    await this.#threads?.close()
     await this.#gate.close()
     this.#drainRefusals()
     await this.#probing.close()
+    await this.#lists.close()
   }
 
   #policiesOf(config: Config): ThreadPolicies {
@@ -174,9 +222,25 @@ class Instance implements RunningProxy {
     return journeyPolicyOf(config, readPolicyFiles(config), false).recipientDomains
   }
 
-  #configureGate(): void {
-    this.#gatePolicy = gatePolicyOf(this.#config, this.#lists.gate, this.#isStressed)
-    this.#gate.configure(this.#gatePolicy)
+  #newThreads(policies: ThreadPolicies): ServingThreads {
+    const log = this.#log
+    const memory = this.#memory
+    const lists = { blacklist: this.#lists.gate.blacklist, store: '' }
+    if (this.#threadCount === 0) {
+      const setup = { thread: 0, policies, memory, lists }
+      const surroundings = { log: log.log, asks: this.#probing, lists: this.#lists }
+      return new LocalThread(this.#gate, setup, surroundings)
+    }
+    return new WorkerThreads({
+      threads: this.#threadCount,
+      gate: this.#gate,
+      memory,
+      log,
+      asks: this.#probing,
+      policies,
+      lists,
+      onFatal: this.#onFatal,
+    })
   }
 
   #tick(): void {
@@ -186,8 +250,8 @@ class Instance implements RunningProxy {
     const isStressed = isStressedAt(this.#config, load, this.#isStressed)
     if (isStressed === this.#isStressed) return
     this.#isStressed = isStressed
-    for (const thread of this.#threads) thread.stress(isStressed)
-    this.#configureGate()
+    this.#threads?.stress(isStressed)
+    this.configureGate()
     this.#tell('stress', isStressed ? 'began: waits are shorter' : 'ended')
   }
 
@@ -201,6 +265,11 @@ class Instance implements RunningProxy {
   #tell(what: string, detail: string): void {
     this.#log.log.record({ event: 'service', time: Date.now(), what, detail })
   }
+}
+
+/** `listen.workers`, or one thread a core. */
+function threadsOf({ listen }: Config): number {
+  return listen.workers > 0 ? listen.workers : availableParallelism()
 }
 
 /** Resolves with the promise or after the time, whichever comes first. */

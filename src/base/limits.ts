@@ -149,6 +149,17 @@ export const mailhostAwayFirstMs = 500
 /** Greeting and EHLO of a mailhost, each; behind it the next mailhost or 451 4.4.1. */
 export const linkOpenMs = 10_000
 
+// --- serving threads (src/edge) ---
+
+/** Deaths of serving threads within the window that are taken as accidents; above: the service ends. */
+export const threadDeathsMax = 10
+
+/** See `threadDeathsMax`. */
+export const threadDeathsWindowMs = 60_000
+
+/** Good hosts that a thread gathers before it tells the main thread. */
+export const deliveredBatchMax = 1_000
+
 // --- embedded mailhost (src/mailhost), try-out only ---
 
 /** Sessions at once; above: 421 4.3.2. The proxy's own cap is below. */

@@ -57,7 +57,7 @@ export class InstanceCommands {
     let differences = { reload: [] as readonly string[], restart: [] as readonly string[] }
     try {
       if (loaded.ok) {
-        proxy.reload(loaded.value)
+        await proxy.reload(loaded.value)
         await log.configure(loaded.value)
         differences = differencesOf(this.#config, loaded.value)
         this.#config = loaded.value

@@ -52,7 +52,10 @@ function readConfig(file: string, terminal: Terminal): Config | undefined {
 async function serveUntilSignal(config: Config, file: string): Promise<void> {
   const log = await openSystemLog(config)
   for (const warning of warningsOf(config)) tell(log, 'warning', warning)
-  const proxy = await serve(config, log)
+  const proxy = await serve(config, log).catch(async (fault: unknown) => {
+    await log.close()
+    throw fault
+  })
   // Behind serve: its files belong to the user that privileges were dropped to.
   const store = openLearnt(config, log)
   const commands = new InstanceCommands(config, {

@@ -2,12 +2,8 @@
  * ClientConnection: one client of one thread; joins its journey with engine, transfer, questions, log.
  *
  * It is the journey's ports and the carrier of the engine's events in one object, so that a
- * connection costs one object beside its journey and its transfer. Every call into the journey stands
- * in a guard: a bug there ends this connection with 421 4.3.0 and a record, and no other.
- *
- * It decides nothing.
+ * connection costs one object beside its journey and its transfer. It decides nothing.
  */
-import { messageOf } from '../base/errors.ts'
 import type { CloseReason, ConnectionId, Peer } from '../io/engine.ts'
 import { Journey } from '../journey/journey.ts'
 import type {
@@ -19,33 +15,27 @@ import type {
   Question,
   QuestionPort,
   RecordPort,
-  Reply,
   VerdictRecord,
 } from '../journey/ports.ts'
-import { Transfer, type TransferListener } from '../transfer/transfer.ts'
+import { Transfer } from '../transfer/transfer.ts'
 import type { Edge } from './edge.ts'
 import type { Asker } from './questions.ts'
 
-const bugReply = '421 4.3.0 Internal error, closing connection\r\n'
-
 /** One client. Made by the edge at the first sign of life. */
-export class ClientConnection
-  implements Ports, ClientPort, RecordPort, QuestionPort, TransferListener, Asker
-{
+export class ClientConnection implements Ports, ClientPort, RecordPort, QuestionPort, Asker {
   readonly id: ConnectionId
   readonly peer: Peer
   readonly transfer: Transfer
   readonly #edge: Edge
   readonly #journey: Journey
-  #isOver = false
 
   constructor(edge: Edge, id: ConnectionId, peer: Peer) {
     this.#edge = edge
     this.id = id
     this.peer = peer
     this.transfer = new Transfer(edge, peer)
-    this.transfer.listener = this
     this.#journey = new Journey(edge.compiled, this, peer)
+    this.transfer.listener = this.#journey
   }
 
   get client(): ClientPort {
@@ -114,151 +104,54 @@ export class ClientConnection
     return this.#edge.newId()
   }
 
-  // The engine's events.
+  // The engine's events and the desk's answers; the journey guards itself against our bugs.
 
   onOpen(): void {
-    try {
-      this.#journey.onOpen(this.#edge.now())
-    } catch (error) {
-      this.#fail(error)
-    }
+    this.#journey.onOpen(this.#edge.now())
   }
 
   onData(chunk: Uint8Array, start: number, end: number): void {
-    try {
-      if (!this.#isOver) this.#journey.onBytes(chunk, start, end, this.#edge.now())
-    } catch (error) {
-      this.#fail(error)
-    }
-  }
-
-  onDrain(): void {
-    try {
-      if (!this.#isOver) this.#journey.onDrain(this.#edge.now())
-    } catch (error) {
-      this.#fail(error)
-    }
-  }
-
-  onEnd(): void {
-    try {
-      if (!this.#isOver) this.#journey.onEnd(this.#edge.now())
-    } catch (error) {
-      this.#fail(error)
-    }
-  }
-
-  onDeadline(): void {
-    try {
-      if (!this.#isOver) this.#journey.onDeadline(this.#edge.now())
-    } catch (error) {
-      this.#fail(error)
-    }
+    this.#journey.onBytes(chunk, start, end, this.#edge.now())
   }
 
   onConnected(): void {}
 
+  onDrain(): void {
+    this.#journey.onDrain(this.#edge.now())
+  }
+
+  onEnd(): void {
+    this.#journey.onEnd(this.#edge.now())
+  }
+
+  onDeadline(): void {
+    this.#journey.onDeadline(this.#edge.now())
+  }
+
   onClose(_reason: CloseReason): void {
-    try {
-      if (!this.#isOver) this.#journey.onClosed(this.#edge.now())
-    } catch (error) {
-      this.#fail(error)
-    }
-    this.#isOver = true
-  }
-
-  // Answers of the others.
-
-  onRecipientReply(reply: Reply, nowMs: number): void {
-    try {
-      this.#journey.onRecipientReply(reply, nowMs)
-    } catch (error) {
-      this.#fail(error)
-    }
-  }
-
-  onDataReply(reply: Reply, nowMs: number): void {
-    try {
-      this.#journey.onDataReply(reply, nowMs)
-    } catch (error) {
-      this.#fail(error)
-    }
-  }
-
-  onDeliveryReply(reply: Reply, nowMs: number): void {
-    try {
-      this.#journey.onDeliveryReply(reply, nowMs)
-    } catch (error) {
-      this.#fail(error)
-    }
-  }
-
-  onTransferDrain(nowMs: number): void {
-    try {
-      this.#journey.onTransferDrain(nowMs)
-    } catch (error) {
-      this.#fail(error)
-    }
-  }
-
-  onLinkLost(nowMs: number): void {
-    try {
-      this.#journey.onLinkLost(nowMs)
-    } catch (error) {
-      this.#fail(error)
-    }
+    this.#journey.onClosed(this.#edge.now())
   }
 
   onDeferred(): void {
-    try {
-      if (!this.#isOver) this.#journey.onDeferred(this.#edge.now())
-    } catch (error) {
-      this.#fail(error)
-    }
+    this.#journey.onDeferred(this.#edge.now())
+    this.#edge.settle()
   }
 
   onAnswer(answer: Answer): void {
-    try {
-      if (!this.#isOver) this.#journey.onAnswer(answer, this.#edge.now())
-    } catch (error) {
-      this.#fail(error)
-    }
+    this.#journey.onAnswer(answer, this.#edge.now())
+    this.#edge.settle()
   }
 
   onTlsEstablished(description: string): void {
-    try {
-      this.#journey.onTlsEstablished(description, this.#edge.now())
-    } catch (error) {
-      this.#fail(error)
-    }
+    this.#journey.onTlsEstablished(description, this.#edge.now())
+    this.#edge.settle()
   }
 
   onStress(): void {
-    try {
-      if (!this.#isOver) this.#journey.onStress(this.#edge.now())
-    } catch (error) {
-      this.#fail(error)
-    }
+    this.#journey.onStress(this.#edge.now())
   }
 
   onShutdown(): void {
-    try {
-      if (!this.#isOver) this.#journey.onShutdown(this.#edge.now())
-    } catch (error) {
-      this.#fail(error)
-    }
-  }
-
-  /** Our bug: this connection ends, with a record; a message under way is not acknowledged. */
-  #fail(error: unknown): void {
-    if (this.#isOver) return
-    this.#isOver = true
-    this.transfer.abandon()
-    this.#edge.engine.sendText(this.id, bugReply)
-    this.#edge.engine.close(this.id)
-    this.#edge.onBug(
-      this.peer,
-      error instanceof Error ? (error.stack ?? messageOf(error)) : messageOf(error),
-    )
+    this.#journey.onShutdown(this.#edge.now())
   }
 }

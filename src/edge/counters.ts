@@ -97,6 +97,7 @@ export class Counters {
     this.#row[at] = (this.#row[at] ?? 0) + 1
     this.add('sent', 1)
     this.add('octets', record.octets)
+    if (record.finding === 'internal-error') this.add('faults', 1)
   }
 }
 

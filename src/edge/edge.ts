@@ -8,7 +8,7 @@
 import { poolSweepMs } from '../base/limits.ts'
 import type { Finding } from '../checks/finding.ts'
 import type { CloseReason, ConnectionId, Engine, EngineHandler, Peer } from '../io/engine.ts'
-import type { CompiledPolicy } from '../journey/journey.ts'
+import type { CompiledPolicy } from '../journey/policy.ts'
 import type { ListPort, VerdictRecord } from '../journey/ports.ts'
 import type { Log } from '../log/records.ts'
 import type { PoolPlace } from '../transfer/host.ts'
@@ -53,7 +53,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   readonly counters: Counters
   readonly questions: QuestionDesk
   readonly log: Log
-  lists: ListPort
+  readonly lists: ListPort
   /** The policy of connections that open from now on. */
   compiled: CompiledPolicy
   readonly #parts: EdgeParts
@@ -86,10 +86,9 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   }
 
   /** New policies; connections that are open keep the journey's policy that they began with. */
-  configure(compiled: CompiledPolicy, transfer: TransferPolicy, lists: ListPort): void {
+  configure(compiled: CompiledPolicy, transfer: TransferPolicy): void {
     compiled.isStressed = this.compiled.isStressed
     this.compiled = compiled
-    this.lists = lists
     this.pool.configure(transfer)
     this.engine.clientDeadline(firstCommandMs(compiled))
   }
@@ -105,14 +104,14 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     this.compiled.isStressed = isStressed
     this.engine.clientDeadline(firstCommandMs(this.compiled))
     for (const connection of this.#connections()) connection.onStress()
-    this.#settle()
+    this.settle()
   }
 
   /** Finishes running transactions, refuses new ones; resolves when the last client is gone. */
   async stop(): Promise<void> {
     const stopped = this.engine.stop()
     for (const connection of this.#connections()) connection.onShutdown()
-    this.#settle()
+    this.settle()
     if (this.#clients === 0) this.pool.quitIdle()
     this.#isStopping = true
     await stopped
@@ -134,8 +133,6 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
 
   defer(transfer: Transfer): void {
     this.#deferred.push(transfer)
-    // Answers of the question desk come outside the engine's events, behind which there is a settling.
-    if (this.#deferred.length === 1) queueMicrotask(() => this.#settle())
   }
 
   adopt(id: ConnectionId, link: Link): void {
@@ -166,12 +163,6 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     if (isDelivered) this.#parts.onDelivered?.(record.client)
   }
 
-  onBug(peer: Peer, detail: string): void {
-    this.counters.add('faults', 1)
-    const where = `client ${peer.address}: ${detail}`
-    this.log.record({ event: 'service', time: Date.now(), what: 'fault', detail: where })
-  }
-
   // Engine events.
 
   onOpen(id: ConnectionId, peer: Peer): void {
@@ -180,12 +171,12 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     this.#clients++
     this.counters.add('connections', 1)
     connection.onOpen()
-    this.#settle()
+    this.settle()
   }
 
   onData(id: ConnectionId, chunk: Uint8Array, start: number, end: number): void {
     this.#carriers.get(id)?.onData(chunk, start, end)
-    this.#settle()
+    this.settle()
   }
 
   onConnected(id: ConnectionId): void {
@@ -194,18 +185,18 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
 
   onDrain(id: ConnectionId): void {
     this.#carriers.get(id)?.onDrain()
-    this.#settle()
+    this.settle()
   }
 
   onEnd(id: ConnectionId): void {
     this.#carriers.get(id)?.onEnd()
-    this.#settle()
+    this.settle()
   }
 
   onDeadline(id: ConnectionId): void {
     const carrier = this.#carriers.get(id)
     if (carrier instanceof ClientConnection) carrier.onDeadline()
-    this.#settle()
+    this.settle()
   }
 
   onClose(id: ConnectionId, reason: CloseReason): void {
@@ -213,7 +204,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     this.#carriers.delete(id)
     carrier?.onClose(reason)
     if (carrier instanceof ClientConnection) this.#clients--
-    this.#settle()
+    this.settle()
     if (this.#isStopping && this.#clients === 0) this.pool.quitIdle()
   }
 
@@ -221,10 +212,11 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     this.pool.sweep(Date.now())
     this.counters.set('clients', this.#clients)
     this.counters.set('sessions', this.pool.sessions)
-    this.#settle()
+    this.settle()
   }
 
-  #settle(): void {
+  /** Gives the answers that were put off; after every event from outside the engine too. */
+  settle(): void {
     for (let next = this.#deferred.pop(); next !== undefined; next = this.#deferred.pop()) {
       next.onDeferred()
     }
@@ -238,5 +230,5 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
 }
 
 function firstCommandMs({ policy, isStressed }: CompiledPolicy): number {
-  return (isStressed ? policy.stressTimeouts : policy.timeouts).commandMs
+  return (isStressed ? policy.stressTimeouts : policy.timeouts).firstCommandMs
 }

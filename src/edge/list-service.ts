@@ -1,13 +1,14 @@
 /**
  * ListService: what the lists are to gate and threads. The face; src/lists/ does the work.
  */
+import type { Config } from '../config/schema.ts'
 import type { ListPort } from '../journey/ports.ts'
 import type { Listing } from '../probes/feedback.ts'
 import type { GateTables } from './policies.ts'
 
 /** The lists of an instance, owned by the main thread. */
 export interface ListService extends ListPort {
-  /** For GatePolicy; changes only with `onChange`. */
+  /** For GatePolicy. */
   readonly gate: GateTables
   /** Are there trusted domain names to ask DNS for? */
   readonly hasTrustedNames: boolean
@@ -22,6 +23,9 @@ export interface ListService extends ListPort {
   isFeedbackExempt(prefix: string): boolean
   /** Enters what feedback found in the list `dynamic`, at once in every thread, and keeps it. */
   enterDynamic(listing: Listing): void
+  /** Loads all lists anew; the old ones serve until then. Rejects with OperatingError. */
+  reload(config: Config): Promise<void>
+  close(): Promise<void>
 }
 
 /** An instance without lists. */
@@ -36,4 +40,6 @@ export const noLists: ListService = {
   isDialupExempt: () => false,
   isFeedbackExempt: () => false,
   enterDynamic: () => undefined,
+  reload: async () => undefined,
+  close: async () => undefined,
 }

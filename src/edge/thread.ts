@@ -1,13 +1,13 @@
 /**
- * A serving thread as the main thread sees it, and what it is set up with.
+ * Serving threads as the main thread sees them, and what each is set up with.
  */
+
 import type { Finding } from '../checks/finding.ts'
-import type { EngineHandler } from '../io/engine.ts'
-import type { EngineToken } from '../io/gate.ts'
+import type { Engine, EngineHandler, EngineOptions } from '../io/engine.ts'
+import type { Gate } from '../io/gate.ts'
 import { bodyScanner } from '../io/native-body-scanner.ts'
 import { newSocketEngine } from '../io/socket-engine.ts'
-import { compilePolicy } from '../journey/journey.ts'
-import type { JourneyPolicy } from '../journey/policy.ts'
+import { type CompiledPolicy, compilePolicy, type JourneyPolicy } from '../journey/policy.ts'
 import type { ListPort } from '../journey/ports.ts'
 import type { Log } from '../log/records.ts'
 import type { TransferPolicy } from '../transfer/mailhost.ts'
@@ -17,6 +17,14 @@ import { Edge } from './edge.ts'
 import type { QuestionDesk } from './questions.ts'
 import { newRecordIds } from './record-ids.ts'
 import { ThreadTls, type TlsPolicy } from './thread-tls.ts'
+
+/** Where a thread finds the lists that it asks itself. */
+export interface ThreadLists {
+  /** Handle of the native blacklist table, 0 = none. */
+  readonly blacklist: number
+  /** Folder of the store with the whitelist, '' = none. */
+  readonly store: string
+}
 
 /** What a reload replaces; travels by message. */
 export interface ThreadPolicies {
@@ -31,42 +39,54 @@ export interface SharedMemory {
   readonly counters: SharedArrayBuffer
 }
 
-/** A serving thread. */
-export interface ServingThread {
-  /** How the gate knows its engine. */
-  readonly token: EngineToken
-  /** Resolves when it has asked the mailhosts what they offer. */
+/** The serving threads of an instance, as the main thread sees them. */
+export interface ServingThreads {
+  readonly count: number
+  /** Resolves when all serve: the mailhosts are asked what they offer, the gate knows the engines. */
   ready(): Promise<void>
   configure(policies: ThreadPolicies): void
   stress(isStressed: boolean): void
-  /** Finishes what runs; resolves when its last client is gone. */
+  /** Finishes what runs; resolves when the last client is gone. */
   stop(): Promise<void>
-}
-
-/** Whom a thread asks, and tells what it learnt (Probing, or what stands for it in a worker). */
-export interface ThreadAsks {
-  readonly desk: QuestionDesk
-  onFinding(address: string, finding: Finding): void
-  onDelivered(address: string): void
+  /** Ends one as if it had died. */
+  endThread(thread: number): Promise<void>
+  /** Ends at once what has not ended by itself. */
+  close(): Promise<void>
 }
 
 /** What an edge is set up with on its thread. */
 export interface EdgeSetup {
   /** From 0. */
   readonly thread: number
+  readonly lists: ThreadLists
   readonly policies: ThreadPolicies
   readonly memory: SharedMemory
 }
 
+/** Whom a thread asks, and tells what it learnt (Probing, or in a worker what stands for it). */
+export interface ThreadAsks {
+  readonly desk: QuestionDesk
+  onFinding(address: string, finding: Finding): void
+  onDelivered(address: string): void
+}
+
+/** What an edge is given on its thread. */
+export interface EdgeSurroundings {
+  readonly log: Log
+  readonly asks: ThreadAsks
+  readonly lists: ListPort
+  readonly newEngine: (handler: EngineHandler, options: EngineOptions) => Engine
+}
+
 /** Builds the edge of the calling thread. */
-export function newEdge(setup: EdgeSetup, log: Log, lists: ListPort, asks: ThreadAsks): Edge {
-  const compiled = compilePolicy(setup.policies.journey, bodyScanner())
-  const { timeouts } = setup.policies.journey
-  const clientDeadlineMs = timeouts.commandMs
+export function newEdge(setup: EdgeSetup, surroundings: EdgeSurroundings): Edge {
+  const { log, asks, lists, newEngine } = surroundings
+  const compiled = compileThreadPolicy(setup.policies)
+  const clientDeadlineMs = setup.policies.journey.timeouts.firstCommandMs
   const threadTls = new ThreadTls(setup.policies.tls)
   return new Edge({
     newEngine: (handler: EngineHandler) =>
-      threadTls.around(handler, (inner) => newSocketEngine(inner, { clientDeadlineMs })),
+      threadTls.around(handler, (inner) => newEngine(inner, { clientDeadlineMs })),
     startTls: (connection) => threadTls.startTls(connection),
     tls: threadTls,
     compiled,
@@ -82,27 +102,35 @@ export function newEdge(setup: EdgeSetup, log: Log, lists: ListPort, asks: Threa
   })
 }
 
-/** The calling thread as its own serving thread: where the native gate cannot hand over to others. */
-export class LocalThread implements ServingThread {
+/** Gives an edge new policies. */
+export function configureEdge(edge: Edge, policies: ThreadPolicies): void {
+  edge.configureTls(policies.tls)
+  edge.configure(compileThreadPolicy(policies), policies.transfer)
+}
+
+/** What the stages read, made of a policy that came by message. */
+function compileThreadPolicy({ journey }: ThreadPolicies): CompiledPolicy {
+  return compilePolicy(journey, bodyScanner())
+}
+
+/** The calling thread as its own serving thread, on the twins: where the addon is missing. */
+export class LocalThread implements ServingThreads {
+  readonly count = 1
   readonly #edge: Edge
-  readonly #lists: ListPort
+  readonly #gate: Gate
 
-  constructor(setup: EdgeSetup, log: Log, lists: ListPort, asks: ThreadAsks) {
-    this.#edge = newEdge(setup, log, lists, asks)
-    this.#lists = lists
+  constructor(gate: Gate, setup: EdgeSetup, surroundings: Omit<EdgeSurroundings, 'newEngine'>) {
+    this.#gate = gate
+    this.#edge = newEdge(setup, { ...surroundings, newEngine: newSocketEngine })
   }
 
-  get token(): EngineToken {
-    return this.#edge.engine.token
+  async ready(): Promise<void> {
+    await this.#edge.ready()
+    this.#gate.addWorker(this.#edge.engine.token)
   }
 
-  ready(): Promise<void> {
-    return this.#edge.ready()
-  }
-
-  configure({ journey, transfer, tls }: ThreadPolicies): void {
-    this.#edge.configureTls(tls)
-    this.#edge.configure(compilePolicy(journey, bodyScanner()), transfer, this.#lists)
+  configure(policies: ThreadPolicies): void {
+    configureEdge(this.#edge, policies)
   }
 
   stress(isStressed: boolean): void {
@@ -112,4 +140,9 @@ export class LocalThread implements ServingThread {
   stop(): Promise<void> {
     return this.#edge.stop()
   }
+
+  /** The thread of the whole process: it is not ended. */
+  async endThread(): Promise<void> {}
+
+  async close(): Promise<void> {}
 }

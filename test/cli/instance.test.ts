@@ -35,7 +35,7 @@ const changes: string[] = []
 const proxy: RunningProxy = {
   addresses: ['127.0.0.1:2525'],
   commands: {},
-  reload: (config) => void reloaded.push(config),
+  reload: async (config) => void reloaded.push(config),
   status: () => ({
     addresses: ['127.0.0.1:2525'],
     startedAtMs: Date.now(),
@@ -45,6 +45,7 @@ const proxy: RunningProxy = {
     counters: {} as ReturnType<RunningProxy['status']>['counters'],
     mailhosts: [{ address: '127.0.0.1:1025', sessions: 2 }],
   }),
+  endThread: async () => {},
   stop: async () => {},
 }
 

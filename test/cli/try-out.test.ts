@@ -2,13 +2,14 @@
  * The try-out that `npm start` begins. Show 1 of the main job.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { startTryOut } from '../../src/cli/try-out.ts'
+import { listedAddress, startTryOut } from '../../src/cli/try-out.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 
-test('the try-out delivers into var/mail/ and refuses a recipient that is not ours', async () => {
+test('the try-out delivers into var/mail/, refuses a recipient that is not ours and a listed address', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'activemx-try-'))
   const printed: string[] = []
   const terminal = { print: (line: string) => void printed.push(line), warn: () => {} }
@@ -27,6 +28,10 @@ test('the try-out delivers into var/mail/ and refuses a recipient that is not ou
     const [name = ''] = readdirSync(join(folder, 'var/mail/new'))
     expect(readFileSync(join(folder, 'var/mail/new', name), 'latin1')).toContain('\nhello\n')
     client.leave()
+    const listed = new SmtpClient(
+      connect({ host: '127.0.0.1', port: tryOut.port, localAddress: listedAddress }),
+    )
+    expect(await listed.reply()).toMatch(/^554 5\.7\.1 .*127\.0\.0\.66/)
   } finally {
     await tryOut.stop()
     rmSync(folder, { recursive: true, force: true })

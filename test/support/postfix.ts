@@ -31,6 +31,8 @@ export interface Postfix {
   /** Starts again after `stop` or a kill, on the same port and queue. */
   start(): Promise<void>
   stop(): void
+  /** kill -9 of the master and all that it runs. */
+  kill(): void
   /** Stops and removes everything. */
   remove(): void
 }
@@ -59,6 +61,7 @@ export async function startPostfix(settings: readonly string[] = []): Promise<Po
     messages: () => filed(join(folder, 'mail/inbox/new')),
     start,
     stop: () => void run('stop'),
+    kill: () => killGroup(join(folder, 'spool/pid/master.pid')),
     remove: () => {
       stopQuietly(run)
       rmSync(folder, { recursive: true, force: true })
@@ -135,6 +138,11 @@ function readIfThere(file: string): string {
 function filed(folder: string): readonly string[] {
   if (!existsSync(folder)) return []
   return readdirSync(folder).map((name) => readFileSync(join(folder, name), 'latin1'))
+}
+
+/** The daemons of Postfix are in the process group of their master. */
+function killGroup(pidFile: string): void {
+  process.kill(-Number(readFileSync(pidFile, 'utf8').trim()), 'SIGKILL')
 }
 
 function stopQuietly(run: (...words: readonly string[]) => unknown): void {

@@ -15,6 +15,8 @@ export type Written = Readonly<Record<string, unknown>>
 
 /** A running proxy and what a test looks at. */
 export interface TestProxy extends RunningProxy {
+  /** Where its files are. */
+  readonly folder: string
   readonly port: number
   /** Records of the log, flushed. */
   records(): readonly Record<string, unknown>[]
@@ -66,11 +68,13 @@ export async function startProxy(
     return lines.filter((line) => line !== '').map((line) => JSON.parse(line))
   }
   return {
+    folder,
     port: Number(proxy.addresses[0]?.split(':').pop()),
     addresses: proxy.addresses,
     reload: (changed) => proxy.reload(changed),
     status: () => proxy.status(),
     commands: proxy.commands,
+    endThread: (thread) => proxy.endThread(thread),
     stop: () => proxy.stop(),
     records,
     verdicts: () => records().filter((record) => record.event === 'verdict'),

@@ -1,9 +1,12 @@
 /**
- * Refusals: what the gate refused, as verdict records. The conclusion of those connections.
+ * Records that the main thread makes: of what the gate refused (the conclusion of those connections)
+ * and of the lists that were loaded.
  */
 import type { Layer } from '../checks/finding.ts'
 import type { ClassRule, GatePolicy, Refusal, RefusalCause } from '../io/gate.ts'
 import type { VerdictRecord } from '../journey/record.ts'
+import type { ListReport } from '../lists/list-report.ts'
+import type { FeedLogRecord } from '../log/records.ts'
 
 const layers: Readonly<Record<RefusalCause, Layer>> = {
   blacklist: 'connect',
@@ -41,6 +44,20 @@ export function recordOfRefusal(
     octets: refusal.octets,
     ms: 0,
     tls: '',
+  }
+}
+
+/** The record of a list that was looked at. */
+export function recordOfList(report: ListReport): FeedLogRecord {
+  const reasons = report.setAside.map(({ prefix, reason }) => `${prefix} set aside: ${reason}`)
+  return {
+    event: 'feed',
+    time: Date.now(),
+    list: report.list,
+    result: report.outcome === 'last-good' ? 'refused' : report.outcome,
+    prefixes: report.entryCount,
+    setAside: report.setAsideCount,
+    detail: [report.refusal, ...reasons].filter((reason) => reason !== ''),
   }
 }
 

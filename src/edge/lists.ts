@@ -1,0 +1,229 @@
+/**
+ * Lists: everything that [lists] names, loaded, kept fresh, and joined to gate and threads.
+ *
+ * The tables keep their objects and handles from load to load, so a reload only swaps what is in
+ * them; the rules of the verdict classes are made anew and go to the gate with the next policy
+ * (`onChange`). What cannot be loaded is told, and its last good state serves.
+ */
+import type { Config } from '../config/schema.ts'
+import { newCpuPool, type OwnedCpuPool } from '../cpu-pool.ts'
+import { type FeedConfig, Feeds } from '../feeds/feeds.ts'
+import type { CpuPool } from '../lists/cpu-pool.ts'
+import type { ListReport } from '../lists/list-report.ts'
+import {
+  dynamicListName,
+  type ListTables,
+  type LoadedLists,
+  loadLists,
+} from '../lists/load-lists.ts'
+import { type ReadListTask, readList } from '../lists/read-list.ts'
+import type { Listing } from '../probes/feedback.ts'
+import { chooseForm } from '../tables/choose-form.ts'
+import { type CompileTableTask, compileTable } from '../tables/compile-table.ts'
+import type { IpTable } from '../tables/ip-table.ts'
+import { classRulesOf } from './class-rules.ts'
+import type { ListService } from './list-service.ts'
+import type { GateTables } from './policies.ts'
+
+/** Who hears of loads. */
+export interface ListsListener {
+  onReport(report: ListReport): void
+  /** Rules or tables of the gate have changed. */
+  onChange(): void
+}
+
+/** The lists of an instance. Owned by the main thread. */
+export class Lists implements ListService {
+  readonly #pool: OwnedCpuPool = newCpuPool()
+  readonly #listener: ListsListener
+  readonly #feeds: Feeds
+  #config: Config
+  #loaded: LoadedLists | undefined
+  #balancers: IpTable
+  #gate: GateTables
+  #timer: NodeJS.Timeout | undefined
+
+  /** Loads everything. Rejects with OperatingError when names clash or tables cannot be made. */
+  static async open(config: Config, listener: ListsListener): Promise<Lists> {
+    const lists = new Lists(config, listener)
+    try {
+      await lists.reload(config)
+      return lists
+    } catch (fault) {
+      await lists.close()
+      throw fault
+    }
+  }
+
+  constructor(config: Config, listener: ListsListener) {
+    this.#config = config
+    this.#listener = listener
+    this.#feeds = new Feeds(cacheOf(config))
+    this.#balancers = balancersOf(config)
+    this.#gate = { blacklist: 0, trusted: 0, proxyProtocolFrom: 0, classRules: [] }
+  }
+
+  get gate(): GateTables {
+    return this.#gate
+  }
+
+  /** The tables of the last load. */
+  get tables(): ListTables | undefined {
+    return this.#loaded?.tables
+  }
+
+  /** What became of each list at the last load. */
+  get reports(): readonly ListReport[] {
+    return this.#loaded?.reports ?? []
+  }
+
+  get hasTrustedNames(): boolean {
+    return (this.#loaded?.tables.trustedNames.size ?? 0) > 0
+  }
+
+  tableOf(handle: number): ((address: string) => number) | undefined {
+    const tables = [this.tables?.blacklist, this.tables?.trusted, this.#balancers]
+    const table = tables.find((one, at) => one !== undefined && handleOf(one, at) === handle)
+    return table === undefined ? undefined : (address) => table.lookupClass(address)
+  }
+
+  isTrustedName(name: string): boolean {
+    return this.tables?.trustedNames.has(name) ?? false
+  }
+
+  isRelayExempt(address: string): boolean {
+    return holds(this.tables?.relay, address)
+  }
+
+  isDialupExempt(address: string): boolean {
+    return holds(this.tables?.dialup, address)
+  }
+
+  isFeedbackExempt(prefix: string): boolean {
+    const { trusted, relay, dialup, neverBlock } = this.tables ?? {}
+    const tables = [trusted, relay, dialup, neverBlock]
+    return addressesOf(prefix).some((address) => tables.some((table) => holds(table, address)))
+  }
+
+  enterDynamic({ prefix, ttlMs }: Listing): void {
+    this.tables?.blacklist.add(prefix, { list: dynamicListName, ttlMs })
+  }
+
+  /** The whitelist is asked in the serving threads (native-edge.ts), or by whoever holds the store. */
+  isWhitelisted(): boolean {
+    return false
+  }
+
+  listsOf(verdictClass: number): readonly string[] {
+    return this.tables?.blacklist.listsOf(verdictClass) ?? []
+  }
+
+  /** Fetches what is due and loads all lists; the old ones serve until all new ones are there. */
+  async reload(config: Config): Promise<void> {
+    clearTimeout(this.#timer)
+    await this.#feeds.refresh(feedsOf(config))
+    this.#loaded = await loadLists(config.lists, this.#partsOf(config), this.#loaded)
+    const balancers = balancersOf(config)
+    this.#balancers.close()
+    this.#balancers = balancers
+    this.#config = config
+    this.#gate = this.#gateTables()
+    for (const report of this.#loaded.reports) this.#listener.onReport(report)
+    this.#listener.onChange()
+    this.#timer = setTimeout(() => void this.#refresh(), refreshMsOf(config))
+    this.#timer.unref()
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.#timer)
+    await this.#pool.close()
+  }
+
+  // A fault of a load on the clock changes nothing: the lists of the last load go on.
+  async #refresh(): Promise<void> {
+    try {
+      await this.reload(this.#config)
+    } catch {
+      this.#timer = setTimeout(() => void this.#refresh(), refreshMsOf(this.#config))
+    }
+  }
+
+  #partsOf(config: Config) {
+    const isSmall = Object.values(config.lists).every(
+      (one) => !Array.isArray(one) || one.length === 0,
+    )
+    return {
+      pool: isSmall ? ownThread : this.#pool,
+      formOf: chooseForm,
+      cache: cacheOf(config),
+      store: `${cacheOf(config)}/lists.lmdb`,
+      ownNetworks: config.mailhost.addresses.map(({ address }) => ({
+        prefix: address,
+        reason: 'mailhost of ours',
+      })),
+      feedOf: (file: string) => this.#feeds.stateOf(file),
+    }
+  }
+
+  #gateTables(): GateTables {
+    const tables = this.#loaded?.tables
+    if (tables === undefined) return this.#gate
+    return {
+      blacklist: handleOf(tables.blacklist, 0),
+      trusted: handleOf(tables.trusted, 1),
+      proxyProtocolFrom: handleOf(this.#balancers, 2),
+      classRules: classRulesOf(this.#config, tables.blacklist),
+    }
+  }
+}
+
+/** Every address of an IPv4 prefix of /24 or longer; of others the first, which names the host. */
+function addressesOf(prefix: string): readonly string[] {
+  const [address = '', bits = '32'] = prefix.split('/')
+  const [, network, last] = /^(\d+\.\d+\.\d+\.)(\d+)$/.exec(address) ?? []
+  if (network === undefined) return [address]
+  const count = Math.min(256, 2 ** (32 - Number(bits)))
+  return Array.from({ length: count }, (_, at) => `${network}${Number(last) + at}`)
+}
+
+function holds(table: IpTable | undefined, address: string): boolean {
+  return table !== undefined && table.lookupClass(address) !== 0
+}
+
+/** Nothing to read: not worth a thread. */
+const ownThread: CpuPool = {
+  async run(name, task) {
+    return name === 'readList'
+      ? readList(task as ReadListTask)
+      : compileTable(task as CompileTableTask)
+  },
+}
+
+/** The native handle, or one that only the gate's twin knows. */
+function handleOf(table: IpTable, at: number): number {
+  return table.handle === 0 ? -1 - at : table.handle
+}
+
+function balancersOf({ listen }: Config): IpTable {
+  const form = chooseForm({ name: 'prefix', folder: '' })
+  return form.fromPrefixes(
+    listen.proxyProtocolFrom.map((prefix) => ({ prefix, list: 'proxy_protocol_from' })),
+  )
+}
+
+function cacheOf({ lists, store }: Config): string {
+  return lists.cache === '' ? `${store.path}/lists` : lists.cache
+}
+
+function feedsOf({ lists }: Config): readonly FeedConfig[] {
+  const all = [lists.blacklist, lists.trusted, lists.relay, lists.dialup, lists.neverBlock].flat()
+  return all
+    .filter(({ file }) => Feeds.isFeed(file))
+    .map(({ file, everyMs }) => ({ url: file, everyMs }))
+}
+
+/** The shortest `every` of all lists. */
+function refreshMsOf({ lists }: Config): number {
+  const all = [lists.blacklist, lists.trusted, lists.relay, lists.dialup, lists.neverBlock].flat()
+  return Math.min(3_600_000, ...all.map(({ everyMs }) => everyMs))
+}

@@ -1,0 +1,58 @@
+/**
+ * The composition root of a serving thread; piscina runs its default export once for each thread.
+ *
+ * It builds the edge on the native engine, says so with the engine's token, and serves until it is
+ * told to stop. Its promise is the life of the thread.
+ */
+import { threadId } from 'node:worker_threads'
+import { BugError } from './base/errors.ts'
+import { attachLists, nativeEngine } from './edge/native-edge.ts'
+import { RemoteAsks } from './edge/remote-asks.ts'
+import { configureEdge, newEdge } from './edge/thread.ts'
+import type { ThreadBirth, ThreadOrder, ThreadReport } from './edge/thread-messages.ts'
+import { openThreadLog } from './log/thread-log.ts'
+
+/** How often good hosts are told. */
+const tellEveryMs = 1_000
+
+/** Serves until told to stop. */
+export default async function serveThread(birth: ThreadBirth): Promise<void> {
+  const { setup, port } = birth
+  const log = openThreadLog(birth.log)
+  const post = (report: ThreadReport) => port.postMessage(report)
+  const asks = new RemoteAsks(post)
+  const tell = (detail: string) =>
+    log.record({ event: 'store', time: Date.now(), what: 'fault', detail })
+  const lists = attachLists(setup.lists, tell)
+  const edge = newEdge(setup, { log, asks, lists, newEngine: nativeEngine })
+  const telling = setInterval(() => asks.flush(), tellEveryMs)
+  await edge.ready()
+  await new Promise<void>((resolve) => {
+    port.on('message', (order: ThreadOrder) => {
+      switch (order.kind) {
+        case 'configure':
+          configureEdge(edge, order.policies)
+          return
+        case 'stress':
+          edge.stress(order.isStressed)
+          return
+        case 'answer':
+          asks.desk.onAnswer(order.number, order.answer)
+          return
+        case 'deferred':
+          asks.desk.onDeferred(order.number)
+          return
+        case 'stop':
+          void edge.stop().then(resolve)
+          return
+        default:
+          throw new BugError(`unknown order ${JSON.stringify(order satisfies never)}`)
+      }
+    })
+    post({ kind: 'ready', token: edge.engine.token, threadId })
+  })
+  clearInterval(telling)
+  asks.flush()
+  log.flush()
+  port.close()
+}

@@ -1,0 +1,164 @@
+/**
+ * Serving threads live and die: a dead one takes its own connections and no others, and is replaced;
+ * stopping finishes what runs; a reload drops nobody.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { addonFault, loadAddon } from '../../src/addon/addon.ts'
+import { describeWith, projectRoot } from '../support/needs.ts'
+import { freePort, portAnswers } from '../support/ports.ts'
+import { type RecordingMailhost, startRecordingMailhost } from '../support/recording-mailhost.ts'
+import { startProxy, type TestProxy, testConfig } from '../support/running-proxy.ts'
+import { SmtpClient } from '../support/smtp-client.ts'
+
+const needsAddon = loadAddon() === undefined ? `no addon: ${addonFault()}` : undefined
+const message = 'Subject: x\r\n\r\nbody\r\n.'
+
+let mailhost: RecordingMailhost
+let proxy: TestProxy | undefined
+
+beforeEach(async () => {
+  mailhost = await startRecordingMailhost()
+})
+
+afterEach(async () => {
+  await proxy?.end()
+  proxy = undefined
+  await mailhost.stop()
+})
+
+/** MAIL, RCPT, DATA up to the 354. */
+async function inData(port: number): Promise<SmtpClient> {
+  const client = await SmtpClient.open(port)
+  const said = await client.saysAll(
+    'EHLO client.example',
+    'MAIL FROM:<a@x.example>',
+    'RCPT TO:<b@example.test>',
+    'DATA',
+  )
+  expect(said).toMatch(/^354/)
+  return client
+}
+
+describeWith([needsAddon], 'serving threads', () => {
+  test('a dead thread takes its own connections, no others, and another takes its place', async () => {
+    const running = await startProxy([mailhost.port], { listen: { workers: 2 } })
+    proxy = running
+    const clients = await Promise.all(Array.from({ length: 8 }, () => inData(running.port)))
+    await running.endThread(0)
+    await expect.poll(() => clients.filter((client) => client.isClosed).length).toBe(4)
+    for (const client of clients.filter((one) => !one.isClosed)) {
+      expect(await client.says(message)).toMatch(/^250/)
+      client.leave()
+    }
+    await expect.poll(() => running.status().gate.workers).toBe(2)
+    const later = await Promise.all(Array.from({ length: 4 }, () => inData(running.port)))
+    for (const client of later) expect(await client.says(message)).toMatch(/^250/)
+    for (const client of later) client.leave()
+    expect(mailhost.messages.length).toBe(8)
+    expect(running.records().filter((record) => record['what'] === 'worker').length).toBe(1)
+  })
+
+  test('workers share the cap of mailhost sessions', async () => {
+    const running = await startProxy([mailhost.port], {
+      listen: { workers: 2 },
+      mailhost: { sessions_max: 2 },
+    })
+    proxy = running
+    const one = async () => {
+      const client = await inData(running.port)
+      expect(await client.says(message)).toMatch(/^250/)
+      client.leave()
+    }
+    for (let round = 0; round < 10; round++) {
+      await Promise.all(Array.from({ length: 6 }, one))
+    }
+    expect(mailhost.messages.length).toBe(60)
+    const open = mailhost.sessions.filter(({ socket }) => !socket.destroyed)
+    expect(open.length).toBeLessThanOrEqual(2)
+  })
+})
+
+describe('stopping and reloading', () => {
+  test('stop finishes a running transaction, refuses new ones and ends idle connections', async () => {
+    const running = await startProxy([mailhost.port])
+    proxy = running
+    const busy = await inData(running.port)
+    const idle = await SmtpClient.open(running.port)
+    await idle.says('EHLO idle.example')
+    const stopped = running.stop()
+    expect(await idle.reply()).toMatch(/^421 4\.3\.2/)
+    const late = await SmtpClient.open(running.port).then(
+      (client) => client.heard,
+      () => '421 refused before accept',
+    )
+    expect(late).toMatch(/^421/)
+    expect(await busy.says(message)).toMatch(/^250/)
+    await stopped
+    expect(mailhost.messages.length).toBe(1)
+  })
+
+  test('a reload changes what is ours and drops no connection', async () => {
+    const running = await startProxy([mailhost.port])
+    proxy = running
+    const old = await inData(running.port)
+    const domains = { recipients: { domains: ['other.test'] } }
+    await running.reload(testConfig([mailhost.port], domains, running.folder))
+    expect(await old.says(message)).toMatch(/^250/)
+    const client = await SmtpClient.open(running.port)
+    await client.saysAll('EHLO c.example', 'MAIL FROM:<a@x.example>')
+    expect(await client.says('RCPT TO:<b@example.test>')).toMatch(/^550 5\.7\.1/)
+    expect(await client.says('RCPT TO:<b@other.test>')).toMatch(/^250/)
+    client.leave()
+    old.leave()
+  })
+
+  test('serve: SIGTERM ends in good order; a taken port and a wrong setting are told in one line', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'activemx-serve-'))
+    const port = await freePort()
+    const settings = (more: string) => `name = "mx.example.test"
+listen = { smtp = ["127.0.0.1:${port}"], workers = 1 ${more} }
+mailhost = { addresses = ["127.0.0.1:${mailhost.port}"] }
+recipients = { domains = ["example.test"] }
+log = { to = "log" }
+store = { path = "store" }
+process = { user = "" }
+`
+    const other = createServer().listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    const { port: taken } = other.address() as AddressInfo
+    writeFileSync(join(folder, 'a.toml'), settings(''))
+    writeFileSync(join(folder, 'taken.toml'), settings('').replace(`:${port}`, `:${taken}`))
+    writeFileSync(join(folder, 'wrong.toml'), settings(', greet_dely = "1s"'))
+    const serve = (file: string) => {
+      const program = join(projectRoot, 'dist/src/cli/activemx.js')
+      const child = spawn(process.execPath, [program, 'serve', '--config', join(folder, file)])
+      let said = ''
+      child.stderr.on('data', (text) => {
+        said += String(text)
+      })
+      const ended = new Promise<{ status: number | null; said: string }>((resolve) => {
+        child.on('close', (status) => resolve({ status, said }))
+      })
+      return { child, ended }
+    }
+    const first = serve('a.toml')
+    await portAnswers(port)
+    const second = await serve('taken.toml').ended
+    other.close()
+    expect(second.status).toBe(2)
+    expect(second.said).toMatch(new RegExp(`^activemx: .*127\\.0\\.0\\.1:${taken}.*\\n$`))
+    const wrong = await serve('wrong.toml').ended
+    expect(wrong.status).toBe(2)
+    expect(wrong.said).toMatch(/^activemx: .*greet_dely.*greet_delay.*\n$/)
+    first.child.kill('SIGTERM')
+    expect((await first.ended).status).toBe(0)
+    expect(readFileSync(join(folder, 'log'), 'utf8')).toContain('"what":"stop"')
+    rmSync(folder, { recursive: true, force: true })
+  })
+})
