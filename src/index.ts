@@ -2,6 +2,8 @@
  * The library: what `import … from 'activemx'` gives.
  */
 export { type PrefixColumns, PrefixColumnsBuilder } from './base/prefix-columns.ts'
+export { createProxy, type Proxy, type ProxySettings } from './create-proxy.ts'
+export type { ProxyStatus } from './main.ts'
 export type { AddAddressOptions, AddressEntry } from './tables/address-table.ts'
 export type {
   AddOptions,

@@ -16,6 +16,7 @@ test('the library gives tables of IP addresses and of e-mail addresses', () => {
 test.each([
   { example: 'ip-table', says: "lists: [ 'drop' ]" },
   { example: 'address-table', says: 'true' },
+  { example: 'proxy', says: 'listening on 127.0.0.1:' },
 ])('the example $example runs', ({ example, says }) => {
   const path = `${projectRoot}/dist/examples/${example}.js`
   expect(execFileSync(process.execPath, [path], { encoding: 'utf8' })).toContain(says)
