@@ -8,6 +8,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { BenchQuestion, BenchResult } from './bench.ts'
+import { gate } from './gate.ts'
 import { load } from './load.ts'
 import { lookup } from './lookup.ts'
 import { describeMachine } from './machine.ts'
@@ -15,7 +16,7 @@ import { plotSvg } from './plot.ts'
 import { probes } from './probes.ts'
 import { printResult } from './table.ts'
 
-const questions: readonly BenchQuestion[] = [lookup, load, probes]
+const questions: readonly BenchQuestion[] = [lookup, gate, load, probes]
 
 const { values, positionals } = parseArgs({
   options: { quick: { type: 'boolean', default: false } },
