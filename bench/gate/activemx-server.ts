@@ -4,7 +4,7 @@
  * activemx-server PORT logged|silent|reset
  */
 import { openSync, writeSync } from 'node:fs'
-import { recordOfRefusal } from '../../src/edge/refusals.ts'
+import { recordOfRefusal } from '../../src/edge/main-records.ts'
 import type { GatePolicy } from '../../src/io/gate.ts'
 import { newNativeGate } from '../../src/io/native-gate.ts'
 import { lineOf } from '../../src/log/format.ts'
