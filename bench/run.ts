@@ -15,8 +15,9 @@ import { describeMachine } from './machine.ts'
 import { plotSvg } from './plot.ts'
 import { probes } from './probes.ts'
 import { printResult } from './table.ts'
+import { tls } from './tls.ts'
 
-const questions: readonly BenchQuestion[] = [lookup, gate, load, probes]
+const questions: readonly BenchQuestion[] = [lookup, gate, load, probes, tls]
 
 const { values, positionals } = parseArgs({
   options: { quick: { type: 'boolean', default: false } },

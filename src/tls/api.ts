@@ -76,6 +76,11 @@ export interface LeaseOptions {
    * for it. Default: a fresh one.
    */
   readonly id?: number
+  /**
+   * True: the answer does not wait for the grant, nor does `release` wait: both travel with the calls
+   * of the conversation, which wait for the grant and say why there is none. Saves two journeys.
+   */
+  readonly eager?: boolean
 }
 
 /** The first parameter of every call. */

@@ -204,6 +204,11 @@ export class CallServer {
 
   #serveLease(ask: Ask, frame: Frame, handle: SessionHandle): void {
     const { priority, lease } = frame
+    if ((frame.flags & frameFlags.quiet) !== 0) {
+      this.#return(ask)
+      void this.#calls.lease(handle, { priority, id: lease, eager: true })
+      return
+    }
     void this.#calls.lease(handle, { priority, id: lease }).then((granted) => {
       this.#answer(ask, granted, Buffer.from(granted.greeting))
     })

@@ -5,6 +5,7 @@
  * each connected client, for the shared ones. Which sessions a handle reaches is the directory's
  * matter; everything else is the same, which is why an application sees no difference.
  */
+import { tlsCreditCalls } from '../base/limits.ts'
 import {
   type CallOptions,
   emptyRead,
@@ -140,6 +141,13 @@ export class GroupCalls implements TlsCalls {
 
   lease(handle: SessionHandle, options: LeaseOptions = {}): Promise<Lease> {
     const id = options.id ?? newLeaseId()
+    const granted = this.#askLease(handle, id, options)
+    if (options.eager !== true) return granted
+    const release = (ending?: LeaseEnding) => this.release(handle, id, ending ?? 'finished')
+    return Promise.resolve({ ...success, id, greeting: '', release })
+  }
+
+  #askLease(handle: SessionHandle, id: number, options: LeaseOptions): Promise<Lease> {
     return new Promise((resolve) => {
       const done = (outcome: Outcome, greeting: string): void => {
         if (outcome.code !== 'none') this.#tenancies.delete(id)
@@ -148,8 +156,8 @@ export class GroupCalls implements TlsCalls {
       }
       const group = this.#directory.find(handle, this.#holder)
       if (group === undefined) return done(absent(handle), '')
-      if (id === 0 || this.#tenancies.has(id))
-        return done(failure('refused', 'lease id in use'), '')
+      if (id === 0 || this.#tenancies.has(id) || this.#tenancies.size >= tlsCreditCalls)
+        return done(failure('refused', 'lease id in use, or too many'), '')
       // Set before the grant, which may come at once and may refuse.
       let refused = false
       const tenancy = group.lease(this.#holder, id, options.priority ?? 0, (outcome, greeting) => {

@@ -45,6 +45,8 @@ export interface Answer {
 interface Waiting {
   readonly call: ChannelCall
   readonly resolve: (answer: Answer) => void
+  /** The quiet call before it, which its answer stands for; 0: none. */
+  before: number
 }
 
 const noOctets = new Uint8Array(0)
@@ -103,36 +105,39 @@ export class DaemonChannel {
         return
       }
       if (this.#unanswered.size === 0) this.#socket.ref()
-      const waiting = { call, resolve }
+      const waiting = { call, resolve, before: 0 }
       if (this.#queued.length > 0 || !this.#hasCreditFor(call)) this.#queued.push(waiting)
       else this.#send(waiting)
     })
   }
 
-  /** Sends a call that is answered only if it fails, by `resolve`; and is settled by `settle`. */
-  callQuietly(call: ChannelCall): {
-    readonly failed: Promise<Answer>
-    readonly settle: () => void
-  } {
-    let request = 0
-    const failed = new Promise<Answer>((resolve) => {
-      if (this.#fault !== undefined) {
-        resolve({ outcome: this.#fault, body: noOctets })
-        return
-      }
-      // Where the credit is used up it takes its place in the queue, and is answered.
-      if (this.#queued.length > 0 || !this.#hasCreditFor(call)) {
-        this.#queued.push({ call: { ...call, flags: call.flags & ~frameFlags.quiet }, resolve })
-        return
-      }
-      request = this.#send({ call, resolve })
-    })
-    const settle = (): void => {
-      const waiting = this.#unanswered.get(request)
-      if (waiting !== undefined)
-        this.#settle(request, waiting, { outcome: success, body: noOctets })
+  /** Sends a write that is answered only if it fails, and the read that stands for both. */
+  exchange(write: ChannelCall, read: ChannelCall): Promise<Answer> {
+    if (this.#fault !== undefined || this.#queued.length > 0 || !this.#hasCreditFor(write)) {
+      return this.#exchangeInTurn(write, read)
     }
-    return { failed, settle }
+    return new Promise((resolve) => {
+      if (this.#unanswered.size === 0) this.#socket.ref()
+      const before = this.#send({ call: write, resolve, before: 0 })
+      const waiting = { call: read, resolve, before }
+      if (this.#hasCreditFor(read)) this.#send(waiting)
+      else this.#queued.push(waiting)
+    })
+  }
+
+  /** Sends a call that is never answered: a lease or its end, in order with the calls around it. */
+  tell(call: ChannelCall): void {
+    if (this.#fault !== undefined) return
+    const waiting = { call, resolve: ignore, before: 0 }
+    if (this.#queued.length > 0 || !this.#hasCreditFor(call)) this.#queued.push(waiting)
+    else this.#send(waiting)
+  }
+
+  async #exchangeInTurn(write: ChannelCall, read: ChannelCall): Promise<Answer> {
+    const written = this.call({ ...write, flags: write.flags & ~frameFlags.quiet })
+    const answered = this.call(read)
+    const end = await written
+    return end.outcome.code === 'none' ? answered : end
   }
 
   /** Ends the connection. */
@@ -148,9 +153,11 @@ export class DaemonChannel {
   #send(waiting: Waiting): number {
     const { call } = waiting
     this.#request = this.#request === 0xffff_ffff ? 1 : this.#request + 1
-    this.#creditCalls--
-    this.#creditOctets -= weightOf(call)
-    this.#unanswered.set(this.#request, waiting)
+    if (waiting.resolve !== ignore) {
+      this.#creditCalls--
+      this.#creditOctets -= weightOf(call)
+      this.#unanswered.set(this.#request, waiting)
+    }
     const { head, data } = call
     const frame = Buffer.allocUnsafe(headerOctets + head.length)
     const bodyOctets = head.length + (data?.length ?? 0)
@@ -203,11 +210,17 @@ export class DaemonChannel {
     this.#settle(request, waiting, { outcome: outcomeOf(code, frame.kind, body), body })
   }
 
-  #settle(request: number, { call, resolve }: Waiting, answer: Answer): void {
+  #settle(request: number, waiting: Waiting, answer: Answer): void {
+    this.#giveBack(request, waiting)
+    const before = this.#unanswered.get(waiting.before)
+    if (before !== undefined) this.#giveBack(waiting.before, before)
+    waiting.resolve(answer)
+  }
+
+  #giveBack(request: number, { call }: Waiting): void {
     this.#unanswered.delete(request)
     this.#creditCalls++
     this.#creditOctets += weightOf(call)
-    resolve(answer)
   }
 
   #end(fault: Outcome): void {
@@ -240,6 +253,8 @@ function outcomeOf(code: Outcome['code'], kind: number, body: Uint8Array): Outco
   const start = kind === (callKinds.write | answerBit) ? 4 : 0
   return failure(code, Buffer.from(body.subarray(start)).toString('utf8'))
 }
+
+function ignore(): void {}
 
 function flush(channel: DaemonChannel): void {
   channel.flush()

@@ -126,20 +126,14 @@ export class DaemonStub implements TlsCalls {
       if (written.code !== 'none') return emptyRead(written)
       return this.read(handle, octetsMax, options)
     }
-    const quiet = channel.callQuietly({
-      ...plain,
-      ...ordered(options, known.priority),
-      kind: callKinds.write,
-      flags: frameFlags.quiet,
-      head: known.octets,
-      data,
-    })
-    const read = this.read(handle, octetsMax, options)
-    const first = await Promise.race([quiet.failed, read])
-    quiet.settle()
-    if (!('outcome' in first)) return first
-    if (first.outcome.code === 'none') return read
-    return emptyRead(this.#note(handle, first.outcome))
+    const order = ordered(options, known.priority)
+    const call = { ...plain, ...order, head: known.octets }
+    const answer = await channel.exchange(
+      { ...call, kind: callKinds.write, flags: frameFlags.quiet, data },
+      { ...call, kind: callKinds.read, data: lengthOf(octetsMax), readOctets: octetsMax },
+    )
+    if (answer.outcome.code !== 'none') this.#note(handle, answer.outcome)
+    return this.#readEnd(handle, answer)
   }
 
   pending(handle: SessionHandle): number {
@@ -162,27 +156,24 @@ export class DaemonStub implements TlsCalls {
 
   async lease(handle: SessionHandle, options: LeaseOptions = {}): Promise<Lease> {
     const id = options.id ?? newLeaseId()
-    const answer = await this.#call(handle, callKinds.lease, {
-      ...ordered({ ...options, lease: id }, this.#known.get(handle.token)?.priority),
-    })
+    const known = this.#known.get(handle.token)
+    const order = ordered({ ...options, lease: id }, known?.priority)
+    if (options.eager === true && known !== undefined && this.#channel !== undefined) {
+      const kind = callKinds.lease
+      this.#channel.tell({ ...plain, ...order, kind, flags: frameFlags.quiet, head: known.octets })
+      const release = (ending?: LeaseEnding) => this.#tellRelease(known, id, ending ?? 'finished')
+      return { ...success, id, greeting: '', release }
+    }
+    const answer = await this.#call(handle, callKinds.lease, order)
     const greeting = answer.outcome.code === 'none' ? textOf(answer.body) : ''
     const release = (ending?: LeaseEnding) => this.#release(handle, id, ending ?? 'finished')
     return { ...answer.outcome, id, greeting, release }
   }
 
-  /** Gives a lease back without waiting for an answer: it leaves with the calls before it. */
-  releaseQuietly(handle: SessionHandle, id: number): void {
-    const known = this.#known.get(handle.token)
-    if (known === undefined || this.#channel === undefined) return
-    this.#channel
-      .callQuietly({
-        ...plain,
-        kind: callKinds.release,
-        flags: frameFlags.quiet,
-        lease: id,
-        head: known.octets,
-      })
-      .settle()
+  async #tellRelease(known: Known, lease: number, ending: LeaseEnding): Promise<Outcome> {
+    const flags = frameFlags.quiet | (ending === 'finished' ? 0 : frameFlags[ending])
+    this.#channel?.tell({ ...plain, kind: callKinds.release, flags, lease, head: known.octets })
+    return success
   }
 
   /** Names a program to start when octets come for the session and nobody reads them. */

@@ -42,6 +42,10 @@ export function tokenOf(frame: Frame): string {
 
 /** Octets [start, end) as hexadecimal digits. */
 export function hexText(octets: Uint8Array, start: number, end: number): string {
+  // Node's own is five times faster where the octets are a Buffer, as those of a socket are.
+  if ('hexSlice' in octets && typeof octets.hexSlice === 'function') {
+    return octets.hexSlice(start, end)
+  }
   let text = ''
   for (let at = start; at < end; at++) text += hexOf[octets[at] ?? 0]
   return text

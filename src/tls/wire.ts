@@ -65,7 +65,10 @@ export const frameFlags = {
   continues: 2,
   /** read, write: answer wantRead or wantWrite in place of waiting. */
   noWait: 4,
-  /** write, release: success is not answered; the next answer stands for it. */
+  /**
+   * write: success is not answered; the next answer stands for it. lease, release: never answered;
+   * the calls of the lease say whether it is there.
+   */
   quiet: 8,
   /** release: the conversation stopped half-way. */
   broken: 16,

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { projectRoot } from '../../support/needs.ts'
+import { packageRoot } from '../../../src/addon/package-root.ts'
 
 export interface Running {
   readonly child: ChildProcess
@@ -34,7 +34,7 @@ export function run(
   words: readonly string[],
   options: { readonly uid?: number; readonly gid?: number; readonly cwd?: string } = {},
 ): Running {
-  const child = spawn(process.execPath, [join(projectRoot, 'dist', module), ...words], {
+  const child = spawn(process.execPath, [join(packageRoot(), 'dist', module), ...words], {
     stdio: ['pipe', 'pipe', 'inherit'],
     ...options,
   })
