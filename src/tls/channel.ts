@@ -161,7 +161,9 @@ export class DaemonChannel {
     const { head, data } = call
     const frame = Buffer.allocUnsafe(headerOctets + head.length)
     const bodyOctets = head.length + (data?.length ?? 0)
-    writeHeader(frame, { ...call, code: 0, request: this.#request }, bodyOctets)
+    const { kind, flags, priority, lease } = call
+    const request = this.#request
+    writeHeader(frame, { kind, flags, priority, code: 0, request, lease }, bodyOctets)
     frame.set(head, headerOctets)
     if (this.#pieces.length === 0) process.nextTick(flush, this)
     this.#pieces.push(frame)

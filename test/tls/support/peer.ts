@@ -19,7 +19,8 @@ export interface TlsPeer {
   close(): Promise<void>
 }
 
-export type PeerBehaviour = 'echo' | 'silent'
+/** `count`: echoes and keeps nothing of what came. */
+export type PeerBehaviour = 'echo' | 'silent' | 'count'
 
 export async function startPeer(
   identity: Identity,
@@ -37,8 +38,8 @@ export async function startPeer(
     sockets.push(socket)
     socket.on('error', () => socket.destroy())
     socket.on('data', (chunk: Buffer) => {
-      chunks.push(chunk)
-      if (behaviour === 'echo') socket.write(chunk)
+      if (behaviour !== 'count') chunks.push(chunk)
+      if (behaviour !== 'silent') socket.write(chunk)
       notify()
     })
     notify()
