@@ -12,6 +12,7 @@ import type { OperatingError } from './base/errors.ts'
 import { isStressedAt } from './config/effective.ts'
 import type { Config } from './config/schema.ts'
 import { type CounterSums, Counters } from './edge/counters.ts'
+import { DynamicEntries } from './edge/dynamic-entries.ts'
 import type { ListService } from './edge/list-service.ts'
 import { Lists } from './edge/lists.ts'
 import { recordOfList, recordOfRefusal } from './edge/main-records.ts'
@@ -53,6 +54,8 @@ export interface RunningProxy {
   /** Takes a new configuration; rejects with OperatingError and keeps the old one. */
   reload(config: Config): Promise<void>
   status(): ProxyStatus
+  /** The list `dynamic`; give it a store to survive a restart. */
+  readonly dynamic: DynamicEntries
   /** Commands of the active tests, for the control socket. */
   readonly commands: Readonly<Record<string, ProbingCommand>>
   /** Ends a serving thread as if it had died: its connections are lost, another takes its place. */
@@ -106,6 +109,7 @@ class Instance implements RunningProxy {
   readonly #log: SystemLog
   readonly #lists: ListService
   readonly #probing: Probing
+  readonly dynamic: DynamicEntries
   readonly #onFatal: (fault: OperatingError) => void
   readonly #gate: Gate
   /** Threads on native gate and engine; 0: the twins on this thread. */
@@ -125,7 +129,14 @@ class Instance implements RunningProxy {
     this.#log = log
     this.#lists = lists
     const recipientDomains = this.#recipientDomains(config)
-    this.#probing = new Probing({ config, recipientDomains, lists, log: log.log })
+    this.dynamic = new DynamicEntries(lists, (prefix) => this.#probing.onRemoved(prefix))
+    this.#probing = new Probing({
+      config,
+      recipientDomains,
+      lists,
+      log: log.log,
+      onListing: (listing) => this.dynamic.learn(listing, Date.now()),
+    })
     this.#onFatal = (fault) => {
       this.#tell('fault', fault.message)
       parts.onFatal?.(fault)
@@ -206,6 +217,7 @@ class Instance implements RunningProxy {
     await this.#gate.close()
     this.#drainRefusals()
     await this.#probing.close()
+    this.dynamic.close()
     await this.#lists.close()
   }
 

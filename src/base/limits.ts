@@ -367,3 +367,6 @@ export const controlAnswerOctetsMax = 64 * 1024 * 1024
 
 /** Clients of the control socket at once; above: closed. */
 export const controlConnectionsMax = 64
+
+/** Entries of the list `dynamic` that have ended leave the store this often, milliseconds; they stop working on time without it. */
+export const dynamicSweepEveryMs = 3_600_000

@@ -12,6 +12,7 @@ import type { SystemLog } from '../log/system-log.ts'
 import type { RunningProxy } from '../main.ts'
 import type { DynamicEntry, DynamicList } from '../store/dynamic-list.ts'
 import { prefixKey } from '../store/dynamic-list.ts'
+import type { Store } from '../store/store.ts'
 import type { WhitelistStore } from '../store/whitelist-store.ts'
 
 /** The parts of a running instance that commands touch. */
@@ -20,6 +21,8 @@ export interface InstanceParts {
   readonly file: string
   readonly log: SystemLog
   readonly proxy: RunningProxy
+  /** An operator's change is on disk before it is answered. */
+  readonly store?: Pick<Store, 'flush'>
   readonly dynamic?: DynamicList
   readonly whitelist?: WhitelistStore
   /** Told after an entry of the dynamic list changed: table and gate follow at once. */
@@ -132,6 +135,7 @@ export class InstanceCommands {
     }
     dynamic.add(entry)
     this.#parts.onDynamic?.('add', entry)
+    this.#keep(prefix)
     return entry
   }
 
@@ -142,7 +146,14 @@ export class InstanceCommands {
     if (entry === undefined) return { removed: false }
     dynamic.remove(text)
     this.#parts.onDynamic?.('remove', entry)
+    this.#keep(text)
     return { removed: true }
+  }
+
+  #keep(entry: string): void {
+    if (this.#parts.store?.flush() !== false) return
+    const remedy = 'it holds until a restart; the log says what is wrong with the store'
+    throw new OperatingError('STORE_FAULT', `entry ${entry}: not written to the store: ${remedy}`)
   }
 
   #dynamic(list: string): DynamicList {

@@ -58,12 +58,14 @@ async function serveUntilSignal(config: Config, file: string): Promise<void> {
   })
   // Behind serve: its files belong to the user that privileges were dropped to.
   const store = openLearnt(config, log)
+  if (store !== undefined) proxy.dynamic.keepIn(store.dynamic, Date.now())
   const commands = new InstanceCommands(config, {
     file,
     log,
     proxy,
     more: proxy.commands,
     ...store,
+    onDynamic: (change, entry) => proxy.dynamic.onChange(change, entry, Date.now()),
   })
   const control = await openControlServer(config.control.socket, commands.handlers()).catch(
     async (error: unknown) => {

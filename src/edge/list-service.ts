@@ -3,11 +3,11 @@
  */
 import type { Config } from '../config/schema.ts'
 import type { ListPort } from '../journey/ports.ts'
-import type { Listing } from '../probes/feedback.ts'
+import type { DynamicTable } from './dynamic-entries.ts'
 import type { GateTables } from './policies.ts'
 
 /** The lists of an instance, owned by the main thread. */
-export interface ListService extends ListPort {
+export interface ListService extends ListPort, DynamicTable {
   /** For GatePolicy. */
   readonly gate: GateTables
   /** Are there trusted domain names to ask DNS for? */
@@ -21,8 +21,8 @@ export interface ListService extends ListPort {
   isDialupExempt(address: string): boolean
   /** Does a trusted, never-block, relay or dialup network touch the prefix? Feedback asks. */
   isFeedbackExempt(prefix: string): boolean
-  /** Enters what feedback found in the list `dynamic`, at once in every thread, and keeps it. */
-  enterDynamic(listing: Listing): void
+  /** Enters a prefix in the list `dynamic`, at once in every thread; a ttlMs of 0 never ends. */
+  enterDynamic(entry: Parameters<DynamicTable['enterDynamic']>[0]): void
   /** Loads all lists anew; the old ones serve until then. Rejects with OperatingError. */
   reload(config: Config): Promise<void>
   close(): Promise<void>
@@ -40,6 +40,7 @@ export const noLists: ListService = {
   isDialupExempt: () => false,
   isFeedbackExempt: () => false,
   enterDynamic: () => undefined,
+  removeDynamic: () => undefined,
   reload: async () => undefined,
   close: async () => undefined,
 }

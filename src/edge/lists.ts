@@ -17,11 +17,11 @@ import {
   loadLists,
 } from '../lists/load-lists.ts'
 import { type ReadListTask, readList } from '../lists/read-list.ts'
-import type { Listing } from '../probes/feedback.ts'
 import { chooseForm } from '../tables/choose-form.ts'
 import { type CompileTableTask, compileTable } from '../tables/compile-table.ts'
 import type { IpTable } from '../tables/ip-table.ts'
 import { classRulesOf } from './class-rules.ts'
+import type { DynamicTable } from './dynamic-entries.ts'
 import type { ListService } from './list-service.ts'
 import type { GateTables } from './policies.ts'
 
@@ -105,8 +105,14 @@ export class Lists implements ListService {
     return addressesOf(prefix).some((address) => tables.some((table) => holds(table, address)))
   }
 
-  enterDynamic({ prefix, ttlMs }: Listing): void {
-    this.tables?.blacklist.add(prefix, { list: dynamicListName, ttlMs })
+  enterDynamic({ prefix, ttlMs }: Parameters<DynamicTable['enterDynamic']>[0]): void {
+    const end = ttlMs === 0 ? {} : { ttlMs }
+    this.tables?.blacklist.add(prefix, { list: dynamicListName, ...end })
+  }
+
+  // Nothing is compiled into this list, so its exclusion may end as soon as it has taken effect.
+  removeDynamic(prefix: string): void {
+    this.tables?.blacklist.remove(prefix, { list: dynamicListName, ttlMs: 1 })
   }
 
   /** The whitelist is asked in the serving threads (native-edge.ts), or by whoever holds the store. */

@@ -15,7 +15,7 @@ import type { Log } from '../log/records.ts'
 import { ProbeBroker, type ProbeRecord } from '../probes/broker.ts'
 import { converse } from '../probes/converse.ts'
 import { DnsNameService } from '../probes/dns.ts'
-import { Feedback } from '../probes/feedback.ts'
+import { Feedback, type Listing } from '../probes/feedback.ts'
 import type { ProbeSettings, TestMode } from '../probes/settings.ts'
 import { MemoryVerdictCache, type VerdictCache } from '../probes/verdict-cache.ts'
 import { openStore } from '../store/open-store.ts'
@@ -36,6 +36,8 @@ export interface ProbingParts {
   readonly recipientDomains: readonly string[]
   readonly lists: ListService
   readonly log: Log
+  /** A finding that lists its host. */
+  readonly onListing: (listing: Listing) => void
 }
 
 /** The active tests of one instance. */
@@ -44,6 +46,7 @@ export class Probing {
   readonly desk: BrokerDesk
   readonly #lists: ListService
   readonly #log: Log
+  readonly #onListing: (listing: Listing) => void
   readonly #good = new Map<string, number>()
   #settings: ProbeSettings
   #headersMode: TestMode
@@ -60,6 +63,7 @@ export class Probing {
   constructor(parts: ProbingParts) {
     this.#lists = parts.lists
     this.#log = parts.log
+    this.#onListing = parts.onListing
     this.#settings = probeSettingsOf(parts.config, parts.recipientDomains)
     this.#headersMode = parts.config.tests.headers.mode
     this.#cache = this.#openCache(parts.config)
@@ -111,6 +115,11 @@ export class Probing {
     this.#feedback.onDelivered(address)
   }
 
+  /** An operator removed a listing: what counted against the address is forgotten. */
+  onRemoved(prefix: string): void {
+    this.#feedback.onRemoved(prefix.split('/')[0] ?? prefix)
+  }
+
   /** Writes what waits and gives everything back. */
   async close(): Promise<void> {
     clearInterval(this.#timer)
@@ -160,7 +169,7 @@ export class Probing {
       settings: feedbackSettingsOf(config),
       now: Date.now,
       isExempt: (prefix) => this.#lists.isFeedbackExempt(prefix),
-      list: (listing) => this.#lists.enterDynamic(listing),
+      list: this.#onListing,
       goodAtMs: (key) => this.#good.get(key) ?? 0,
       noteGood: (key, nowMs) => this.#noteGood(key, nowMs),
     })

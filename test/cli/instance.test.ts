@@ -8,6 +8,8 @@ import { runCommandLine } from '../../src/cli/run.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/schema.ts'
 import { type ControlServer, openControlServer } from '../../src/control/control-server.ts'
+import { DynamicEntries } from '../../src/edge/dynamic-entries.ts'
+import { noLists } from '../../src/edge/list-service.ts'
 import { openSystemLog, type SystemLog } from '../../src/log/system-log.ts'
 import type { RunningProxy } from '../../src/main.ts'
 import { DynamicList } from '../../src/store/dynamic-list.ts'
@@ -35,6 +37,7 @@ const changes: string[] = []
 const proxy: RunningProxy = {
   addresses: ['127.0.0.1:2525'],
   commands: {},
+  dynamic: new DynamicEntries(noLists, () => {}),
   reload: async (config) => void reloaded.push(config),
   status: () => ({
     addresses: ['127.0.0.1:2525'],

@@ -2,6 +2,7 @@
  * Active filtering through the whole proxy, on the loopback internet.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { DynamicEntry } from '../../src/store/dynamic-list.ts'
 import { newDemoLists } from '../internet/demo-lists.ts'
 import { type Internet, startInternet } from '../internet/internet.ts'
 import { town } from '../internet/worlds/town.ts'
@@ -225,10 +226,12 @@ describe('B23 feedback', () => {
 
   test('the second connection is refused at connect; removed, it is tested again', async () => {
     const lists = newDemoLists('192.0.2.0/24', () => undefined)
-    const { send } = await start({ lists: { allow_loopback: true } }, lists)
+    const { send, dynamic } = await start({ lists: { allow_loopback: true } }, lists)
     expect((await send({ from: '127.0.5.1' })).replies).toHaveLength(5)
     const second = await send({ from: '127.0.5.1' })
     expect(second.replies).toEqual([expect.stringMatching(/^554 5\.7\.1 /)])
+    dynamic.onChange('remove', entryOf('127.0.5.1/32'), Date.now())
+    expect((await send({ from: '127.0.5.1' })).replies).toHaveLength(5)
   })
 
   test('an exempt host is never entered', async () => {
@@ -286,3 +289,9 @@ test('verdicts survive a restart: no second question', async () => {
 test('no probe ever sent a message, at any of these', () => {
   expect(internet.allSessions().filter((session) => session.isMessageEnded)).toEqual([])
 })
+
+/** An operator's entry without an end. */
+function entryOf(prefix: string): DynamicEntry {
+  const source = 'operator'
+  return { prefix, source, reason: '', evidence: [], addedAtMs: 0, expiresAtMs: 0 }
+}

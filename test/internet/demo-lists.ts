@@ -6,8 +6,8 @@ import { noLists } from '../../src/edge/list-service.ts'
 import type { IpTable } from '../../src/tables/ip-table.ts'
 import { referenceTable } from '../../src/tables/reference-table.ts'
 
-/** Handle of the only table: the gate of the demo asks `tableOf`. */
-const tableHandle = 1
+/** Handle of the only table. Negative: no native one, so the twin gate serves and asks `tableOf`. */
+const tableHandle = -1
 
 const rule = {
   verdictClass: 0,
@@ -25,8 +25,9 @@ export function newDemoLists(network: string, onListed: (prefix: string) => void
       handle === tableHandle ? (address) => table.lookupClass(address) : undefined,
     listsOf: (verdictClass) => table.listsOf(verdictClass),
     enterDynamic: ({ prefix, ttlMs }) => {
-      table.add(prefix, { list: 'dynamic', ttlMs })
+      table.add(prefix, { list: 'dynamic', ...(ttlMs === 0 ? {} : { ttlMs }) })
       onListed(prefix)
     },
+    removeDynamic: (prefix) => table.remove(prefix, { list: 'dynamic', ttlMs: 1 }),
   }
 }

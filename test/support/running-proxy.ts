@@ -74,6 +74,7 @@ export async function startProxy(
     reload: (changed) => proxy.reload(changed),
     status: () => proxy.status(),
     commands: proxy.commands,
+    dynamic: proxy.dynamic,
     endThread: (thread) => proxy.endThread(thread),
     stop: () => proxy.stop(),
     records,
