@@ -4,9 +4,11 @@
  * It serves like `activemx serve`, from an object instead of a file, and leaves signals and the
  * process to the program around it.
  */
+
 import { OperatingError } from './base/errors.ts'
 import { buildConfig, faultLine } from './config/load.ts'
 import type { Config } from './config/schema.ts'
+import { openSyslogOverTls } from './edge/tls-syslog.ts'
 import { openSystemLog } from './log/system-log.ts'
 import { type ProxyStatus, serve } from './main.ts'
 
@@ -27,7 +29,7 @@ export interface Proxy {
 /** Starts a proxy. Rejects with OperatingError, one line a fault, where it cannot be done. */
 export async function createProxy(settings: ProxySettings): Promise<Proxy> {
   const config = configOf(settings)
-  const log = await openSystemLog(config)
+  const log = await openSystemLog(config, openSyslogOverTls)
   const running = await serve(config, log)
   return {
     addresses: running.addresses,

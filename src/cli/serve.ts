@@ -4,12 +4,14 @@
  * SIGHUP takes the configuration file anew, SIGUSR1 opens the log file again. The first SIGTERM
  * finishes running transactions, a second one ends the process at once.
  */
+
 import type { Command } from 'commander'
 import { messageOf } from '../base/errors.ts'
 import { faultLine as configFaultLine, loadConfig } from '../config/load.ts'
 import { warningsOf } from '../config/rules.ts'
 import type { Config } from '../config/schema.ts'
 import { openControlServer } from '../control/control-server.ts'
+import { openSyslogOverTls } from '../edge/tls-syslog.ts'
 import { openSystemLog, type SystemLog } from '../log/system-log.ts'
 import { serve } from '../main.ts'
 import { DynamicList } from '../store/dynamic-list.ts'
@@ -50,7 +52,7 @@ function readConfig(file: string, terminal: Terminal): Config | undefined {
 }
 
 async function serveUntilSignal(config: Config, file: string): Promise<void> {
-  const log = await openSystemLog(config)
+  const log = await openSystemLog(config, openSyslogOverTls)
   for (const warning of warningsOf(config)) tell(log, 'warning', warning)
   const proxy = await serve(config, log).catch(async (fault: unknown) => {
     await log.close()

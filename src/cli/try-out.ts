@@ -5,12 +5,14 @@
  * the folder it was started in, takes mail for example.test, and has an example list that refuses a
  * loopback address.
  */
+
 import { mkdirSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { packageRoot } from '../addon/package-root.ts'
 import { OperatingError } from '../base/errors.ts'
 import { buildConfig, faultLine } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
+import { openSyslogOverTls } from '../edge/tls-syslog.ts'
 import { openSystemLog } from '../log/system-log.ts'
 import { startMailhost } from '../mailhost/mailhost.ts'
 import { serve } from '../main.ts'
@@ -46,7 +48,7 @@ export async function startTryOut(
     sizeOctetsMax: 60_000_000,
   })
   const config = tryOutConfig(folder, mailhost.port, options.port ?? 2525)
-  const log = await openSystemLog(config)
+  const log = await openSystemLog(config, openSyslogOverTls)
   const proxy = await serve(config, log)
   const port = Number(proxy.addresses[0]?.split(':').pop())
   for (const line of introduction(port, relative(process.cwd(), mail) || '.')) terminal.print(line)

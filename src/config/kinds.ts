@@ -132,16 +132,18 @@ export function path(name: string, initial: string, doc: string, options: Option
 }
 
 /** The type of a destination, as the documentation shows it. */
-export const destinationType = 'stderr | syslog | syslog://address:port | path'
+export const destinationType =
+  'stderr | syslog | syslog://address:port | syslog+tls://address:port | path'
 
 /** Where the log goes. */
 export function destination(name: string, initial: string, doc: string, options: Options = {}) {
-  const remedy = 'write "stderr", "syslog", "syslog://192.0.2.1:514" or the path of a file'
+  const remedy =
+    'write "stderr", "syslog", "syslog://192.0.2.1:514", "syslog+tls://192.0.2.1:6514" or the path of a file'
   const read = line('path').refine(
     (written) =>
       written !== '' &&
       (!written.includes('://') ||
-        (written.startsWith('syslog://') && parseEndpoint(written.slice(9)) !== undefined)),
+        parseEndpoint(/^syslog(?:\+tls)?:\/\/(.*)$/.exec(written)?.[1] ?? '') !== undefined),
     { error: remedy },
   )
   return row<string>({ name, type: destinationType, unit: '', initial, doc, options, read })

@@ -163,7 +163,7 @@ function isPath(node: Setting<unknown>, value: unknown): value is string {
 }
 
 function absolute(path: string, folder: string): string {
-  return path === '' || isAbsolute(path) || /^[a-z]+:\/\//i.test(path)
+  return path === '' || isAbsolute(path) || /^[a-z+]+:\/\//i.test(path)
     ? path
     : resolve(folder, path)
 }

@@ -9,6 +9,7 @@
 import pino from 'pino'
 import { messageOf, OperatingError } from '../base/errors.ts'
 import { logSinkOctetsMax } from '../base/limits.ts'
+import type { Config } from '../config/schema.ts'
 
 /** A place for lines. */
 export interface LogSink {
@@ -31,6 +32,15 @@ export interface SinkEvents {
   /** A fault of the system, told once until it is over. */
   onFault(fault: string): void
 }
+
+/** Opens a syslog server over TLS: given by who joins log and TLS, since they know each other by type only. */
+export type OpenTlsSyslog = (
+  config: Config,
+  server: { readonly address: string; readonly port: number },
+  /** Facility × 8 + severity. */
+  priority: number,
+  events: SinkEvents,
+) => LogSink
 
 /** Time that closing may take to write what waits. */
 const closeMs = 2000

@@ -165,7 +165,12 @@ export function openUdpSyslog(
 }
 
 function priority({ facility }: SyslogSettings): string {
-  return `<${facilities[facility] * 8 + informational}>`
+  return `<${priorityOf(facility)}>`
+}
+
+/** RFC 5424 §6.2.1: facility and the severity of all our records. */
+export function priorityOf(facility: SyslogSettings['facility']): number {
+  return facilities[facility] * 8 + informational
 }
 
 function tagOf({ tag }: SyslogSettings): string {

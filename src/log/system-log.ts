@@ -11,8 +11,14 @@ import { logThreadsOctetsMax, logTracesMax } from '../base/limits.ts'
 import type { Config } from '../config/schema.ts'
 import { type LineSettings, lineOf } from './format.ts'
 import { Networks } from './networks.ts'
-import { hasRoom, type LogSink, openStreamSink, type SinkEvents } from './sink.ts'
-import { openLocalSyslog, openUdpSyslog } from './syslog-sink.ts'
+import {
+  hasRoom,
+  type LogSink,
+  type OpenTlsSyslog,
+  openStreamSink,
+  type SinkEvents,
+} from './sink.ts'
+import { openLocalSyslog, openUdpSyslog, priorityOf } from './syslog-sink.ts'
 import {
   type LogMessage,
   octetsUnderWay,
@@ -39,13 +45,15 @@ export class SystemLog {
   readonly log: ThreadLog
   #config: Config
   #sink: LogSink
+  readonly #openTls: OpenTlsSyslog | undefined
   readonly #threads = new Set<Thread>()
   readonly #traces = new Set<Trace>()
   #dropped = 0
   #droppedTold = 0
 
-  constructor(config: Config, sink: LogSink) {
+  constructor(config: Config, sink: LogSink, openTls?: OpenTlsSyslog) {
     this.#config = config
+    this.#openTls = openTls
     this.#sink = sink
     this.log = new ThreadLog(
       {
@@ -88,7 +96,7 @@ export class SystemLog {
   async configure(config: Config): Promise<void> {
     const isMoved =
       config.log.to !== this.#config.log.to || config.log.facility !== this.#config.log.facility
-    const sink = isMoved ? await openSink(config, () => this) : undefined
+    const sink = isMoved ? await openSink(config, () => this, this.#openTls) : undefined
     this.#config = config
     this.#spread()
     if (sink === undefined) return
@@ -182,15 +190,22 @@ export class SystemLog {
   }
 }
 
-/** Opens the log that `config.log` names. Rejects with OperatingError LOG_OPEN or LOCAL_DATAGRAM. */
-export async function openSystemLog(config: Config): Promise<SystemLog> {
+/**
+ * Opens the log that `config.log` names. Rejects with OperatingError LOG_OPEN or LOCAL_DATAGRAM.
+ * @param openTls for `syslog+tls://`.
+ */
+export async function openSystemLog(config: Config, openTls?: OpenTlsSyslog): Promise<SystemLog> {
   let log: SystemLog | undefined
-  const sink = await openSink(config, () => log)
-  log = new SystemLog(config, sink)
+  const sink = await openSink(config, () => log, openTls)
+  log = new SystemLog(config, sink, openTls)
   return log
 }
 
-async function openSink(config: Config, owner: () => SystemLog | undefined): Promise<LogSink> {
+async function openSink(
+  config: Config,
+  owner: () => SystemLog | undefined,
+  openTls: OpenTlsSyslog | undefined,
+): Promise<LogSink> {
   const { to, facility, tag } = config.log
   const events: SinkEvents = {
     onDrain: () => owner()?.events.onDrain(),
@@ -200,6 +215,9 @@ async function openSink(config: Config, owner: () => SystemLog | undefined): Pro
   if (!to.startsWith('syslog')) return openStreamSink(to, events)
   const settings = { facility, tag, host: config.name }
   if (to === 'syslog') return openLocalSyslog(settings, events)
-  const [, address = '', port = ''] = /^syslog:\/\/\[?([^\]]*?)\]?:(\d+)$/.exec(to) ?? []
-  return openUdpSyslog(settings, events, address, Number(port))
+  const [, tls, address = '', digits] = /^syslog(\+tls)?:\/\/\[?([^\]]*?)\]?:(\d+)$/.exec(to) ?? []
+  const port = Number(digits)
+  if (tls === undefined) return openUdpSyslog(settings, events, address, port)
+  if (openTls !== undefined) return openTls(config, { address, port }, priorityOf(facility), events)
+  throw new OperatingError('LOG_OPEN', `log.to = ${to}: no TLS here; name another destination`)
 }

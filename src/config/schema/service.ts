@@ -10,7 +10,13 @@ export const log = section('log', 'The system log.', {
   to: destination(
     'to',
     'stderr',
-    '`stderr`, the path of a file (opened again on SIGUSR1 and by `activemx reload`), `syslog` (/dev/log), or `syslog://ADDRESS:PORT` (UDP).',
+    '`stderr`, the path of a file (opened again on SIGUSR1 and by `activemx reload`), `syslog` (/dev/log), `syslog://ADDRESS:PORT` (UDP), or `syslog+tls://ADDRESS:PORT` (RFC 5425, over a session of the TLS daemon where it runs).',
+  ),
+  ca: path('ca', '', 'Certificates (PEM) that may sign the syslog server’s. Empty: the system’s.'),
+  servername: text(
+    'servername',
+    '',
+    'Name in the syslog server’s certificate. Empty: not checked but for the signer.',
   ),
   level: choice(
     'level',

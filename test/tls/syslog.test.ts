@@ -1,0 +1,67 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openSyslogOverTls } from '../../src/edge/tls-syslog.ts'
+import { openSystemLog } from '../../src/log/system-log.ts'
+import { testConfig } from '../support/running-proxy.ts'
+import { type Authority, makeAuthority } from './support/certificates.ts'
+import { startPeer, type TlsPeer } from './support/peer.ts'
+import { startDaemon } from './support/processes.ts'
+
+let authority: Authority
+let server: TlsPeer
+let folder: string
+
+beforeAll(async () => {
+  authority = makeAuthority()
+  server = await startPeer(authority.issue('log.test'), 'silent')
+  folder = mkdtempSync(join(tmpdir(), 'activemx-syslog-'))
+})
+afterAll(async () => {
+  await server.close()
+  authority.remove()
+  rmSync(folder, { recursive: true })
+})
+
+/** The messages of frames with octet counting. RFC 5425 §4.3: MSG-LEN SP SYSLOG-MSG. */
+function messagesOf(octets: Buffer): readonly string[] {
+  const messages: string[] = []
+  for (let at = 0; at < octets.length; ) {
+    const space = octets.indexOf(' ', at)
+    const length = Number(octets.subarray(at, space).toString())
+    expect(length).toBeGreaterThan(0)
+    messages.push(octets.subarray(space + 1, space + 1 + length).toString('latin1'))
+    at = space + 1 + length
+  }
+  return messages
+}
+
+test('two logs share one session to the syslog server; with the daemon gone they go on by themselves', async () => {
+  const daemon = await startDaemon()
+  const log = {
+    to: `syslog+tls://127.0.0.1:${server.port}`,
+    ca: authority.caFile,
+    servername: 'log.test',
+  }
+  const config = testConfig([9], { log, tls_daemon: { socket: daemon.socket } }, folder)
+  const logs = await Promise.all([1, 2].map(() => openSystemLog(config, openSyslogOverTls)))
+  const tell = (detail: string): void => {
+    for (const one of logs) {
+      one.log.record({ event: 'service', time: Date.now(), what: 'test', detail })
+      one.log.flush()
+    }
+  }
+  const arrived = (detail: string): number =>
+    messagesOf(server.received()).filter((message) => message.includes(detail)).length
+  tell('over the daemon')
+  await expect.poll(() => arrived('over the daemon'), { timeout: 20_000 }).toBe(2)
+  expect(server.handshakes()).toBe(1)
+  const [first] = messagesOf(server.received())
+  expect(first).toMatch(/^<22>1 \d{4}-\d\d-\d\dT[\d:.]+Z mx\.example\.test activemx \d+ - - \{/)
+  await daemon.end('SIGKILL')
+  tell('by themselves')
+  await expect.poll(() => arrived('by themselves'), { timeout: 20_000 }).toBeGreaterThanOrEqual(2)
+  expect(server.handshakes()).toBe(3)
+  await Promise.all(logs.map((one) => one.close()))
+})
