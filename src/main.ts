@@ -69,7 +69,7 @@ export interface RunningProxy {
 
 /** What an instance may be given beside its configuration. */
 export interface ServeParts {
-  /** Instead of those of the configuration. */
+  /** Instead of those of the configuration; the instance runs on the calling thread then. */
   readonly lists?: ListService
   /** False: the twins on the calling thread, as where the addon is missing. */
   readonly isNative?: boolean
@@ -141,8 +141,9 @@ class Instance implements RunningProxy {
       this.#tell('fault', fault.message)
       parts.onFatal?.(fault)
     }
-    // A blacklist of a form that only JavaScript can read needs the gate that runs there.
-    const isNative = parts.isNative !== false && lists.gate.blacklist >= 0
+    // Lists that only this thread can read need the gate and engine that run on it.
+    const isNative =
+      parts.isNative !== false && parts.lists === undefined && lists.gate.blacklist >= 0
     const nativeGate = isNative ? newNativeGate() : undefined
     this.#gate = nativeGate ?? newServerGate({ tableOf: (handle) => this.#lists.tableOf(handle) })
     this.#threadCount = nativeGate === undefined ? 0 : threadsOf(config)
@@ -237,7 +238,7 @@ class Instance implements RunningProxy {
   #newThreads(policies: ThreadPolicies): ServingThreads {
     const log = this.#log
     const memory = this.#memory
-    const lists = { blacklist: this.#lists.gate.blacklist, store: '' }
+    const lists = { blacklist: this.#lists.gate.blacklist, store: this.#config.store.path }
     if (this.#threadCount === 0) {
       const setup = { thread: 0, policies, memory, lists }
       const surroundings = { log: log.log, asks: this.#probing, lists: this.#lists }

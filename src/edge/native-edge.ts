@@ -1,11 +1,11 @@
 /**
  * What a serving thread has natively: engine, scanner, its own view of tables and store.
  */
-import { OperatingError } from '../base/errors.ts'
+import { messageOf, OperatingError } from '../base/errors.ts'
 import type { Engine, EngineHandler, EngineOptions } from '../io/engine.ts'
 import { newNativeEngine } from '../io/native-engine.ts'
 import type { ListPort } from '../journey/ports.ts'
-import { openStore } from '../store/open-store.ts'
+import { joinStore } from '../store/open-store.ts'
 import { WhitelistStore } from '../store/whitelist-store.ts'
 import { attachNativeTable } from '../tables/native-table.ts'
 import type { ThreadLists } from './thread.ts'
@@ -17,13 +17,23 @@ export function nativeEngine(handler: EngineHandler, options: EngineOptions): En
   return engine
 }
 
-/** The lists of a serving thread; `tell` hears of faults of the store. */
+/**
+ * The lists of a serving thread. The store is opened at the first question, since without active
+ * tests there is none; a fault of it answers no, and the tests decide. `tell` hears of it.
+ */
 export function attachLists(lists: ThreadLists, tell: (detail: string) => void): ListPort {
-  const blacklist = lists.blacklist === 0 ? undefined : attachNativeTable(lists.blacklist)
-  const whitelist =
-    lists.store === '' ? undefined : new WhitelistStore(openStore(lists.store, tell), tell)
+  const blacklist = lists.blacklist > 0 ? attachNativeTable(lists.blacklist) : undefined
+  let whitelist: WhitelistStore | undefined
   return {
-    isWhitelisted: (sender) => whitelist?.has(sender) ?? false,
+    isWhitelisted(sender) {
+      try {
+        whitelist ??= new WhitelistStore(joinStore(lists.store), tell)
+        return whitelist.has(sender)
+      } catch (error) {
+        tell(messageOf(error))
+        return false
+      }
+    },
     listsOf: (verdictClass) => blacklist?.listsOf(verdictClass) ?? [],
   }
 }

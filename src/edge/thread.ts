@@ -22,7 +22,7 @@ import { ThreadTls, type TlsPolicy } from './thread-tls.ts'
 export interface ThreadLists {
   /** Handle of the native blacklist table, 0 = none. */
   readonly blacklist: number
-  /** Folder of the store with the whitelist, '' = none. */
+  /** Folder of the store with the whitelist. */
   readonly store: string
 }
 

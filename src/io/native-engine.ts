@@ -105,6 +105,8 @@ class NativeEngine implements Engine {
   readonly #handler: EngineHandler
   readonly #input = Buffer.from(new ArrayBuffer(inputOctets))
   readonly #output = Buffer.from(new ArrayBuffer(outputOctets))
+  /** The arena as handlers see it: of a plain array `slice` is a copy, of a Buffer it is a view. */
+  readonly #chunk = new Uint8Array(this.#input.buffer)
   readonly #records = new DataView(this.#input.buffer)
   readonly #events = new Int32Array(eventsMax * words)
   readonly #operations = new Int32Array(operationsMax * words)
@@ -272,7 +274,7 @@ class NativeEngine implements Engine {
     switch (kind) {
       case event.data:
         this.#delivering = id
-        this.#handler.onData(id, this.#input, first, first + (events[at + 4] ?? 0))
+        this.#handler.onData(id, this.#chunk, first, first + (events[at + 4] ?? 0))
         this.#delivering = -1
         break
       case event.connected:

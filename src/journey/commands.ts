@@ -83,7 +83,8 @@ function keep(
   nowMs: number,
 ): void {
   if (session.reading === 'nothing' || start >= end) return
-  session.held = chunk.slice(start, end)
+  // A copy, also where the chunk is a Buffer, whose own `slice` is a view of memory used again.
+  session.held = Uint8Array.prototype.slice.call(chunk, start, end)
   if (start > 0) session.lineSinceMs = nowMs
 }
 

@@ -49,6 +49,15 @@ export function openStore(
   }
 }
 
+/**
+ * Opens a store that another thread of this process has opened, or will: nothing is checked, since
+ * the others may be writing.
+ */
+export function joinStore(folder: string, readersMax = storeReadersMax): RootDatabase {
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  return openEnvironment(folder, readersMax)
+}
+
 /** Marks the store as damaged: the next start sets it aside. For whoever meets a fault while reading. */
 export function condemnStore(folder: string, reason: string): void {
   writeFileSync(join(folder, `${markPrefix}condemned`), `${reason}\n`)

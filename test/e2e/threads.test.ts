@@ -8,6 +8,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { addonFault, loadAddon } from '../../src/addon/addon.ts'
 import { describeWith, projectRoot } from '../support/needs.ts'
@@ -81,6 +82,52 @@ describeWith([needsAddon], 'serving threads', () => {
     expect(mailhost.messages.length).toBe(60)
     const open = mailhost.sessions.filter(({ socket }) => !socket.destroyed)
     expect(open.length).toBeLessThanOrEqual(2)
+  })
+})
+
+describe('commands sent ahead', () => {
+  test('a held command is not overwritten by the mailhost’s reply', async () => {
+    const slow = await startRecordingMailhost({
+      answer: (line) => (line.startsWith('RCPT') ? '' : undefined),
+    })
+    const running = await startProxy([slow.port])
+    proxy = running
+    const client = await SmtpClient.open(running.port)
+    await client.saysAll('EHLO c.example', 'MAIL FROM:<a@x.example>')
+    client.send('RCPT TO:<b@example.test>\r\n')
+    await expect.poll(() => slow.commands.some((line) => line.startsWith('RCPT'))).toBe(true)
+    client.send('DATA\r\n')
+    // Not waited for but given time: the proxy should hold DATA when the reply comes.
+    await sleep(200)
+    slow.sessions.at(-1)?.socket.write('250 2.1.5 Ok, and a few octets more\r\n')
+    expect(await client.reply()).toMatch(/^250/)
+    expect(await client.reply()).toMatch(/^354/)
+    client.leave()
+    await slow.stop()
+  })
+
+  test('they survive the replies that come in between, in one segment and cut anywhere', async () => {
+    const running = await startProxy([mailhost.port])
+    proxy = running
+    const commands = `EHLO c.example\r\nMAIL FROM:<a@x.example>\r\nRCPT TO:<b@example.test>\r\nRCPT TO:<c@example.test>\r\nDATA\r\n`
+    const body = 'Subject: ahead\r\n\r\nbody of a message sent ahead\r\n.\r\nQUIT\r\n'
+    for (const cut of [commands.length, 30, 60, 90]) {
+      const client = await SmtpClient.open(running.port)
+      client.send(commands.slice(0, cut))
+      client.send(commands.slice(cut))
+      for (let reply = await client.reply(); !reply.startsWith('354'); ) {
+        expect(reply).toMatch(/^250/)
+        reply = await client.reply()
+      }
+      client.send(body)
+      expect(await client.reply()).toMatch(/^250/)
+      await client.closed()
+    }
+    expect(mailhost.messages.length).toBe(4)
+    for (const { wire, recipients } of mailhost.messages) {
+      expect(recipients).toEqual(['RCPT TO:<b@example.test>', 'RCPT TO:<c@example.test>'])
+      expect(wire.toString()).toMatch(/Subject: ahead\r\n\r\nbody of a message sent ahead\r\n$/)
+    }
   })
 })
 
