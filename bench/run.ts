@@ -14,10 +14,11 @@ import { lookup } from './lookup.ts'
 import { describeMachine } from './machine.ts'
 import { plotSvg } from './plot.ts'
 import { probes } from './probes.ts'
+import { proxy } from './proxy.ts'
 import { printResult } from './table.ts'
 import { tls } from './tls.ts'
 
-const questions: readonly BenchQuestion[] = [lookup, gate, load, probes, tls]
+const questions: readonly BenchQuestion[] = [lookup, gate, load, probes, tls, proxy]
 
 const { values, positionals } = parseArgs({
   options: { quick: { type: 'boolean', default: false } },

@@ -84,11 +84,11 @@ function untimelyMail(session: Session, nowMs: number): string {
   if (session.helo === '') return replyLine(503, '5.5.1', 'send EHLO or HELO first')
   if (session.transaction !== undefined) return replyLine(503, '5.5.1', 'nested MAIL')
   if (session.isStopping) return replyLine(421, '4.3.2', 'shutting down')
-  if (session.transactions >= policy.transactionsMax) {
+  if (policy.transactionsMax > 0 && session.transactions >= policy.transactionsMax) {
     return replyLine(421, '4.7.0', 'too many messages in this connection')
   }
   const { sessionMs } = isStressed ? policy.stressTimeouts : policy.timeouts
-  if (nowMs - session.client.acceptedAtMs > sessionMs) {
+  if (sessionMs > 0 && nowMs - session.client.acceptedAtMs > sessionMs) {
     return replyLine(421, '4.4.2', 'this connection lasts too long')
   }
   return ''

@@ -44,7 +44,7 @@ export interface Timeouts {
   readonly lineMs: number
   /** Silence inside a message. */
   readonly dataMs: number
-  /** The whole connection; then 421 4.4.2 at the next command. */
+  /** The whole connection, 0 = no limit; then 421 4.4.2 at the next command. */
   readonly sessionMs: number
 }
 
@@ -77,7 +77,7 @@ export interface JourneyPolicy {
   readonly recipientsMax: number
   /** Faulty commands of a connection; above: 421 4.7.0 and close. */
   readonly errorsMax: number
-  /** Messages of a connection; above: 421 4.7.0 at the next MAIL. */
+  /** Messages of a connection, 0 = no limit; above: 421 4.7.0 at the next MAIL. */
   readonly transactionsMax: number
   /** Add a Received field (RFC 5321 §4.4). */
   readonly addsReceived: boolean
