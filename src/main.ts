@@ -156,9 +156,10 @@ class Instance implements RunningProxy {
     const policies = this.#policiesOf(this.#config)
     this.addresses = await this.#gate.listen(this.#config.listen.smtp)
     for (const warning of dropPrivileges(this.#config.process.user)) this.#tell('warning', warning)
-    this.#gate.configure(this.#gatePolicy)
     this.#threads = this.#newThreads(policies)
     await within(this.#threads.ready(), readyWaitMs)
+    // Only now: a gate without a policy lets clients wait, one without threads turns them away.
+    this.#gate.configure(this.#gatePolicy)
     this.#timer = setInterval(() => this.#tick(), drainEveryMs)
     this.#tell('ready', `listening on ${this.addresses.join(', ')}`)
   }

@@ -13,9 +13,11 @@ export interface Server {
   stop(): void
 }
 
-/** Starts a program on a core; its output is dropped but for faults at the start. */
+/** Starts a program on a core; what it says of faults is shown. */
 export function startOn(core: number, program: string, ...words: readonly string[]): ChildProcess {
-  return spawn('taskset', ['-c', String(core), program, ...words], { stdio: 'ignore' })
+  return spawn('taskset', ['-c', String(core), program, ...words], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
 }
 
 /** Runs a program on a core to its end; throws when it fails. */

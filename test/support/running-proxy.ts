@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buildConfig, faultLine } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/schema.ts'
-import { type ListService, noLists } from '../../src/edge/list-service.ts'
+import type { ListService } from '../../src/edge/list-service.ts'
 import { openSystemLog } from '../../src/log/system-log.ts'
 import { type RunningProxy, serve } from '../../src/main.ts'
 
@@ -56,12 +56,12 @@ export function testConfig(
 export async function startProxy(
   mailhosts: readonly number[],
   changes: Written = {},
-  lists: ListService = noLists,
+  lists?: ListService,
 ): Promise<TestProxy> {
   const folder = mkdtempSync(join(tmpdir(), 'activemx-proxy-'))
   const config = testConfig(mailhosts, changes, folder)
   const log = await openSystemLog(config)
-  const proxy = await serve(config, log, { lists })
+  const proxy = await serve(config, log, lists === undefined ? {} : { lists })
   const records = () => {
     log.log.flush()
     const lines = readFileSync(join(folder, 'log'), 'utf8').split('\n')
