@@ -19,7 +19,11 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort, portAnswers } from './ports.ts'
+
+const startTries = 60
+const startRetryMs = 500
 
 /** A running Postfix. */
 export interface Postfix {
@@ -50,8 +54,9 @@ export async function startPostfix(settings: readonly string[] = []): Promise<Po
   writeFileSync(join(folder, 'conf/master.cf'), `${masterLines(port).join('\n')}\n`)
   const run = (...words: readonly string[]) =>
     execFileSync('/usr/sbin/postfix', ['-c', join(folder, 'conf'), ...words], { stdio: 'pipe' })
+  // After a kill the lock of the old master is held until the last of its children has gone.
   const start = async () => {
-    run('start')
+    await untilDone(() => run('start'), startTries)
     await portAnswers(port)
   }
   await start()
@@ -66,6 +71,19 @@ export async function startPostfix(settings: readonly string[] = []): Promise<Po
       stopQuietly(run)
       rmSync(folder, { recursive: true, force: true })
     },
+  }
+}
+
+/** Tries until it does not throw; the last fault is thrown. */
+async function untilDone(action: () => unknown, tries: number): Promise<void> {
+  for (let left = tries; ; left--) {
+    try {
+      action()
+      return
+    } catch (fault) {
+      if (left <= 1) throw fault
+      await sleep(startRetryMs)
+    }
   }
 }
 
