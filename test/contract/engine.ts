@@ -417,7 +417,10 @@ export function runEngineContract({ newEngine, newGate }: EngineUnderTest): void
     })
 
     test('a link over IPv6', async () => {
-      const made = createServer((socket) => socket.end('six'))
+      const made = createServer((socket) => {
+        socket.on('error', () => socket.destroy())
+        socket.end('six')
+      })
       servers.push(made)
       await new Promise<void>((resolve) => made.listen(0, '::1', resolve))
       const address = made.address()
