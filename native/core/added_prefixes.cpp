@@ -22,6 +22,7 @@ namespace {
 }
 
 constexpr std::size_t retired_max = 256;
+constexpr std::uint8_t length24 = 96 + 24;
 
 }  // namespace
 
@@ -47,12 +48,10 @@ std::uint8_t AddedPrefixes::level_bits(std::size_t level, bool is_ipv4) noexcept
   return static_cast<std::uint8_t>(is_ipv4 ? 96 + level * 8 : level * 16);
 }
 
-std::size_t AddedPrefixes::bucket_of(Key6 address, std::size_t level, bool is_ipv4) noexcept {
+std::size_t AddedPrefixes::bucket_of(Key6 address, std::size_t level,
+                                     bool is_ipv4) const noexcept {
   const Key6 key = address & mask_of<Key6>(level_bits(level, is_ipv4));
-  const std::uint64_t mixed = (static_cast<std::uint64_t>(key >> 64) + level) *
-                                  0x9e37'79b9'7f4a'7c15ULL ^
-                              (static_cast<std::uint64_t>(key) * 0xc2b2'ae3d'27d4'eb4fULL);
-  return static_cast<std::size_t>((mixed ^ mixed >> 31) * 0x9e37'79b9'7f4a'7c15ULL >> 48);
+  return static_cast<std::size_t>(seeded_hash(key, level, seed_) >> 48);
 }
 
 template <class Visit>
@@ -91,10 +90,16 @@ TableError AddedPrefixes::enter(const AddedPrefix& prefix) {
   sweep();
   const Place place{prefix.is_ipv4, prefix.start, prefix.length, prefix.list};
   const auto known = entries_.find(place);
-  if (known == entries_.end() && entries_.size() >= prefixes_max) return TableError::kAddedFull;
+  if (known == entries_.end() && entries_.size() >= most_) return TableError::kAddedFull;
   put(prefix);
-  entries_.insert_or_assign(place, prefix);
-  next_end_ms_ = std::min(next_end_ms_, prefix.ends_ms);
+  if (known != entries_.end()) {
+    ends_.erase({known->second.ends_ms, place});
+    known->second = prefix;
+  } else {
+    entries_.emplace(place, prefix);
+  }
+  if (prefix.ends_ms != AddedPrefix::never) ends_.emplace(prefix.ends_ms, place);
+  refresh_marks(place);
   live_.store(entries_.size(), std::memory_order_release);
   free_unseen();
   return TableError::kNone;
@@ -105,32 +110,69 @@ void AddedPrefixes::drop_within(Key6 start, std::uint8_t length, bool is_ipv4, L
   auto at = entries_.lower_bound({is_ipv4, start, length, 0});
   while (at != entries_.end() && at->first.is_ipv4 == is_ipv4 && at->first.start <= last) {
     const bool is_meant = list == ClassTable::every_list || at->first.list == list;
-    if (is_meant && at->first.length >= length) {
-      take(at->second);
-      at = entries_.erase(at);
-    } else {
-      ++at;
-    }
+    if (is_meant && at->first.length >= length) at = erase(at);
+    else ++at;
   }
   live_.store(entries_.size(), std::memory_order_release);
   free_unseen();
 }
 
-void AddedPrefixes::sweep() {
+void AddedPrefixes::sweep(std::size_t at_most) {
+  if (ends_.empty()) return;
   const std::int64_t now_ms = monotonic_ms();
-  if (now_ms < next_end_ms_) return;
-  next_end_ms_ = AddedPrefix::never;
-  for (auto at = entries_.begin(); at != entries_.end();) {
-    if (at->second.ends_ms <= now_ms) {
-      take(at->second);
-      at = entries_.erase(at);
-    } else {
-      next_end_ms_ = std::min(next_end_ms_, at->second.ends_ms);
-      ++at;
-    }
+  for (; at_most > 0 && !ends_.empty() && ends_.begin()->first <= now_ms; --at_most) {
+    erase(entries_.find(ends_.begin()->second));
   }
   live_.store(entries_.size(), std::memory_order_release);
   free_unseen();
+}
+
+std::map<AddedPrefixes::Place, AddedPrefix>::iterator AddedPrefixes::erase(
+    std::map<Place, AddedPrefix>::iterator entry) {
+  const Place place = entry->first;
+  take(entry->second);
+  ends_.erase({entry->second.ends_ms, place});
+  const auto next = entries_.erase(entry);
+  refresh_marks(place);
+  return next;
+}
+
+void AddedPrefixes::refresh_marks(const Place& place) {
+  if (!place.is_ipv4) return;
+  if (place.length < length24) {
+    const auto known = entries_.find(place);
+    if (known != entries_.end() && !known->second.is_excluded) short4_.insert(place);
+    else short4_.erase(place);
+    return;
+  }
+  if (marks24_.empty()) marks24_.resize(Any24::word_count);
+  const Key6 start24 = place.start & mask_of<Key6>(length24);
+  const auto address = static_cast<std::uint32_t>(start24);
+  const std::uint64_t bit = std::uint64_t{1} << (address >> 8 & 63);
+  if (lists_in_24(start24)) marks24_[address >> 14] |= bit;
+  else marks24_[address >> 14] &= ~bit;
+}
+
+// Whether an entry of /24 or longer lists something in the /24.
+bool AddedPrefixes::lists_in_24(Key6 start24) const {
+  const Key6 last = start24 | ~mask_of<Key6>(length24);
+  auto at = entries_.lower_bound({true, start24, length24, 0});
+  while (at != entries_.end() && at->first.is_ipv4 && at->first.start <= last) {
+    if (!at->second.is_excluded) return true;
+    ++at;
+  }
+  return false;
+}
+
+void AddedPrefixes::mark_listed(std::span<std::uint64_t> any24_words) const noexcept {
+  for (std::size_t i = 0; i < marks24_.size(); ++i) any24_words[i] |= marks24_[i];
+  for (const Place& place : short4_) {
+    const auto first = static_cast<std::uint32_t>(place.start);
+    const std::uint32_t last = first | static_cast<std::uint32_t>(~mask_of<Key6>(place.length));
+    for (std::uint32_t word = first >> 14; word <= last >> 14; ++word) {
+      any24_words[word] |= Any24::range_bits(word, first, last);
+    }
+  }
 }
 
 void AddedPrefixes::put(const AddedPrefix& prefix) {

@@ -6,9 +6,13 @@
 // applies what it finds from short to long to the class that the image gave.
 //
 // Every prefix lies on a level, a few bits shorter than itself; a bucket is found by hashing the
-// address cut to the level, so a question costs one bucket per level in use. Buckets are immutable
-// and replaced whole; old ones go through the epoch domain. IPv4 lives at ::ffff:0:0/96, its
-// lengths + 96.
+// address cut to the level, so a question costs one bucket per level in use. The hash is seeded:
+// strangers, whose addresses are entered, cannot fill one bucket. Buckets are immutable and
+// replaced whole; old ones go through the epoch domain. IPv4 lives at ::ffff:0:0/96, its lengths
+// + 96.
+//
+// What has ended holds nothing from that moment on; it is taken away a few at a time, by the
+// changes that follow, in the order of the ends.
 //
 // Readers: any thread, pinned. Writers: one at a time, under the table's writer lock.
 #pragma once
@@ -19,11 +23,16 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <set>
+#include <span>
+#include <utility>
 #include <vector>
 
+#include "core/any24.hpp"
 #include "core/class_table.hpp"
 #include "core/epoch.hpp"
 #include "core/ip_rules.hpp"
+#include "core/seeded_hash.hpp"
 #include "core/verdict_class.hpp"
 
 namespace activemx {
@@ -56,7 +65,11 @@ class AddedPrefixes {
  public:
   static constexpr std::size_t prefixes_max = 1'000'000;
 
-  explicit AddedPrefixes(EpochDomain& epochs) noexcept : epochs_(epochs) {}
+  // Ended entries that one change takes away: more than it can enter, so they never pile up.
+  static constexpr std::size_t swept_at_once = 64;
+
+  explicit AddedPrefixes(EpochDomain& epochs, std::size_t most = prefixes_max) noexcept
+      : epochs_(epochs), most_(most), seed_(random_hash_seed()) {}
   ~AddedPrefixes();
   AddedPrefixes(const AddedPrefixes&) = delete;
   AddedPrefixes& operator=(const AddedPrefixes&) = delete;
@@ -78,19 +91,13 @@ class AddedPrefixes {
   [[nodiscard]] TableError enter(const AddedPrefix& prefix);
   // Takes away all entries of the list (every_list: of any) that lie within the prefix.
   void drop_within(Key6 start, std::uint8_t length, bool is_ipv4, ListId list);
-  // Takes away what has ended; cheap when nothing has.
-  void sweep();
+  // Takes away what has ended, at most so many, the earliest first. O(log n) each.
+  void sweep(std::size_t at_most = swept_at_once);
+  // Those that have ended and are not swept yet included.
   [[nodiscard]] std::size_t count() const noexcept { return entries_.size(); }
-  // Calls visit(first, last) for each IPv4 range that an entry holds.
-  template <class Visit>
-  void for_each_range4(Visit visit) const {
-    for (auto at = entries_.begin(); at != entries_.end(); ++at) {
-      const AddedPrefix& one = at->second;
-      if (!one.is_ipv4 || one.is_excluded) continue;
-      const auto first = static_cast<std::uint32_t>(one.start);
-      visit(first, first | static_cast<std::uint32_t>(~mask_of<Key6>(one.length)));
-    }
-  }
+  // Sets the bits of every /24 in which an entry lists something; bits as in Any24. O(2 MiB), and
+  // the entries shorter than /24.
+  void mark_listed(std::span<std::uint64_t> any24_words) const noexcept;
 
  private:
   using Bucket = std::vector<AddedPrefix>;
@@ -111,22 +118,34 @@ class AddedPrefixes {
   void visit_around(Key6 address, Visit visit) const;
   [[nodiscard]] static std::size_t level_of(std::uint8_t length, bool is_ipv4) noexcept;
   [[nodiscard]] static std::uint8_t level_bits(std::size_t level, bool is_ipv4) noexcept;
-  [[nodiscard]] static std::size_t bucket_of(Key6 address, std::size_t level,
-                                             bool is_ipv4) noexcept;
+  [[nodiscard]] std::size_t bucket_of(Key6 address, std::size_t level,
+                                      bool is_ipv4) const noexcept;
   void put(const AddedPrefix& prefix);
   void take(const AddedPrefix& prefix);
+  // The entry has come, changed or gone: its bit, or its place among the short ones, follows.
+  void refresh_marks(const Place& place);
+  [[nodiscard]] bool lists_in_24(Key6 start24) const;
+  // Takes the entry out of everything; the one that follows it.
+  std::map<Place, AddedPrefix>::iterator erase(std::map<Place, AddedPrefix>::iterator entry);
   // Publishes a bucket in place of the one that is there.
   void exchange(std::size_t at, std::unique_ptr<Bucket> bucket);
   void free_unseen();
 
   EpochDomain& epochs_;
+  const std::size_t most_;
+  const HashSeed seed_;
   std::atomic<std::size_t> live_{0};
   // Buckets exist from the first entry on.
   std::atomic<Buckets*> buckets_{nullptr};
   // Entries on each level, of IPv6 and of IPv4.
   std::array<std::array<std::atomic<std::uint32_t>, level_count>, 2> on_level_{};
   std::map<Place, AddedPrefix> entries_;
-  std::int64_t next_end_ms_ = AddedPrefix::never;
+  // IPv4 entries that list something: a bit for each /24 that holds such of /24 or longer (empty
+  // before the first), and the shorter ones.
+  std::vector<std::uint64_t> marks24_;
+  std::set<Place> short4_;
+  // When each entry ends, those that never do left out.
+  std::set<std::pair<std::int64_t, Place>> ends_;
 };
 
 }  // namespace activemx

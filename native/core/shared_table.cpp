@@ -14,6 +14,9 @@ void free_elsewhere(std::vector<std::shared_ptr<const void>> objects) {
   std::thread([held = std::move(objects)]() mutable { held.clear(); }).detach();
 }
 
+// Who asks for sizes may be a thread that serves: some milliseconds at most.
+constexpr std::size_t swept_by_sizes = 4096;
+
 // What a table holds before its first publication; one for all tables.
 [[nodiscard]] std::shared_ptr<const TableImage> empty_image() {
   TableError error = TableError::kNone;
@@ -43,8 +46,7 @@ TableError SharedTable::publish(CompiledTable compiled) {
   next->meanings = classes_.adopt(next->image->sets, next->list_ids);
   if (next->meanings.empty()) return TableError::kTooManyClasses;
 
-  added_.sweep();
-  mark_added(compiled.any24);
+  added_.mark_listed(compiled.any24);
   any24_.add(compiled.any24);
   const Published* const old = published_.exchange(next.release());
   any24_.assign(compiled.any24);
@@ -52,14 +54,6 @@ TableError SharedTable::publish(CompiledTable compiled) {
   epochs_.retire(std::shared_ptr<const Published>(old));
   free_elsewhere(epochs_.collect());
   return TableError::kNone;
-}
-
-void SharedTable::mark_added(std::vector<std::uint64_t>& any24) const {
-  added_.for_each_range4([&](std::uint32_t first, std::uint32_t last) {
-    for (std::uint32_t word = first >> 14; word <= last >> 14; ++word) {
-      any24[word] |= Any24::range_bits(word, first, last);
-    }
-  });
 }
 
 TableError SharedTable::add(Key6 start, std::uint8_t length, bool is_ipv4, std::string_view list,
@@ -94,7 +88,7 @@ TableError SharedTable::enter(AddedPrefix prefix, std::int64_t ttl_ms) {
 
 TableSizes SharedTable::sizes() {
   const std::lock_guard lock(writer_mutex_);
-  added_.sweep();
+  added_.sweep(swept_by_sizes);
   const TableImage& image = *published().image;
   return {image.rules4.count(), image.rules6.count(), classes_.count(), added_.count(),
           Any24::octets + image.image4.octets() + image.image6.octets()};

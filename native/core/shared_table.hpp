@@ -58,7 +58,7 @@ struct TableSizes {
   std::size_t prefixes4;
   std::size_t prefixes6;
   std::size_t classes;
-  std::size_t added;
+  std::size_t added;   // some that have ended may still be among them
   std::size_t octets;  // of the lookup structures, any24 included, without provenance
 };
 
@@ -97,7 +97,6 @@ class SharedTable {
   };
 
   [[nodiscard]] TableError enter(AddedPrefix prefix, std::int64_t ttl_ms);
-  void mark_added(std::vector<std::uint64_t>& any24) const;
   // The caller holds writer_mutex_ or a pin.
   [[nodiscard]] const Published& published() const noexcept {
     return *published_.load(std::memory_order_seq_cst);
