@@ -15,6 +15,7 @@ import { noPatterns } from '../src/probes/name-patterns.ts'
 import { defaultProbeSettings } from '../src/probes/settings.ts'
 import type { CachedVerdict } from '../src/probes/verdict-cache.ts'
 import { openStore } from '../src/store/open-store.ts'
+import { Store } from '../src/store/store.ts'
 import { VerdictStore } from '../src/store/verdict-store.ts'
 import {
   atLeast,
@@ -75,7 +76,8 @@ async function cachedVerdicts(
   isQuick: boolean,
 ): Promise<{ perSecond: number; p50Us: number; p99Us: number }> {
   const root = openStore(folder, () => undefined)
-  const store = new VerdictStore(root, entries * 2, () => undefined)
+  const environment = new Store(root, { sizeMaxOctets: 2 ** 40, report: () => undefined })
+  const store = new VerdictStore(environment, entries * 2)
   await fill(store, entries)
   const broker = newBroker(store)
   const asks = isQuick ? 20_000 : 200_000
@@ -91,8 +93,7 @@ async function cachedVerdicts(
     times[index] = performance.now() - fromMs
   }
   const perSecond = (asks * 1000) / (performance.now() - startMs)
-  await store.close()
-  await root.close()
+  await environment.close()
   times.sort()
   const percentile = (share: number) => (times[Math.floor(asks * share)] ?? 0) * 1000
   return { perSecond, p50Us: percentile(0.5), p99Us: percentile(0.99) }
@@ -126,7 +127,7 @@ function newBroker(cache: VerdictStore): ProbeBroker {
   const never = () => Promise.reject(new Error('the bench asks for what is known only'))
   return new ProbeBroker({
     settings: { ...defaultProbeSettings, modes: { dialup: 'off', relay: 'off', user: 'observe' } },
-    names: { names: never, addresses: never, exchangers: never },
+    names: { names: never, addresses: never, exchangers: never, texts: never },
     patterns: noPatterns,
     converse: never,
     cache,

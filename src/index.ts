@@ -4,6 +4,7 @@
 export { type PrefixColumns, PrefixColumnsBuilder } from './base/prefix-columns.ts'
 export { createProxy, type Proxy, type ProxySettings } from './create-proxy.ts'
 export type { ProxyStatus } from './main.ts'
+export { AddressTable } from './store/library-addresses.ts'
 export type { AddAddressOptions, AddressEntry } from './tables/address-table.ts'
 export type {
   AddOptions,
@@ -14,7 +15,7 @@ export type {
   RemoveOptions,
   VerdictClass,
 } from './tables/ip-table.ts'
-export { AddressTable, IpTable } from './tables/library-table.ts'
+export { IpTable } from './tables/library-table.ts'
 export type {
   CallOptions,
   Lease,

@@ -8,7 +8,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
-import type { OperatingError } from './base/errors.ts'
+import { messageOf, type OperatingError } from './base/errors.ts'
 import { isStressedAt } from './config/effective.ts'
 import type { Config } from './config/schema.ts'
 import { type CounterSums, Counters } from './edge/counters.ts'
@@ -25,6 +25,7 @@ import {
   transferPolicyOf,
 } from './edge/policies.ts'
 import { dropPrivileges } from './edge/privileges.ts'
+import { learntSettingsOf } from './edge/probe-settings.ts'
 import { Probing } from './edge/probing.ts'
 import { type ProbingCommand, probingCommands } from './edge/probing-commands.ts'
 import { LocalThread, type ServingThreads, type ThreadPolicies } from './edge/thread.ts'
@@ -32,8 +33,10 @@ import { WorkerThreads } from './edge/worker-threads.ts'
 import type { Gate, GateCounters, GatePolicy } from './io/gate.ts'
 import { newNativeGate } from './io/native-gate.ts'
 import { newServerGate } from './io/server-gate.ts'
+import type { ListPort } from './journey/ports.ts'
 import type { ListReport } from './lists/list-report.ts'
 import type { SystemLog } from './log/system-log.ts'
+import { Learnt } from './store/learnt.ts'
 import { SessionCap } from './transfer/session-cap.ts'
 
 /** What an instance is doing. */
@@ -54,8 +57,10 @@ export interface RunningProxy {
   /** Takes a new configuration; rejects with OperatingError and keeps the old one. */
   reload(config: Config): Promise<void>
   status(): ProxyStatus
-  /** The list `dynamic`; give it a store to survive a restart. */
+  /** The list `dynamic`: table and gate. */
   readonly dynamic: DynamicEntries
+  /** What is kept over a restart; undefined: the store could not be opened, the log says why. */
+  readonly learnt: Learnt | undefined
   /** Commands of the active tests, for the control socket. */
   readonly commands: Readonly<Record<string, ProbingCommand>>
   /** Ends a serving thread as if it had died: its connections are lost, another takes its place. */
@@ -93,15 +98,39 @@ export async function serve(
     onReport: (report: ListReport) => log.log.record(recordOfList(report)),
     onChange: () => instance?.configureGate(),
   }
-  const lists = parts.lists ?? (await Lists.open(config, listener))
-  instance = new Instance(config, log, lists, parts)
+  // Before the lists, which may lie in it.
+  const learnt = openLearnt(config, log)
   try {
+    const lists = parts.lists ?? (await Lists.open(config, listener))
+    const hasOwnLists = parts.lists !== undefined
+    instance = new Instance(config, { ...parts, log, lists, learnt, hasOwnLists })
     await instance.start()
     return instance
   } catch (fault) {
-    await instance.close()
+    await (instance === undefined ? learnt?.close() : instance.close())
     throw fault
   }
+}
+
+/** What was learnt before. Without a store mail goes on, and what is learnt goes with the process. */
+function openLearnt(config: Config, { log }: SystemLog): Learnt | undefined {
+  const report = (what: string, detail: string): void =>
+    log.record({ event: 'store', time: Date.now(), what, detail })
+  try {
+    return new Learnt(config.store.path, learntSettingsOf(config), report)
+  } catch (error) {
+    report('fault', messageOf(error))
+    return undefined
+  }
+}
+
+/** What an instance is made of. */
+interface InstanceParts extends Omit<ServeParts, 'lists'> {
+  readonly log: SystemLog
+  readonly lists: ListService
+  readonly learnt: Learnt | undefined
+  /** The caller gave the lists. */
+  readonly hasOwnLists: boolean
 }
 
 class Instance implements RunningProxy {
@@ -110,6 +139,7 @@ class Instance implements RunningProxy {
   readonly #lists: ListService
   readonly #probing: Probing
   readonly dynamic: DynamicEntries
+  readonly learnt: Learnt | undefined
   readonly #onFatal: (fault: OperatingError) => void
   readonly #gate: Gate
   /** Threads on native gate and engine; 0: the twins on this thread. */
@@ -124,10 +154,12 @@ class Instance implements RunningProxy {
   #isStressed = false
   #timer: NodeJS.Timeout | undefined
 
-  constructor(config: Config, log: SystemLog, lists: ListService, parts: ServeParts) {
+  constructor(config: Config, parts: InstanceParts) {
+    const { log, lists, learnt } = parts
     this.#config = config
     this.#log = log
     this.#lists = lists
+    this.learnt = learnt
     const recipientDomains = this.#recipientDomains(config)
     this.dynamic = new DynamicEntries(lists, (prefix) => this.#probing.onRemoved(prefix))
     this.#probing = new Probing({
@@ -135,6 +167,7 @@ class Instance implements RunningProxy {
       recipientDomains,
       lists,
       log: log.log,
+      learnt,
       onListing: (listing) => this.dynamic.learn(listing, Date.now()),
     })
     this.#onFatal = (fault) => {
@@ -142,8 +175,7 @@ class Instance implements RunningProxy {
       parts.onFatal?.(fault)
     }
     // Lists that only this thread can read need the gate and engine that run on it.
-    const isNative =
-      parts.isNative !== false && parts.lists === undefined && lists.gate.blacklist >= 0
+    const isNative = parts.isNative !== false && !parts.hasOwnLists && lists.gate.blacklist >= 0
     const nativeGate = isNative ? newNativeGate() : undefined
     this.#gate = nativeGate ?? newServerGate({ tableOf: (handle) => this.#lists.tableOf(handle) })
     this.#threadCount = nativeGate === undefined ? 0 : threadsOf(config)
@@ -155,7 +187,9 @@ class Instance implements RunningProxy {
   async start(): Promise<void> {
     const policies = this.#policiesOf(this.#config)
     this.addresses = await this.#gate.listen(this.#config.listen.smtp)
-    for (const warning of dropPrivileges(this.#config.process.user)) this.#tell('warning', warning)
+    const { process, store } = this.#config
+    for (const warning of dropPrivileges(process.user, store.path)) this.#tell('warning', warning)
+    this.#enterKnown(Date.now())
     this.#threads = this.#newThreads(policies)
     await within(this.#threads.ready(), readyWaitMs)
     // Only now: a gate without a policy lets clients wait, one without threads turns them away.
@@ -168,6 +202,7 @@ class Instance implements RunningProxy {
     const policies = this.#policiesOf(config)
     await this.#lists.reload(config)
     this.#probing.configure(config, this.#recipientDomains(config))
+    this.learnt?.configure(learntSettingsOf(config))
     this.#config = config
     this.#threads?.configure(policies)
     this.configureGate()
@@ -218,9 +253,19 @@ class Instance implements RunningProxy {
     await this.#threads?.close()
     await this.#gate.close()
     this.#drainRefusals()
-    await this.#probing.close()
+    this.#probing.close()
     this.dynamic.close()
     await this.#lists.close()
+    await this.learnt?.close()
+  }
+
+  /** Listings of before work again from the first client on. */
+  #enterKnown(nowMs: number): void {
+    if (this.learnt === undefined) return
+    this.dynamic.keepIn(this.learnt.dynamic, nowMs)
+    for (const { source, prefix, expiresAtMs } of this.learnt.dynamic.entries(nowMs)) {
+      if (source === 'feedback') this.#probing.onKnown(prefix, expiresAtMs)
+    }
   }
 
   #policiesOf(config: Config): ThreadPolicies {
@@ -242,7 +287,7 @@ class Instance implements RunningProxy {
     const lists = { blacklist: this.#lists.gate.blacklist, store: this.#config.store.path }
     if (this.#threadCount === 0) {
       const setup = { thread: 0, policies, memory, lists }
-      const surroundings = { log: log.log, asks: this.#probing, lists: this.#lists }
+      const surroundings = { log: log.log, asks: this.#probing, lists: this.#listPort() }
       return new LocalThread(this.#gate, setup, surroundings)
     }
     return new WorkerThreads({
@@ -257,6 +302,15 @@ class Instance implements RunningProxy {
     })
   }
 
+  /** The lists as a thread without native tables asks them. */
+  #listPort(): ListPort {
+    return {
+      isWhitelisted: (sender) =>
+        this.#lists.isWhitelisted(sender) || this.learnt?.whitelist.has(sender) === true,
+      listsOf: (verdictClass) => this.#lists.listsOf(verdictClass),
+    }
+  }
+
   #tick(): void {
     this.#drainRefusals()
     const { connectionsMax } = this.#config.listen
@@ -265,6 +319,7 @@ class Instance implements RunningProxy {
     if (isStressed === this.#isStressed) return
     this.#isStressed = isStressed
     this.#threads?.stress(isStressed)
+    this.#probing.stress(isStressed)
     this.configureGate()
     this.#tell('stress', isStressed ? 'began: waits are shorter' : 'ended')
   }

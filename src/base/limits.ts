@@ -96,8 +96,8 @@ export const stashOctetsHigh = 65_536
 /** RSET, NOOP, VRFY, HELP, EHLO without a message between them; above, each counts as an error. */
 export const junkCommandsMax = 100
 
-/** The tests' own budget is 120 s; a wait beyond this is given up as indeterminate. */
-export const answerWaitMs = 180_000
+/** The tests' own budget is 240 s at the most, the client waits 300 s; a wait beyond this is given up as indeterminate. */
+export const answerWaitMs = 250_000
 
 /** A mailhost's reply; RFC 5321 §4.5.3.2.6 gives the final dot 10 minutes. Above: 451 4.4.2. */
 export const mailhostWaitMs = 660_000
@@ -292,6 +292,24 @@ export const probeReplyLinesMax = 100
 /** Octets of an address that is asked for. RFC 5321 §4.5.3.1.3: 256 with its brackets. */
 export const probeAddressOctetsMax = 254
 
+/** What said *later* is asked again after this time at the latest: greylisting lifts within minutes. */
+export const tryLaterKeepMsMax = 600_000
+
+/** How long a recipient that our mailhost does not know is refused unasked, whatever `cache.user_unknown`. */
+export const recipientUnknownKeepMsMax = 600_000
+
+/** Questions about recipients that our mailhosts are asked at once; above: the recipient is not asked about. */
+export const callAheadInFlightMax = 8
+
+/** DNS look-ups of one SPF evaluation. RFC 7208 §4.6.4; above: permerror, the match does not count. */
+export const spfLookupsMax = 10
+
+/** Look-ups of one SPF evaluation that find nothing. RFC 7208 §4.6.4. */
+export const spfVoidLookupsMax = 2
+
+/** Octets of an SPF record; longer ones fit no UDP answer of their time. Above: permerror. */
+export const spfRecordOctetsMax = 4096
+
 /** Facts of one finding; the rest is left out. */
 export const evidenceCountMax = 12
 
@@ -309,6 +327,9 @@ export const storeReadersMax = 1000
 /** Expired entries that one sweep takes away; the next goes on. */
 export const storeSweepEntriesMax = 20_000
 
+/** Entries of a table without an index of times that one sweep looks at; the next goes on. */
+export const storeSweepPartMax = 2_000
+
 // Feedback (src/probes/feedback.ts).
 
 /** Hosts and networks that are counted. Above: the one that was seen longest ago is forgotten. */
@@ -316,9 +337,6 @@ export const feedbackHostsMax = 100_000
 
 /** Findings about one host that are closer together count as one. */
 export const feedbackIndependentMs = 600_000
-
-/** A host that delivered accepted mail within this time is good. */
-export const feedbackGoodHostMs = 30 * 86_400_000
 
 /** A good host is noted again after this time, so that each delivery does not write. */
 export const feedbackNoteEveryMs = 86_400_000
@@ -333,6 +351,9 @@ export const miningMessagesMax = 100_000
 
 /** Addresses that are entered in one transaction of the store. */
 export const miningBatchMax = 5000
+
+/** An address of the whitelist is renewed after this time, so that each letter to it does not write. */
+export const whitelistRenewMs = 86_400_000
 
 /** The store is swept of what is over this often. */
 export const storeSweepEveryMs = 5000

@@ -12,8 +12,9 @@ import type { SystemLog } from '../log/system-log.ts'
 import type { RunningProxy } from '../main.ts'
 import type { DynamicEntry, DynamicList } from '../store/dynamic-list.ts'
 import { prefixKey } from '../store/dynamic-list.ts'
-import type { Store } from '../store/store.ts'
+import type { Learnt } from '../store/learnt.ts'
 import type { WhitelistStore } from '../store/whitelist-store.ts'
+import { addressKey } from '../tables/address-table.ts'
 
 /** The parts of a running instance that commands touch. */
 export interface InstanceParts {
@@ -22,9 +23,7 @@ export interface InstanceParts {
   readonly log: SystemLog
   readonly proxy: RunningProxy
   /** An operator's change is on disk before it is answered. */
-  readonly store?: Pick<Store, 'flush'>
-  readonly dynamic?: DynamicList
-  readonly whitelist?: WhitelistStore
+  readonly learnt: Pick<Learnt, 'store' | 'dynamic' | 'whitelist'> | undefined
   /** Told after an entry of the dynamic list changed: table and gate follow at once. */
   readonly onDynamic?: (change: 'add' | 'remove', entry: DynamicEntry) => void
   /** More commands: probes, cache, lookup. */
@@ -101,13 +100,14 @@ export class InstanceCommands {
 
   #show(list: string): unknown {
     if (list === 'whitelist') {
-      const entries = [...this.#whitelist().list('', shownMax)]
-      return entries.map(([address, entry]) => ({ entry: address, ...entry }))
+      return firstOf(this.#whitelist().list('', Date.now())).map((entry) => ({
+        entry: entry.address,
+        reason: entry.source,
+        seenAtMs: entry.seenMs,
+        expiresAtMs: Number.isFinite(entry.expiresMs) ? entry.expiresMs : 0,
+      }))
     }
-    const entries: DynamicEntry[] = []
-    for (const entry of this.#dynamic(list).entries(Date.now())) {
-      if (entries.push(entry) === shownMax) break
-    }
+    const entries = firstOf(this.#dynamic(list).entries(Date.now()))
     return entries.map(({ prefix, ...rest }) => ({ entry: prefix, ...rest }))
   }
 
@@ -116,9 +116,10 @@ export class InstanceCommands {
     const text = textOf(given, 'entry')
     const nowMs = Date.now()
     if (list === 'whitelist') {
-      if (!/^[^@\s]+@[^@\s]+$/.test(text)) throw usage(`entry ${text}: write an e-mail address`)
-      await this.#whitelist().add(text, { origin: 'manual', atMs: nowMs })
-      return { entry: text.toLowerCase() }
+      const address = addressKey(text)
+      if (address === undefined) throw usage(`entry ${text}: write an e-mail address`)
+      if (!this.#whitelist().add(address, 'operator', nowMs)) throw notKept(text)
+      return { entry: address }
     }
     const dynamic = this.#dynamic(list)
     const prefix = prefixKey(text)
@@ -140,7 +141,7 @@ export class InstanceCommands {
   }
 
   async #remove(list: string, text: string): Promise<{ readonly removed: boolean }> {
-    if (list === 'whitelist') return { removed: await this.#whitelist().remove(text) }
+    if (list === 'whitelist') return { removed: this.#whitelist().remove(text) }
     const dynamic = this.#dynamic(list)
     const entry = dynamic.get(text, Date.now())
     if (entry === undefined) return { removed: false }
@@ -151,9 +152,7 @@ export class InstanceCommands {
   }
 
   #keep(entry: string): void {
-    if (this.#parts.store?.flush() !== false) return
-    const remedy = 'it holds until a restart; the log says what is wrong with the store'
-    throw new OperatingError('STORE_FAULT', `entry ${entry}: not written to the store: ${remedy}`)
+    if (this.#parts.learnt?.store.flush() === false) throw notKept(entry)
   }
 
   #dynamic(list: string): DynamicList {
@@ -161,13 +160,13 @@ export class InstanceCommands {
       const remedy = 'only dynamic and whitelist are kept here; edit a file and run activemx reload'
       throw usage(`list ${list}: ${remedy}`)
     }
-    if (this.#parts.dynamic === undefined) throw withoutStore()
-    return this.#parts.dynamic
+    if (this.#parts.learnt === undefined) throw withoutStore()
+    return this.#parts.learnt.dynamic
   }
 
   #whitelist(): WhitelistStore {
-    if (this.#parts.whitelist === undefined) throw withoutStore()
-    return this.#parts.whitelist
+    if (this.#parts.learnt === undefined) throw withoutStore()
+    return this.#parts.learnt.whitelist
   }
 }
 
@@ -179,6 +178,17 @@ function textOf(given: Readonly<Record<string, unknown>>, name: string): string 
 
 function usage(message: string): OperatingError {
   return new OperatingError('USAGE', message)
+}
+
+function firstOf<T>(entries: Iterable<T>): readonly T[] {
+  const first: T[] = []
+  for (const entry of entries) if (first.push(entry) === shownMax) break
+  return first
+}
+
+function notKept(entry: string): OperatingError {
+  const remedy = 'the log says what is wrong; an entry of dynamic holds until a restart'
+  return new OperatingError('STORE_FAULT', `entry ${entry}: not written to the store: ${remedy}`)
 }
 
 function withoutStore(): OperatingError {

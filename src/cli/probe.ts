@@ -67,7 +67,7 @@ async function askHere(subject: string, options: ProbeOptions): Promise<TestResu
   const names = new DnsNameService(dnsSettingsOf(config))
   const broker = brokerOf(config, names, options.test)
   try {
-    return await askBroker(broker, subject)
+    return await askBroker(broker, subject, options.test ?? '')
   } finally {
     names.close()
   }

@@ -6,7 +6,6 @@
  */
 
 import type { Command } from 'commander'
-import { messageOf } from '../base/errors.ts'
 import { faultLine as configFaultLine, loadConfig } from '../config/load.ts'
 import { warningsOf } from '../config/rules.ts'
 import type { Config } from '../config/schema.ts'
@@ -14,10 +13,6 @@ import { openControlServer } from '../control/control-server.ts'
 import { openSyslogOverTls } from '../edge/tls-syslog.ts'
 import { openSystemLog, type SystemLog } from '../log/system-log.ts'
 import { serve } from '../main.ts'
-import { DynamicList } from '../store/dynamic-list.ts'
-import { openStore } from '../store/open-store.ts'
-import { Store } from '../store/store.ts'
-import { WhitelistStore } from '../store/whitelist-store.ts'
 import type { CommandContext, Terminal } from './command.ts'
 import { exitStatus } from './command.ts'
 import { InstanceCommands } from './instance-commands.ts'
@@ -58,15 +53,12 @@ async function serveUntilSignal(config: Config, file: string): Promise<void> {
     await log.close()
     throw fault
   })
-  // Behind serve: its files belong to the user that privileges were dropped to.
-  const store = openLearnt(config, log)
-  if (store !== undefined) proxy.dynamic.keepIn(store.dynamic, Date.now())
   const commands = new InstanceCommands(config, {
     file,
     log,
     proxy,
     more: proxy.commands,
-    ...store,
+    learnt: proxy.learnt,
     onDynamic: (change, entry) => proxy.dynamic.onChange(change, entry, Date.now()),
   })
   const control = await openControlServer(config.control.socket, commands.handlers()).catch(
@@ -83,23 +75,7 @@ async function serveUntilSignal(config: Config, file: string): Promise<void> {
   await control.close()
   await proxy.stop()
   process.off('SIGHUP', onReload).off('SIGUSR1', onReopen)
-  await store?.store.close()
   await log.close()
-}
-
-/** What was learnt before. Without a store mail goes on, and nothing new is kept. */
-function openLearnt(config: Config, log: SystemLog) {
-  const report = (what: string, detail: string): void =>
-    log.log.record({ event: 'store', time: Date.now(), what, detail })
-  try {
-    const root = openStore(config.store.path, report)
-    const store = new Store(root, { sizeMaxOctets: config.store.sizeMaxOctets, report })
-    const whitelist = new WhitelistStore(root, (detail) => report('fault', detail))
-    return { store, dynamic: new DynamicList(store), whitelist }
-  } catch (error) {
-    report('fault', messageOf(error))
-    return undefined
-  }
 }
 
 function tell(log: SystemLog, what: string, detail: string): void {

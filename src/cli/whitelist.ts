@@ -6,10 +6,12 @@
  * processes share it, and a running instance sees each entry at once.
  */
 import type { Command } from 'commander'
+import { OperatingError } from '../base/errors.ts'
 import type { Config } from '../config/schema.ts'
 import { journeyPolicyOf, readPolicyFiles } from '../edge/policies.ts'
 import { type MiningReport, type MiningSink, mineLog } from '../feeds/mine-log.ts'
 import { openStore } from '../store/open-store.ts'
+import { Store } from '../store/store.ts'
 import { WhitelistStore } from '../store/whitelist-store.ts'
 import { readConfig } from './ask.ts'
 import type { CommandContext } from './command.ts'
@@ -39,10 +41,12 @@ async function mine(
   { terminal }: CommandContext,
 ): Promise<void> {
   const config = readConfig(options.config)
-  const root = openStore(config.store.path, (what, detail) => {
-    if (what === 'rebuilt') terminal.warn(`activemx: store ${detail}`)
-  })
-  const sink = sinkOf(new WhitelistStore(root, (detail) => terminal.warn(`activemx: ${detail}`)))
+  const report = (what: string, detail: string): void => {
+    if (what !== 'opened') terminal.warn(`activemx: store ${what}: ${detail}`)
+  }
+  const { sizeMaxOctets } = config.store
+  const store = new Store(openStore(config.store.path, report), { sizeMaxOctets, report })
+  const sink = sinkOf(new WhitelistStore(store, config.whitelist.expiresMs))
   const aborting = new AbortController()
   const stop = (): void => aborting.abort()
   process.once('SIGINT', stop).once('SIGTERM', stop)
@@ -55,15 +59,18 @@ async function mine(
     }
   } finally {
     process.off('SIGINT', stop).off('SIGTERM', stop)
-    await root.close()
+    await store.close()
   }
 }
 
 function sinkOf(whitelist: WhitelistStore): MiningSink {
   return {
     place: (file) => whitelist.place(file),
-    enter: (addresses, file, place) =>
-      whitelist.enter(addresses, { origin: 'mined', atMs: Date.now() }, file, place),
+    enter: (addresses, file, place) => {
+      if (whitelist.enter(addresses, file, place, Date.now())) return
+      const message = `${file}: the store takes nothing; mend it and mine again`
+      throw new OperatingError('STORE_FAULT', message)
+    },
   }
 }
 

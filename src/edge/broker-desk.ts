@@ -79,5 +79,5 @@ export class BrokerDesk implements QuestionDesk {
 }
 
 function trustedNameFinding(name: string): Finding {
-  return { layer: 'connect', outcome: 'negative', name: 'trusted-name', evidence: [name] }
+  return { layer: 'connect', outcome: 'positive', name: 'trusted-name', evidence: [name] }
 }

@@ -5,7 +5,6 @@
  * The table comes first, so an entry works at once in every thread even where no store could be
  * opened; the store follows. Main thread.
  */
-import { dynamicSweepEveryMs } from '../base/limits.ts'
 import type { Listing } from '../probes/feedback.ts'
 import type { DynamicEntry, DynamicList } from '../store/dynamic-list.ts'
 
@@ -21,7 +20,6 @@ export class DynamicEntries {
   /** What counted against an address is forgotten when an operator removes it. */
   readonly #onRemoved: (prefix: string) => void
   #kept: DynamicList | undefined
-  #timer: NodeJS.Timeout | undefined
 
   constructor(table: DynamicTable, onRemoved: (prefix: string) => void) {
     this.#table = table
@@ -37,8 +35,6 @@ export class DynamicEntries {
       this.#enter(entry, nowMs)
       count++
     }
-    this.#timer = setInterval(() => list.sweep(Date.now()), dynamicSweepEveryMs)
-    this.#timer.unref()
     return count
   }
 
@@ -62,7 +58,6 @@ export class DynamicEntries {
   }
 
   close(): void {
-    clearInterval(this.#timer)
     this.#kept = undefined
   }
 

@@ -5,6 +5,7 @@
  * them; the rules of the verdict classes are made anew and go to the gate with the next policy
  * (`onChange`). What cannot be loaded is told, and its last good state serves.
  */
+import { prefixesTouch } from '../base/prefix-holds.ts'
 import type { Config } from '../config/schema.ts'
 import { newCpuPool, type OwnedCpuPool } from '../cpu-pool.ts'
 import { type FeedConfig, Feeds } from '../feeds/feeds.ts'
@@ -16,6 +17,7 @@ import {
   type LoadedLists,
   loadLists,
 } from '../lists/load-lists.ts'
+import { loopbackNetworks, specialNetworks } from '../lists/never-block.ts'
 import { type ReadListTask, readList } from '../lists/read-list.ts'
 import { chooseForm } from '../tables/choose-form.ts'
 import { type CompileTableTask, compileTable } from '../tables/compile-table.ts'
@@ -99,7 +101,13 @@ export class Lists implements ListService {
     return holds(this.tables?.dialup, address)
   }
 
+  /** Special-purpose space and the mailhosts are exempt too, as in every feed. */
   isFeedbackExempt(prefix: string): boolean {
+    if (this.#neverBlock().some((other) => prefixesTouch(other, prefix) === true)) return true
+    if (prefix.includes(':')) {
+      const exempt6 = this.#loaded?.exempt6 ?? []
+      return exempt6.some((other) => prefixesTouch(other, prefix) === true)
+    }
     const { trusted, relay, dialup, neverBlock } = this.tables ?? {}
     const tables = [trusted, relay, dialup, neverBlock]
     return addressesOf(prefix).some((address) => tables.some((table) => holds(table, address)))
@@ -162,13 +170,20 @@ export class Lists implements ListService {
       pool: isSmall ? ownThread : this.#pool,
       formOf: chooseForm,
       cache: cacheOf(config),
-      store: `${cacheOf(config)}/lists.lmdb`,
+      store: config.store.path,
       ownNetworks: config.mailhost.addresses.map(({ address }) => ({
         prefix: address,
         reason: 'mailhost of ours',
       })),
       feedOf: (file: string) => this.#feeds.stateOf(file),
     }
+  }
+
+  #neverBlock(): readonly string[] {
+    const { lists, mailhost } = this.#config
+    const loopback = lists.allowLoopback ? [] : loopbackNetworks
+    const special = [...specialNetworks, ...loopback].map(({ prefix }) => prefix)
+    return [...special, ...mailhost.addresses.map(({ address }) => address)]
   }
 
   #gateTables(): GateTables {
@@ -183,7 +198,7 @@ export class Lists implements ListService {
   }
 }
 
-/** Every address of an IPv4 prefix of /24 or longer; of others the first, which names the host. */
+/** Every address of an IPv4 prefix of /24 or longer. */
 function addressesOf(prefix: string): readonly string[] {
   const [address = '', bits = '32'] = prefix.split('/')
   const [, network, last] = /^(\d+\.\d+\.\d+\.)(\d+)$/.exec(address) ?? []

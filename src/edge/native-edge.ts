@@ -6,6 +6,7 @@ import type { Engine, EngineHandler, EngineOptions } from '../io/engine.ts'
 import { newNativeEngine } from '../io/native-engine.ts'
 import type { ListPort } from '../journey/ports.ts'
 import { joinStore } from '../store/open-store.ts'
+import { Store } from '../store/store.ts'
 import { WhitelistStore } from '../store/whitelist-store.ts'
 import { attachNativeTable } from '../tables/native-table.ts'
 import type { ThreadLists } from './thread.ts'
@@ -27,7 +28,7 @@ export function attachLists(lists: ThreadLists, tell: (detail: string) => void):
   return {
     isWhitelisted(sender) {
       try {
-        whitelist ??= new WhitelistStore(joinStore(lists.store), tell)
+        whitelist ??= joinWhitelist(lists.store, tell)
         return whitelist.has(sender)
       } catch (error) {
         tell(messageOf(error))
@@ -36,4 +37,11 @@ export function attachLists(lists: ThreadLists, tell: (detail: string) => void):
     },
     listsOf: (verdictClass) => blacklist?.listsOf(verdictClass) ?? [],
   }
+}
+
+/** Read here alone: the main thread writes. */
+function joinWhitelist(folder: string, tell: (detail: string) => void): WhitelistStore {
+  const report = (_what: string, detail: string): void => tell(detail)
+  const store = new Store(joinStore(folder), { sizeMaxOctets: Number.POSITIVE_INFINITY, report })
+  return new WhitelistStore(store)
 }

@@ -147,7 +147,7 @@ export function journeyPolicyOf(
     ],
     exemptRecipients: recipients.exempt,
     hasTrustedNames,
-    whitelist: whitelist.mode,
+    whitelist: whitelist.mode === 'on' && whitelist.require === 'spf' ? 'proved' : whitelist.mode,
     testsAt: tests.at,
     dialup: tests.dialup,
     relay: tests.relay,

@@ -2,13 +2,16 @@
  * What the configuration comes to for the probes.
  */
 import { readFileSync } from 'node:fs'
+import { networkInterfaces } from 'node:os'
 import { messageOf, OperatingError } from '../base/errors.ts'
+import { effective } from '../config/effective.ts'
 import { parseEndpoint } from '../config/kinds.ts'
 import type { Config } from '../config/schema.ts'
 import type { DnsSettings } from '../probes/dns.ts'
 import type { FeedbackSettings } from '../probes/feedback.ts'
 import { type NamePatterns, noPatterns, parseNamePatterns } from '../probes/name-patterns.ts'
-import type { ProbeSettings, RelayForm } from '../probes/settings.ts'
+import type { MailhostRoute, ProbeSettings, RelayForm } from '../probes/settings.ts'
+import type { LearntSettings } from '../store/learnt.ts'
 
 /** The probes' settings. `recipientDomains` are ours, with those of the domains file. */
 export function probeSettingsOf(
@@ -25,12 +28,14 @@ export function probeSettingsOf(
     userDepth: tests.user.depth,
     nextMx: tests.user.nextMx,
     callAhead: tests.user.callAhead,
+    mailhostRoutes: mailhostRoutesOf(config),
     helo: probe.helo,
     sources: probe.source,
     sender: probe.sender,
     relayRecipient: probe.relayRecipient,
     port: probe.port,
     budgetMs: probe.budgetMs,
+    stressBudgetMs: effective(config, true).probe.budgetMs,
     connectWaitMs: probe.connectWaitMs,
     replyWaitMs: probe.replyWaitMs,
     perDomain: probe.perDomain,
@@ -49,6 +54,16 @@ export function probeSettingsOf(
   }
 }
 
+/** What is kept over a restart, and for how long. */
+export function learntSettingsOf({ store, cache, whitelist, feedback }: Config): LearntSettings {
+  return {
+    sizeMaxOctets: store.sizeMaxOctets,
+    verdictsMax: cache.entriesMax,
+    whitelistExpiresMs: whitelist.expiresMs,
+    goodForMs: feedback.goodForMs,
+  }
+}
+
 /** The name service's settings. */
 export function dnsSettingsOf({ dns }: Config): DnsSettings {
   return {
@@ -64,8 +79,8 @@ export function dnsSettingsOf({ dns }: Config): DnsSettings {
 
 /** [feedback]. */
 export function feedbackSettingsOf({ feedback }: Config): FeedbackSettings {
-  const { layers, findings, ttlMs, promoteHosts } = feedback
-  return { layers: layers as FeedbackSettings['layers'], findings, ttlMs, promoteHosts }
+  const { layers, findings, ttlMs, promoteHosts, goodForMs } = feedback
+  return { layers: layers as FeedbackSettings['layers'], findings, ttlMs, promoteHosts, goodForMs }
 }
 
 /**
@@ -91,13 +106,34 @@ export function readNamePatterns({ tests }: Config, tell: (text: string) => void
   return patterns
 }
 
-/** Listeners and mailhosts: no probe goes there. */
-function ownAddresses({ listen, mailhost }: Config): readonly string[] {
+function mailhostRoutesOf({ mailhost }: Config): readonly MailhostRoute[] {
+  const own = mailhost.route.map(({ domains, addresses }) => ({
+    domains: domains.map((domain) => domain.toLowerCase()),
+    mailhosts: addresses,
+  }))
+  return [...own, { domains: [], mailhosts: mailhost.addresses }]
+}
+
+/**
+ * What no probe connects to: listeners (all addresses of this machine where one listens on all),
+ * mailhosts, and the operator's own networks.
+ */
+function ownAddresses({ listen, mailhost, probe }: Config): readonly string[] {
   const mailhosts = [...mailhost.addresses, ...mailhost.route.flatMap((route) => route.addresses)]
+  const listeners = listen.smtp.map((written) => parseEndpoint(written)?.address ?? '')
+  const anywhere = ['', '0.0.0.0', '::']
+  const isAnywhere = listeners.some((address) => anywhere.includes(address))
   const addresses = new Set([
-    ...listen.smtp.map((written) => parseEndpoint(written)?.address ?? ''),
+    ...listeners,
+    ...(isAnywhere ? addressesOfMachine() : []),
     ...mailhosts.map(({ address }) => address),
+    ...probe.ownNetworks,
   ])
-  for (const anywhere of ['', '0.0.0.0', '::']) addresses.delete(anywhere)
+  for (const address of anywhere) addresses.delete(address)
   return [...addresses]
+}
+
+function addressesOfMachine(): readonly string[] {
+  const interfaces = Object.values(networkInterfaces()).flatMap((each) => each ?? [])
+  return interfaces.map(({ address }) => address.split('%', 1)[0] ?? '')
 }

@@ -20,16 +20,26 @@ export function probingCommands(probing: Probing): Readonly<Record<string, Probi
   return {
     probes: ({ action }) => switchProbes(probing, action),
     cache: ({ action, key }) => serveCache(probing, action, typeof key === 'string' ? key : ''),
-    probe: ({ subject }) => askBroker(probing.broker, String(subject)),
+    probe: ({ subject, test }) => askBroker(probing.broker, String(subject), String(test ?? '')),
   }
 }
 
-/** Asks a broker about an address or a sender. Throws OperatingError for what is neither. */
-export function askBroker(broker: ProbeBroker, subject: string): Promise<TestResult> {
-  if (parseAddress(subject, newPrefixCell()) === '') return broker.askHost(subject)
-  const mailbox = mailboxOf(subject)
+/**
+ * Asks a broker about an address or a sender. @param test `relay`, `dialup`, `user`; '' = what fits.
+ * Throws OperatingError for what is neither, and for a test that does not fit.
+ */
+export function askBroker(broker: ProbeBroker, subject: string, test: string): Promise<TestResult> {
+  const isAddress = parseAddress(subject, newPrefixCell()) === ''
+  const mailbox = isAddress ? undefined : mailboxOf(subject)
+  if (!isAddress && mailbox === undefined) {
+    throw new OperatingError('USAGE', `${subject}: write an IP address or local@domain`)
+  }
+  if (test !== '' && isAddress === (test === 'user')) {
+    const remedy = isAddress ? 'user asks about a sender' : `${test} asks about an IP address`
+    throw new OperatingError('USAGE', `probe ${subject} --test ${test}: ${remedy}`)
+  }
   if (mailbox !== undefined) return broker.askUser(mailbox)
-  throw new OperatingError('USAGE', `${subject}: write an IP address or local@domain`)
+  return broker.askHost(subject, test === 'relay' || test === 'dialup' ? test : undefined)
 }
 
 function switchProbes({ broker }: Probing, action: unknown): unknown {

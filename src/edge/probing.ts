@@ -1,25 +1,22 @@
 /**
  * Probing: the active tests of an instance, on the main thread: broker, names, cache, feedback.
  *
- * With every test off nothing is opened, asked or kept. A reload makes a new broker of the new
- * settings over the same cache; what runs in the old one still reaches it. A store that cannot be
- * opened costs the memory of earlier verdicts, never mail: they are kept in memory then.
+ * With every test off nothing is asked. A reload makes a new broker of the new settings over the same
+ * cache; what runs in the old one still reaches it. A store that cannot be opened costs the memory of
+ * earlier verdicts, never mail: they are kept in memory then.
  */
-import { join } from 'node:path'
-import type { RootDatabase } from 'lmdb'
-import { messageOf } from '../base/errors.ts'
-import { storeSweepEveryMs, verdictsInMemoryMax } from '../base/limits.ts'
+import { verdictsInMemoryMax } from '../base/limits.ts'
 import type { Finding } from '../checks/finding.ts'
 import type { Config } from '../config/schema.ts'
 import type { Log } from '../log/records.ts'
-import { ProbeBroker, type ProbeRecord } from '../probes/broker.ts'
+import { ProbeBroker } from '../probes/broker.ts'
 import { converse } from '../probes/converse.ts'
 import { DnsNameService } from '../probes/dns.ts'
 import { Feedback, type Listing } from '../probes/feedback.ts'
+import type { ProbeRecord } from '../probes/inquiry.ts'
 import type { ProbeSettings, TestMode } from '../probes/settings.ts'
 import { MemoryVerdictCache, type VerdictCache } from '../probes/verdict-cache.ts'
-import { openStore } from '../store/open-store.ts'
-import { VerdictStore } from '../store/verdict-store.ts'
+import type { Learnt } from '../store/learnt.ts'
 import { BrokerDesk } from './broker-desk.ts'
 import type { ListService } from './list-service.ts'
 import {
@@ -36,6 +33,8 @@ export interface ProbingParts {
   readonly recipientDomains: readonly string[]
   readonly lists: ListService
   readonly log: Log
+  /** What is kept over a restart; undefined: in memory alone. */
+  readonly learnt: Learnt | undefined
   /** A finding that lists its host. */
   readonly onListing: (listing: Listing) => void
 }
@@ -44,36 +43,33 @@ export interface ProbingParts {
 export class Probing {
   /** Where the serving threads' questions go. */
   readonly desk: BrokerDesk
-  readonly #lists: ListService
-  readonly #log: Log
-  readonly #onListing: (listing: Listing) => void
+  /** What has been found out. */
+  readonly cache: VerdictCache
+  readonly #parts: ProbingParts
+  readonly #feedback: Feedback
+  /** Where there is no store. */
   readonly #good = new Map<string, number>()
   #settings: ProbeSettings
   #headersMode: TestMode
-  #cache: VerdictCache
-  #root: RootDatabase | undefined
-  #store: VerdictStore | undefined
+  #isStressed = false
   #isClosed = false
   #names: DnsNameService
   #broker: ProbeBroker
-  #feedback: Feedback
-  #timer: NodeJS.Timeout | undefined
 
   /** Throws OperatingError for a pattern file that cannot be read. */
   constructor(parts: ProbingParts) {
-    this.#lists = parts.lists
-    this.#log = parts.log
-    this.#onListing = parts.onListing
-    this.#settings = probeSettingsOf(parts.config, parts.recipientDomains)
-    this.#headersMode = parts.config.tests.headers.mode
-    this.#cache = this.#openCache(parts.config)
-    this.#names = new DnsNameService(dnsSettingsOf(parts.config))
-    this.#broker = this.#newBroker(parts.config)
-    this.#feedback = this.#newFeedback(parts.config)
+    const { config, learnt } = parts
+    this.#parts = parts
+    this.#settings = probeSettingsOf(config, parts.recipientDomains)
+    this.#headersMode = config.tests.headers.mode
+    this.cache = learnt?.verdicts ?? new MemoryVerdictCache(verdictsInMemoryMax)
+    this.#names = new DnsNameService(dnsSettingsOf(config))
+    this.#broker = this.#newBroker(config, this.#settings, this.#names)
+    this.#feedback = this.#newFeedback(config)
     this.desk = new BrokerDesk({
       broker: () => this.#broker,
       names: () => this.#names,
-      isTrustedName: (name) => this.#lists.isTrustedName(name),
+      isTrustedName: (name) => parts.lists.isTrustedName(name),
       onFindings: (address, findings) => this.#onFindings(address, findings),
     })
   }
@@ -83,26 +79,24 @@ export class Probing {
     return this.#broker
   }
 
-  /** What has been found out. */
-  get cache(): VerdictCache {
-    return this.#cache
-  }
-
   /** New settings, after a reload. Throws like the constructor and changes nothing then. */
   configure(config: Config, recipientDomains: readonly string[]): void {
-    const before = { settings: this.#settings, isOn: this.#broker.isOn }
-    try {
-      this.#settings = probeSettingsOf(config, recipientDomains)
-      this.#broker = this.#newBroker(config)
-    } catch (error) {
-      this.#settings = before.settings
-      throw error
-    }
+    const settings = probeSettingsOf(config, recipientDomains)
+    const names = new DnsNameService(dnsSettingsOf(config))
+    const broker = this.#newBroker(config, settings, names)
+    broker.switch(this.#broker.isOn)
+    broker.stress(this.#isStressed)
+    this.#settings = settings
+    this.#names = names
+    this.#broker = broker
     this.#headersMode = config.tests.headers.mode
-    this.#broker.switch(before.isOn)
-    this.#names = new DnsNameService(dnsSettingsOf(config))
-    this.#feedback = this.#newFeedback(config)
-    if (this.#root === undefined) this.#cache = this.#openCache(config)
+    this.#feedback.settings = feedbackSettingsOf(config)
+  }
+
+  /** Stress mode began or ended: the tests' time budget is another. */
+  stress(isStressed: boolean): void {
+    this.#isStressed = isStressed
+    this.#broker.stress(isStressed)
   }
 
   /** A finding of a journey. Those of the tests came with their answer; headers are taken here. */
@@ -115,63 +109,53 @@ export class Probing {
     this.#feedback.onDelivered(address)
   }
 
-  /** An operator removed a listing: what counted against the address is forgotten. */
-  onRemoved(prefix: string): void {
-    this.#feedback.onRemoved(prefix.split('/')[0] ?? prefix)
+  /** Senders of ours have written to these, through us (`whitelist.learn`). */
+  onWritten(addresses: readonly string[]): void {
+    const nowMs = Date.now()
+    for (const address of addresses) this.#parts.learnt?.whitelist.learn(address, nowMs)
   }
 
-  /** Writes what waits and gives everything back. */
-  async close(): Promise<void> {
-    clearInterval(this.#timer)
+  /** A listing of before a restart is in force. */
+  onKnown(prefix: string, expiresAtMs: number): void {
+    this.#feedback.onKnown(prefix, expiresAtMs === 0 ? Number.POSITIVE_INFINITY : expiresAtMs)
+  }
+
+  /** An operator removed a listing: what counted against the address is forgotten. */
+  onRemoved(prefix: string): void {
+    this.#feedback.onRemoved(prefix)
+  }
+
+  /** Nothing is asked any more. */
+  close(): void {
     this.#broker.switch(false)
     this.#names.close()
     this.#isClosed = true
-    await this.#store?.close()
-    await this.#root?.close()
   }
 
-  #openCache(config: Config): VerdictCache {
-    const isAnyOn = Object.values(this.#settings.modes).some((mode) => mode !== 'off')
-    if (!isAnyOn) return new MemoryVerdictCache(1)
-    try {
-      const root = openStore(join(config.store.path, 'probes'), (what, detail) =>
-        this.#tellStore(what, detail),
-      )
-      const onFault = (detail: string): void => this.#tellStore('fault', detail)
-      const store = new VerdictStore(root, config.cache.entriesMax, onFault)
-      this.#root = root
-      this.#store = store
-      this.#timer = setInterval(() => void store.sweep(Date.now()), storeSweepEveryMs)
-      this.#timer.unref()
-      return store
-    } catch (error) {
-      this.#tellStore('fault', `${messageOf(error)}; verdicts are kept in memory`)
-      return new MemoryVerdictCache(verdictsInMemoryMax)
-    }
-  }
-
-  #newBroker(config: Config): ProbeBroker {
-    const { cache } = this
+  #newBroker(config: Config, settings: ProbeSettings, names: DnsNameService): ProbeBroker {
     return new ProbeBroker({
-      settings: this.#settings,
-      names: this.#names,
+      settings,
+      names,
       patterns: readNamePatterns(config, (text) => this.#tellWarning(text)),
       converse,
-      cache,
-      exemptions: this.#lists,
+      cache: this.cache,
+      exemptions: this.#parts.lists,
       now: Date.now,
       onProbe: (record) => this.#tellProbe(record),
     })
   }
 
   #newFeedback(config: Config): Feedback {
-    return new Feedback({
-      settings: feedbackSettingsOf(config),
+    const goodHosts = this.#parts.learnt?.goodHosts
+    return new Feedback(feedbackSettingsOf(config), {
       now: Date.now,
-      isExempt: (prefix) => this.#lists.isFeedbackExempt(prefix),
-      list: this.#onListing,
-      goodAtMs: (key) => this.#good.get(key) ?? 0,
-      noteGood: (key, nowMs) => this.#noteGood(key, nowMs),
+      isExempt: (prefix) => this.#parts.lists.isFeedbackExempt(prefix),
+      list: this.#parts.onListing,
+      goodAtMs: (key) => goodHosts?.goodAtMs(key) ?? this.#good.get(key) ?? 0,
+      noteGood: (key, nowMs) => {
+        if (goodHosts === undefined) this.#noteGood(key, nowMs)
+        else goodHosts.note(key, nowMs)
+      },
     })
   }
 
@@ -196,15 +180,15 @@ export class Probing {
     if (oldest !== undefined) this.#good.delete(oldest)
   }
 
-  #tellProbe({ time, test, subject, finding, ms }: ProbeRecord): void {
+  #tellProbe({ time, client, subject, target, finding, ms }: ProbeRecord): void {
     if (this.#isClosed) return
-    this.#log.record({
+    this.#parts.log.record({
       event: 'probe',
       time,
-      client: test === 'host' ? subject : '',
+      client,
       test: finding.layer,
       key: subject,
-      target: '',
+      target,
       outcome: finding.outcome,
       finding: finding.name,
       isCached: false,
@@ -215,24 +199,12 @@ export class Probing {
 
   #tellListed(client: string, { layer, outcome, name, evidence }: Finding): void {
     const finding = `listed-${name}`
-    this.#log.record({
-      event: 'finding',
-      time: Date.now(),
-      client,
-      layer,
-      finding,
-      outcome,
-      evidence,
-    })
+    const time = Date.now()
+    this.#parts.log.record({ event: 'finding', time, client, layer, finding, outcome, evidence })
   }
 
   #tellWarning(detail: string): void {
-    this.#log.record({ event: 'service', time: Date.now(), what: 'warning', detail })
-  }
-
-  #tellStore(what: string, detail: string): void {
-    if (this.#isClosed) return
-    this.#log.record({ event: 'store', time: Date.now(), what, detail })
+    this.#parts.log.record({ event: 'service', time: Date.now(), what: 'warning', detail })
   }
 }
 

@@ -33,8 +33,8 @@ export interface MiningPlace {
 /** Where the addresses go. */
 export interface MiningSink {
   place(file: string): MiningPlace | undefined
-  /** Enters the addresses and the place together, or neither. */
-  enter(addresses: readonly string[], file: string, place: MiningPlace): Promise<void>
+  /** Enters the addresses and the place together, or neither and throws. */
+  enter(addresses: readonly string[], file: string, place: MiningPlace): void
 }
 
 /** What a run did. */

@@ -56,6 +56,13 @@ export function proceedRecipient(session: Session, argument: string, nowMs: numb
     return true
   }
   if (transaction === undefined || path === undefined) return true
+  if (transaction.recipientRefusal !== undefined) {
+    if (transaction.recipientsOffered.length > 0) return false
+    note(transaction, path.mailbox, transaction.recipientRefusal)
+    say(session, transaction.recipientRefusal.reply)
+    transaction.recipientRefusal = undefined
+    return true
+  }
   if (!isExempt(session, path) && !testsPermitRecipient(session, transaction, path, nowMs)) {
     return false
   }
@@ -112,6 +119,7 @@ function openTransaction(
     owesMailReply: false,
     tests: 'unasked',
     testedRecipient: '',
+    recipientRefusal: undefined,
     testsRefusal: undefined,
     observed: undefined,
     evidence: [],

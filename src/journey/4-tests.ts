@@ -52,7 +52,9 @@ export function beginTests(
     return false
   }
   const { sender } = transaction
-  if (sender !== '' && policy.whitelist === 'on' && session.ports.lists.isWhitelisted(sender)) {
+  const isAsked = sender !== '' && policy.whitelist !== 'off'
+  const isWhitelisted = isAsked && session.ports.lists.isWhitelisted(sender)
+  if (isWhitelisted && policy.whitelist === 'on') {
     transaction.isWhitelisted = true
     return settle(transaction)
   }
@@ -61,7 +63,9 @@ export function beginTests(
   transaction.tests = 'asked'
   wait(session, 'verdict', nowMs)
   const { address } = session.client
-  session.ports.questions.examine({ address, helo: session.helo, sender, recipient })
+  const asked = policy.testsAt === 'rcpt' ? recipient : ''
+  const question = { address, helo: session.helo, sender, recipient: asked, isWhitelisted }
+  session.ports.questions.examine(question)
   return false
 }
 
@@ -76,6 +80,12 @@ export function takeAnswer(session: Session, answer: Answer, nowMs: number): voi
   if (transaction.tests !== 'asked' && transaction.tests !== 'provisional') return
   const isWaitedFor = session.waiting === 'verdict'
   if (isWaitedFor) session.waiting = 'nothing'
+  const unknown = answer.findings.find(isUnknownRecipient)
+  if (unknown !== undefined) {
+    refuseRecipient(session, transaction, unknown, isWaitedFor)
+    return
+  }
+  transaction.isWhitelisted = answer.findings.some(isProof)
   transaction.tests = 'known'
   transaction.testsRefusal = judgeFindings(session, transaction, answer.findings)
   if (transaction.testsRefusal !== undefined && isWaitedFor && transaction.testsRefusal.closes) {
@@ -83,6 +93,32 @@ export function takeAnswer(session: Session, answer: Answer, nowMs: number): voi
     concludeRefused(session, refused, '', nowMs)
     close(session, refused.reply)
   }
+}
+
+/** Call-ahead: the recipient does not exist, so nothing else was asked. The next one begins anew. */
+function refuseRecipient(
+  session: Session,
+  transaction: Transaction,
+  { layer, name, evidence }: Finding,
+  isWaitedFor: boolean,
+): void {
+  transaction.tests = 'unasked'
+  transaction.testedRecipient = ''
+  // One that did not wait was offered to the mailhost, whose own reply says the same.
+  if (!isWaitedFor) return
+  const text = 'there is no such recipient here'
+  const codes = '550 5.1.1'
+  const refused = namedRefusal(session, transaction, layer, name, codes, text, evidence)
+  transaction.recipientRefusal = refused
+}
+
+function isUnknownRecipient({ layer, outcome }: Finding): boolean {
+  return layer === 'recipient' && outcome === 'positive'
+}
+
+/** The whitelisted sender's host may send for it. */
+function isProof({ layer, outcome }: Finding): boolean {
+  return layer === 'whitelist' && outcome === 'negative'
 }
 
 /** The answer comes later, and RCPT is not to wait for it: DATA waits. */

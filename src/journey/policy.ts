@@ -60,7 +60,8 @@ export interface JourneyPolicy {
   readonly exemptRecipients: readonly string[]
   /** Is there any trusted domain name to ask for? */
   readonly hasTrustedNames: boolean
-  readonly whitelist: 'on' | 'off'
+  /** `proved`: a match counts only with SPF pass, which the broker finds out. */
+  readonly whitelist: 'on' | 'off' | 'proved'
   readonly testsAt: 'mail' | 'rcpt' | 'data'
   readonly dialup: TestPolicy
   readonly relay: TestPolicy

@@ -83,8 +83,10 @@ export interface Question {
   readonly helo: string
   /** MAIL FROM's mailbox without brackets. */
   readonly sender: string
-  /** First permitted recipient, or '' when the tests start at MAIL. */
+  /** First permitted recipient, or '' when the tests do not wait at RCPT. */
   readonly recipient: string
+  /** The whitelist names the sender, and that counts only with proof (`whitelist.require`). */
+  readonly isWhitelisted?: boolean
 }
 
 /** The questions that wait for somebody else: answered once each by the journey's onAnswer. */

@@ -57,6 +57,8 @@ export interface Transaction {
   tests: 'unasked' | 'asked' | 'provisional' | 'known'
   /** First permitted recipient that is not exempt: the tests are about it. */
   testedRecipient: string
+  /** What call-ahead refused of it; the RCPT that waited gets it. */
+  recipientRefusal: Refusal | undefined
   testsRefusal: Refusal | undefined
   /** First finding that would have refused, had its mode been enforce. */
   observed: Finding | undefined

@@ -1,14 +1,16 @@
 /**
- * ListStore: all lists merged in one LMDB store (`lists.keep = "store"`, B25).
+ * ListStore: all lists merged in the store of the instance (`lists.keep = "store"`, B25), beside what it
+ * has learnt (src/store/learnt.ts): one environment, here its database `lists`.
  *
  * A record a list and state: its octets as they would stand in a file, so that every format, line number
- * and check is the same as with files. LMDB is crash-safe and takes readers and writers of many threads
- * and processes; each thread opens the store for itself.
+ * and check is the same as with files. Threads of the CPU pool read and write it; each joins the
+ * environment for itself.
  */
 import { mkdirSync } from 'node:fs'
-import { dirname } from 'node:path'
-import { open, type RootDatabase } from 'lmdb'
+import type { Database, RootDatabase } from 'lmdb'
 import { messageOf, OperatingError } from '../base/errors.ts'
+import { storeReadersMax } from '../base/limits.ts'
+import { openEnvironment } from '../files/environment.ts'
 
 /** What is kept of a list: what came last, and what was last believed. */
 export type ListState = 'source' | 'last-good'
@@ -16,14 +18,16 @@ export type ListState = 'source' | 'last-good'
 /** The store. Close it: LMDB holds a place in its table of readers for each opener. */
 export class ListStore {
   readonly #path: string
-  readonly #database: RootDatabase<Buffer, string>
+  readonly #root: RootDatabase
+  readonly #database: Database<Buffer, string>
 
-  /** Opens or makes the store. Throws OperatingError LIST_STORE. */
+  /** Joins or makes the environment of the folder. Throws OperatingError LIST_STORE. */
   constructor(path: string) {
     this.#path = path
     try {
-      mkdirSync(dirname(path), { recursive: true })
-      this.#database = open<Buffer, string>({ path, encoding: 'binary' })
+      mkdirSync(path, { recursive: true, mode: 0o700 })
+      this.#root = openEnvironment(path, storeReadersMax)
+      this.#database = this.#root.openDB<Buffer, string>({ name: 'lists', encoding: 'binary' })
     } catch (fault) {
       throw this.#fault('cannot be opened', fault)
     }
@@ -57,7 +61,7 @@ export class ListStore {
   }
 
   close(): void {
-    void this.#database.close()
+    void this.#root.close()
   }
 
   #fault(what: string, fault: unknown): OperatingError {

@@ -89,7 +89,7 @@ export interface LoadParts {
   }) => IpTableForm
   /** Folder for last good lists and for forms that keep files (`lists.cache`). */
   readonly cache: string
-  /** Path of the store for `keep = "store"`. */
+  /** Folder of the store for `keep = "store"`. */
   readonly store: string
   /** Our own networks and the mailhosts: no blacklist may touch them. */
   readonly ownNetworks: readonly NeverBlockNetwork[]
@@ -103,6 +103,8 @@ export interface LoadParts {
 export interface LoadedLists {
   readonly tables: ListTables
   readonly reports: readonly ListReport[]
+  /** IPv6 prefixes of every list but the blacklists: a table does not say what lies inside a /64. */
+  readonly exempt6: readonly string[]
 }
 
 /** The name that feedback's own list has. */
@@ -124,10 +126,13 @@ export async function loadLists(
     tasks.others.map((task) => read(task.guard === undefined ? task : guardedTask(task, networks))),
   )
   const results = [...neverBlock, ...others]
+  const exempt6 = results
+    .filter(({ report }) => report.kind !== 'blacklist')
+    .flatMap(({ columns }) => prefixes6Of(columns))
   const tables = await publish(config, parts, results, previous?.tables)
   const { length } = results
   parts.onProgress?.({ done: length + 1, total: length + 1, last: 'tables' })
-  return { tables, reports: results.map((result) => result.report) }
+  return { tables, reports: results.map((result) => result.report), exempt6 }
 }
 
 interface Tasks {
@@ -239,6 +244,10 @@ function networksOf(columns: PrefixColumns): readonly NeverBlockNetwork[] {
     })
   }
   return [...each(4), ...each(6)]
+}
+
+function prefixes6Of({ v6 }: PrefixColumns): readonly string[] {
+  return Array.from({ length: v6.count }, (_, at) => prefixText(6, v6, at))
 }
 
 const tableKinds: Readonly<Record<TableName, ListKind>> = {

@@ -6,12 +6,18 @@
  * against circles asks for. A TLS handshake that fails is tried once more without TLS.
  */
 
+import { callAheadInFlightMax } from '../base/limits.ts'
 import { BackOff, Breaker, RateBudget } from './budget.ts'
 import type { Conversation, Converse, Target } from './converse.ts'
 import { hostKey, networkKey, TargetGuard } from './guard.ts'
 import type { ProbeSettings } from './settings.ts'
 import type { ProbePlan } from './smtp-probe.ts'
-import { type Attempt, targetOf } from './tools.ts'
+import { targetOf } from './tools.ts'
+
+/** A connection that was not tried, and why; or what came of it. */
+export type Attempt =
+  | Conversation
+  | { readonly kind: 'forbidden' | 'not-now'; readonly reason: string }
 
 /** Makes connections within the rules of probing. */
 export class Caller {
@@ -26,6 +32,7 @@ export class Caller {
   readonly #breaker: Breaker
   readonly #asked = new Map<string, Set<Promise<unknown>>>()
   #inFlight = 0
+  #mailhostCalls = 0
   #isStopped = false
 
   constructor(settings: ProbeSettings, converse: Converse, now: () => number) {
@@ -89,6 +96,20 @@ export class Caller {
       : first
     this.#learn(address, attempt, isJudged)
     return attempt
+  }
+
+  /** Asks a mailhost of ours: no guard, no budget but the number at once. */
+  async attemptMailhost(address: string, port: number, plan: ProbePlan): Promise<Attempt> {
+    if (this.#isStopped) return { kind: 'not-now', reason: 'probing is switched off' }
+    if (this.#mailhostCalls >= callAheadInFlightMax) {
+      return { kind: 'not-now', reason: 'too many questions to the mailhosts' }
+    }
+    this.#mailhostCalls++
+    try {
+      return await this.#converse(targetOf(this.#settings, address, '', port), plan)
+    } finally {
+      this.#mailhostCalls--
+    }
   }
 
   /** Why nothing may be asked of the host now, '' = it may; takes from the budgets then. */

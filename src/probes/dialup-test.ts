@@ -15,7 +15,7 @@ export async function testDialup(
   address: string,
   reason: string,
   tools: ProbeTools,
-): Promise<TestResult> {
+): Promise<Omit<TestResult, 'target'>> {
   const facts = [`reverse connection ${reason}`]
   const finding = await judgeName(address, facts, tools)
   return { finding, dialogue: finding.evidence }

@@ -34,8 +34,10 @@ export interface NameService {
   names(address: string): Promise<DnsAnswer<string>>
   /** IPv4 and IPv6 addresses of a name. */
   addresses(name: string): Promise<DnsAnswer<string>>
-  /** MX records in order of preference. */
+  /** MX records in order of preference; records of which none can be used are trouble. */
   exchangers(domain: string): Promise<DnsAnswer<MailExchanger>>
+  /** TXT records, the strings of each joined (RFC 7208 §3.3). */
+  texts(name: string): Promise<DnsAnswer<string>>
 }
 
 /** Settings of the name service; times in milliseconds. */
@@ -106,7 +108,19 @@ export class DnsNameService implements NameService {
     if (name === '') return Promise.resolve({ kind: 'no-name' })
     return this.#ask(`MX ${name}`, async () => {
       const records = await this.#query<{ priority: number; exchange: string }[]>(name, 'MX')
-      return { records: checkedExchangers(records), ttlMs: undefined }
+      const checked = checkedExchangers(records)
+      // There is an MX, so the domain's own address is not the one to ask (RFC 5321 §5.1).
+      if (records.length > 0 && checked.length === 0) throw new Error('no usable MX')
+      return { records: checked, ttlMs: undefined }
+    })
+  }
+
+  texts(domain: string): Promise<DnsAnswer<string>> {
+    const name = asciiName(domain)
+    if (name === '') return Promise.resolve({ kind: 'no-name' })
+    return this.#ask(`TXT ${name}`, async () => {
+      const records = await this.#query<string[][]>(name, 'TXT')
+      return { records: records.map((strings) => strings.join('')), ttlMs: undefined }
     })
   }
 
@@ -153,7 +167,7 @@ export class DnsNameService implements NameService {
     if (oldest !== undefined) this.#kept.delete(oldest)
   }
 
-  #query<T>(name: string, type: 'PTR' | 'MX'): Promise<T> {
+  #query<T>(name: string, type: 'PTR' | 'MX' | 'TXT'): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#resolver.resolve(name, type, (error, records) => {
         if (error === null) resolve(records as T)

@@ -5,20 +5,15 @@
  * client's address; enough independent ones enter it in the dynamic blacklist with its evidence and
  * an end. Several bad hosts and no good one in a /24 enter the block. Never entered: trusted,
  * never-block, relay- or dialup-exempt addresses, nor for `user` and `headers` findings a host that
- * delivered accepted mail within 30 days, since any sender may be forged on a good host. IPv6 hosts
- * are their /64. What is learnt between restarts is the list's and the good hosts' (the store's);
- * the counts begin anew. No I/O here: the parts do it.
+ * delivered accepted mail lately, since any sender may be forged on a good host. IPv6 hosts
+ * are their /64, and their block a /56. The list and the good hosts are in the store; after a restart the
+ * hosts of the list still count towards their block, findings towards a host begin anew. No I/O here: the parts do it.
  */
 
 import { formatPrefix, maskOf, newPrefixCell, parseAddress } from '../base/ip-address.ts'
-import {
-  feedbackGoodHostMs,
-  feedbackHostsMax,
-  feedbackIndependentMs,
-  feedbackNoteEveryMs,
-} from '../base/limits.ts'
+import { feedbackHostsMax, feedbackIndependentMs, feedbackNoteEveryMs } from '../base/limits.ts'
 import type { Finding, Layer } from '../checks/finding.ts'
-import { hostKey, networkKey } from './guard.ts'
+import { hostKey } from './guard.ts'
 
 /** [feedback], as plain values. */
 export interface FeedbackSettings {
@@ -26,8 +21,10 @@ export interface FeedbackSettings {
   /** Independent findings that make an entry. */
   readonly findings: number
   readonly ttlMs: number
-  /** Bad hosts in a /24 that make the block an entry; 0 = never. */
+  /** Bad hosts in a /24 (IPv6: /64s in a /56) that make the block an entry; 0 = never. */
   readonly promoteHosts: number
+  /** A host that delivered accepted mail within this time is good. */
+  readonly goodForMs: number
 }
 
 /** One entry of the dynamic list, as it is to be made. */
@@ -42,7 +39,6 @@ export interface Listing {
 
 /** The world as feedback sees it. */
 export interface FeedbackParts {
-  readonly settings: FeedbackSettings
   readonly now: () => number
   /** Trusted, never-block, relay- or dialup-exempt: does any such network touch the prefix? */
   isExempt(prefix: string): boolean
@@ -60,19 +56,28 @@ interface Suspect {
 
 /** Counts findings and makes listings. Main thread. */
 export class Feedback {
+  /** A reload sets new ones; what was counted stays. */
+  settings: FeedbackSettings
   readonly #parts: FeedbackParts
   readonly #suspects = new Map<string, Suspect>()
   readonly #badNetworks = new Map<string, Map<string, number>>()
 
-  constructor(parts: FeedbackParts) {
+  constructor(settings: FeedbackSettings, parts: FeedbackParts) {
+    this.settings = settings
     this.#parts = parts
+  }
+
+  /** A listing of ours that was made before a restart: its host still counts towards its block. */
+  onKnown(prefix: string, untilMs: number): void {
+    const address = prefix.split('/')[0] ?? ''
+    if (prefix === hostPrefix(address)) this.#countBad(address, untilMs)
   }
 
   /** A finding that the policy acted on. Returns whether it made a listing. */
   onFinding(address: string, finding: Finding): boolean {
-    const { settings, now } = this.#parts
+    const { settings } = this
     if (finding.outcome !== 'positive' || !settings.layers.includes(finding.layer)) return false
-    const nowMs = now()
+    const nowMs = this.#parts.now()
     const prefix = hostPrefix(address)
     if (prefix === '' || this.#parts.isExempt(prefix)) return false
     if (mayBeForged(finding.layer) && this.#isGood(hostKey(address), nowMs)) return false
@@ -86,25 +91,29 @@ export class Feedback {
   /** The mailhost accepted a message of this client. */
   onDelivered(address: string): void {
     const nowMs = this.#parts.now()
-    for (const key of [hostKey(address), `net ${networkKey(address)}`]) {
+    for (const key of [hostKey(address), networkPrefix(address)]) {
+      if (key === '') continue
       const isNoted = nowMs - this.#parts.goodAtMs(key) < feedbackNoteEveryMs
       if (!isNoted) this.#parts.noteGood(key, nowMs)
     }
   }
 
-  /** An entry was removed by an operator: what counted against it is forgotten. */
-  onRemoved(address: string): void {
+  /** An operator removed an entry, of a host or of a block: what counted against it is forgotten. */
+  onRemoved(prefix: string): void {
+    const address = prefix.split('/')[0] ?? ''
+    const block = networkPrefix(address)
     this.#suspects.delete(hostKey(address))
-    this.#badNetworks.get(networkKey(address))?.delete(hostKey(address))
+    if (prefix === block) this.#badNetworks.delete(block)
+    else this.#badNetworks.get(block)?.delete(hostKey(address))
   }
 
   #isGood(key: string, nowMs: number): boolean {
-    return nowMs - this.#parts.goodAtMs(key) < feedbackGoodHostMs
+    return nowMs - this.#parts.goodAtMs(key) < this.settings.goodForMs
   }
 
   /** Findings less than `feedbackIndependentMs` apart are one. */
   #isEnough(key: string, nowMs: number): boolean {
-    const { findings } = this.#parts.settings
+    const { findings } = this.settings
     const suspect = this.#suspects.get(key) ?? { findings: 0, lastMs: Number.NEGATIVE_INFINITY }
     if (nowMs - suspect.lastMs >= feedbackIndependentMs) {
       suspect.findings++
@@ -116,23 +125,30 @@ export class Feedback {
     return suspect.findings >= findings
   }
 
-  /** Enough hosts of the /24 are listed now, and no good one is in it: the block is. */
+  /** Enough hosts of the block are listed now, and no good one is in it: the block is. */
   #promote(address: string, nowMs: number): void {
-    const { settings } = this.#parts
+    const { promoteHosts, ttlMs } = this.settings
     const prefix = networkPrefix(address)
-    if (prefix === '' || settings.promoteHosts === 0) return
-    const key = networkKey(address)
-    const hosts = this.#badNetworks.get(key) ?? new Map<string, number>()
-    hosts.set(hostKey(address), nowMs + settings.ttlMs)
-    this.#badNetworks.set(key, hosts)
-    if (this.#badNetworks.size > feedbackHostsMax) forgetOldest(this.#badNetworks)
+    if (prefix === '' || promoteHosts === 0) return
+    const hosts = this.#countBad(address, ttlMs === 0 ? Number.POSITIVE_INFINITY : nowMs + ttlMs)
     for (const [host, untilMs] of hosts) {
       if (untilMs <= nowMs) hosts.delete(host)
     }
-    const isBad = hosts.size >= settings.promoteHosts && !this.#isGood(`net ${key}`, nowMs)
+    const isBad = hosts.size >= promoteHosts && !this.#isGood(prefix, nowMs)
     if (!isBad || this.#parts.isExempt(prefix)) return
     const evidence = [`${hosts.size} bad hosts in the block, no good one`]
-    this.#parts.list({ prefix, reason: 'bad-neighbours', evidence, ttlMs: settings.ttlMs })
+    this.#parts.list({ prefix, reason: 'bad-neighbours', evidence, ttlMs })
+  }
+
+  /** The bad hosts of the address's block, this one with them. */
+  #countBad(address: string, untilMs: number): Map<string, number> {
+    const key = networkPrefix(address)
+    const hosts = this.#badNetworks.get(key) ?? new Map<string, number>()
+    hosts.set(hostKey(address), untilMs)
+    this.#badNetworks.delete(key)
+    this.#badNetworks.set(key, hosts)
+    if (this.#badNetworks.size > feedbackHostsMax) forgetOldest(this.#badNetworks)
+    return hosts
   }
 }
 
@@ -146,15 +162,15 @@ export function hostPrefix(address: string): string {
   return prefixOf(address, 32, 64)
 }
 
+/** The block of a host: the /24 of an IPv4 address, the /56 of an IPv6 one; '' for no address. */
 function networkPrefix(address: string): string {
-  return prefixOf(address, 24, 0)
+  return prefixOf(address, 24, 56)
 }
 
 function prefixOf(address: string, length4: number, length6: number): string {
   const cell = newPrefixCell()
   if (parseAddress(address, cell) !== '' || cell.family === 0) return ''
   const length = cell.family === 4 ? length4 : length6
-  if (length === 0) return ''
   const words = [...cell.words].map((word, index) => {
     const bits = Math.min(32, Math.max(0, length - index * 32))
     return (word & maskOf(bits)) >>> 0

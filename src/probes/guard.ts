@@ -45,7 +45,7 @@ export class TargetGuard {
   readonly #cell = newPrefixCell()
 
   /**
-   * @param ownNetworks prefixes and addresses that are ours: listeners, mailhosts, trusted networks.
+   * @param ownNetworks prefixes and addresses that are ours: listeners, mailhosts, own networks.
    * @param allowLoopback tests and demo only: opens 127.0.0.0/8 and ::1 (but for the own ones).
    * Throws BugError for a text that is no prefix: the configuration has checked them.
    */

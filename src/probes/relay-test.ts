@@ -36,7 +36,7 @@ export function relayPlan(
 }
 
 /** What the conversation says about the host. */
-export function readRelayReport(report: ProbeReport, forms: number): TestResult {
+export function readRelayReport(report: ProbeReport, forms: number): Omit<TestResult, 'target'> {
   const recipients = report.answers.filter((answer) => answer.step === 'recipient')
   const taken = recipients.find(({ reply }) => reply.code >= 200 && reply.code < 300)
   const { dialogue } = report

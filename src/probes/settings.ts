@@ -28,6 +28,13 @@ export interface Rate {
   readonly windowMs: number
 }
 
+/** Mailhosts of ours, in order; no domains: the route of all the others. */
+export interface MailhostRoute {
+  /** Lower case; `*.example.org` holds every name below it. */
+  readonly domains: readonly string[]
+  readonly mailhosts: readonly { readonly address: string; readonly port: number }[]
+}
+
 /** How we ask others. */
 export interface ProbeSettings {
   readonly modes: Readonly<Record<'dialup' | 'relay' | 'user', TestMode>>
@@ -39,6 +46,8 @@ export interface ProbeSettings {
   readonly userDepth: Depth
   readonly nextMx: boolean
   readonly callAhead: boolean
+  /** Whom call-ahead asks. */
+  readonly mailhostRoutes: readonly MailhostRoute[]
   readonly helo: string
   /** Local addresses to ask from; empty: the system's choice. */
   readonly sources: readonly string[]
@@ -48,6 +57,8 @@ export interface ProbeSettings {
   readonly relayRecipient: string
   readonly port: number
   readonly budgetMs: number
+  /** The same in stress mode. */
+  readonly stressBudgetMs: number
   /** Wait for a connection and its greeting. */
   readonly connectWaitMs: number
   readonly replyWaitMs: number
@@ -88,12 +99,14 @@ export const defaultProbeSettings: ProbeSettings = {
   userDepth: 'rcpt',
   nextMx: true,
   callAhead: false,
+  mailhostRoutes: [],
   helo: '',
   sources: [],
   sender: '',
   relayRecipient: '',
   port: 25,
   budgetMs: 120_000,
+  stressBudgetMs: 20_000,
   connectWaitMs: 10_000,
   replyWaitMs: 30_000,
   perDomain: { count: 20, windowMs: 60_000 },

@@ -4,16 +4,12 @@
 
 import { evidenceCountMax, evidenceOctetsMax } from '../base/limits.ts'
 import type { Finding, Layer, Outcome } from '../checks/finding.ts'
-import type { Conversation, Target } from './converse.ts'
+import type { Attempt } from './caller.ts'
+import type { Target } from './converse.ts'
 import type { NameService } from './dns.ts'
 import type { NamePatterns } from './name-patterns.ts'
 import type { ProbeSettings } from './settings.ts'
 import type { ProbePlan } from './smtp-probe.ts'
-
-/** A connection that was not tried, and why; or what came of it. */
-export type Attempt =
-  | Conversation
-  | { readonly kind: 'forbidden' | 'not-now'; readonly reason: string }
 
 /** The outside world of a test. */
 export interface ProbeTools {
@@ -30,6 +26,8 @@ export interface ProbeTools {
 export interface TestResult {
   readonly finding: Finding
   readonly dialogue: readonly string[]
+  /** `address:port` that was asked last, '' = nobody was. */
+  readonly target: string
 }
 
 /** A finding with bounded evidence. */
@@ -46,17 +44,27 @@ export function makeFinding(
 }
 
 /** Where a conversation goes, by the settings. */
-export function targetOf(settings: ProbeSettings, address: string, serverName: string): Target {
+export function targetOf(
+  settings: ProbeSettings,
+  address: string,
+  serverName: string,
+  port = settings.port,
+): Target {
   const isSix = address.includes(':')
   const sources = settings.sources.filter((source) => source.includes(':') === isSix)
   const source = sources[Math.floor(Math.random() * sources.length)] ?? ''
   return {
     address,
-    port: settings.port,
+    port,
     serverName,
     source,
     connectWaitMs: settings.connectWaitMs,
     replyWaitMs: settings.replyWaitMs,
     totalWaitMs: settings.budgetMs,
   }
+}
+
+/** `192.0.2.7:25`, `[2001:db8::7]:25`: as the log names whom we asked. */
+export function targetText(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 }

@@ -11,8 +11,9 @@ import type { Finding, Outcome } from '../checks/finding.ts'
 import { type ReplyReading, readReply } from '../checks/reply-meaning.ts'
 import type { Mailbox } from '../checks/sender-key.ts'
 import type { MailExchanger } from './dns.ts'
+import type { ProbeSettings } from './settings.ts'
 import type { ProbeAnswer, ProbePlan, ProbeQuestion, ProbeReport } from './smtp-probe.ts'
-import { makeFinding, type ProbeTools, type TestResult } from './tools.ts'
+import { makeFinding, type ProbeTools, type TestResult, targetText } from './tools.ts'
 import type { DomainFact } from './verdict-cache.ts'
 
 /** A result that may say something about the whole domain. */
@@ -31,21 +32,25 @@ export async function testUser(
   const facts: string[] = []
   const verdict: Verdict = (outcome, name) => makeFinding('user', outcome, name, facts)
   const found = await exchangersOf(mailbox.domain, facts, verdict, tools)
-  if (!Array.isArray(found)) return { finding: found, dialogue: [] }
+  if (!Array.isArray(found)) return { finding: found, dialogue: facts, target: '' }
   const dialogue: string[] = []
   const kinds = new Set<string>()
-  const plan = userPlan(mailbox, isEachAsked, tools)
+  const plan = userPlan(mailbox, isEachAsked, tools.settings, tools.randomLocalPart())
+  let target = ''
   const triesMax = tools.settings.nextMx ? exchangersTriedMax : 1
   for (const exchange of found.slice(0, triesMax)) {
-    const report = await askExchanger({ exchange, plan, facts, kinds, tools })
-    dialogue.push(`-: ${exchange}`, ...(report?.dialogue ?? []))
-    if (report !== undefined) return { ...readUserReport(report, facts, verdict), dialogue }
+    const asked = await askExchanger({ exchange, plan, facts, kinds, tools })
+    target = asked.target === '' ? target : asked.target
+    dialogue.push(`-: ${exchange}`, ...(asked.report?.dialogue ?? []))
+    if (asked.report !== undefined) {
+      return { ...readUserReport(asked.report, facts, verdict), dialogue, target }
+    }
   }
   // Where none was even tried, that is what is said: it is not kept as an answer of theirs.
   const only = kinds.size === 1 ? [...kinds][0] : undefined
   const isUntried = only === 'not-now' || only === 'forbidden' || only === 'our-fault'
   const finding = verdict('indeterminate', isUntried ? only : 'unreachable')
-  return { finding, dialogue: dialogue.concat(facts) }
+  return { finding, dialogue: dialogue.concat(facts), target }
 }
 
 /** Names to ask in order of preference, or the finding that there is nobody to ask. */
@@ -91,36 +96,52 @@ interface Asking {
   readonly tools: ProbeTools
 }
 
-/** The conversation with the first address that takes the connection, or undefined. */
-async function askExchanger(asking: Asking): Promise<ProbeReport | undefined> {
+interface Asked {
+  /** Undefined: no address took the connection. */
+  readonly report: ProbeReport | undefined
+  /** `address:port` that was tried last, '' = none. */
+  readonly target: string
+}
+
+/** The conversation with the first address that takes the connection. */
+async function askExchanger(asking: Asking): Promise<Asked> {
   const { exchange, plan, facts, kinds, tools } = asking
   const answer = await tools.names.addresses(exchange)
   if (answer.kind !== 'found') {
     facts.push(`${exchange}: ${answer.kind === 'trouble' ? answer.reason : 'no address'}`)
     kinds.add(answer.kind)
-    return undefined
+    return { report: undefined, target: '' }
   }
+  let target = ''
   const addressesMax = tools.settings.nextMx ? exchangerAddressesMax : 1
   for (const address of answer.records.slice(0, addressesMax)) {
     const attempt = await tools.attempt(address, exchange, plan)
+    const isTried = attempt.kind !== 'forbidden' && attempt.kind !== 'not-now'
+    if (isTried) target = targetText(address, tools.settings.port)
     if (attempt.kind === 'made') {
       facts.push(`asked ${exchange} ${address}`)
-      return attempt.report
+      return { report: attempt.report, target }
     }
     facts.push(`${exchange} ${address} ${attempt.kind}: ${attempt.reason}`)
     kinds.add(attempt.kind)
   }
-  return undefined
+  return { report: undefined, target }
 }
 
-function userPlan(mailbox: Mailbox, isEachAsked: boolean, tools: ProbeTools): ProbePlan {
+/** A recipient that nobody has, unless the domain is known to judge each, then the mailbox. */
+export function userPlan(
+  mailbox: Mailbox,
+  isEachAsked: boolean,
+  settings: ProbeSettings,
+  randomLocalPart: string,
+): ProbePlan {
   const { local, domain } = mailbox
-  const random = { name: 'random', sender: '', recipient: `${tools.randomLocalPart()}@${domain}` }
+  const random = { name: 'random', sender: '', recipient: `${randomLocalPart}@${domain}` }
   const sender = { name: 'sender', sender: '', recipient: `${local}@${domain}` }
   return {
-    helo: tools.settings.helo,
+    helo: settings.helo,
     questions: isEachAsked ? [sender] : [random, sender],
-    depth: tools.settings.userDepth,
+    depth: settings.userDepth,
     isTlsTried: true,
     goesOn: (_question: ProbeQuestion, step, reply) => {
       const { meaning } = readReply(step, reply)
@@ -129,11 +150,12 @@ function userPlan(mailbox: Mailbox, isEachAsked: boolean, tools: ProbeTools): Pr
   }
 }
 
-function readUserReport(
+/** What the conversation says of the mailbox, and of its domain. */
+export function readUserReport(
   report: ProbeReport,
   facts: string[],
   verdict: Verdict,
-): Omit<UserResult, 'dialogue'> {
+): Omit<UserResult, 'dialogue' | 'target'> {
   const last = report.answers.at(-1)
   if (last === undefined || report.end === 'unsafe-address') {
     facts.push(`conversation ${report.end}`)
@@ -166,7 +188,7 @@ function readTrouble(
   report: ProbeReport,
   { meaning }: ReplyReading,
   verdict: Verdict,
-): Omit<UserResult, 'dialogue'> {
+): Omit<UserResult, 'dialogue' | 'target'> {
   if (meaning === 'refuses-us') {
     return { finding: verdict('indeterminate', 'refuses-us'), fact: 'refuses-us' }
   }

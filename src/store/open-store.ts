@@ -11,9 +11,10 @@
  */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { open, type RootDatabase } from 'lmdb'
+import type { RootDatabase } from 'lmdb'
 import { messageOf, OperatingError } from '../base/errors.ts'
 import { storeCheckPagesMax, storeReadersMax } from '../base/limits.ts'
+import { openEnvironment } from '../files/environment.ts'
 import { checkLmdbFile } from './lmdb-check.ts'
 
 /** What happened while a store was opened: the words of the log. */
@@ -61,17 +62,6 @@ export function joinStore(folder: string, readersMax = storeReadersMax): RootDat
 /** Marks the store as damaged: the next start sets it aside. For whoever meets a fault while reading. */
 export function condemnStore(folder: string, reason: string): void {
   writeFileSync(join(folder, `${markPrefix}condemned`), `${reason}\n`)
-}
-
-function openEnvironment(folder: string, maxReaders: number): RootDatabase {
-  return open({
-    path: folder,
-    maxDbs: 32,
-    maxReaders,
-    compression: false,
-    // Every commit is synced before it counts: a power cut leaves an earlier commit, never a mixture.
-    overlappingSync: false,
-  })
 }
 
 /** What is wrong with the files, '' = nothing that can be seen from outside. */

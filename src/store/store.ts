@@ -7,7 +7,7 @@
  * main thread writes; every thread may read through tables of its own. Values are JSON: an octet that
  * turned on the disk is an entry that is not there, not a crash.
  */
-import type { Database, RootDatabase } from 'lmdb'
+import type { Database, Key, RootDatabase } from 'lmdb'
 import { messageOf } from '../base/errors.ts'
 import { storeBatchMax, storeBatchMs, storeWaitingMax } from '../base/limits.ts'
 import { type Change, StoreTable } from './table.ts'
@@ -31,6 +31,8 @@ export class Store {
   #timer: NodeJS.Timeout | undefined
   #isFaulty = false
   #isFull = false
+  #isClosed = false
+  #faults = 0
   #lost = 0
 
   constructor(root: RootDatabase, options: StoreOptions) {
@@ -48,6 +50,55 @@ export class Store {
     return table
   }
 
+  /** A database of its own encoding, for whoever writes by `transact`. */
+  database<V, K extends Key>(name: string, encoding: 'msgpack' | 'string'): Database<V, K> {
+    return this.#root.openDB<V, K>({ name, encoding })
+  }
+
+  /** Above `sizeMaxOctets`: nothing new is to be kept. */
+  get isFull(): boolean {
+    return this.#isFull
+  }
+
+  /** Reads and writes that failed since the start. */
+  get faults(): number {
+    return this.#faults
+  }
+
+  /** Closed by its owner: what is written into it now is lost. */
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  /**
+   * Makes a change now, in one transaction. False: it was not made, and will not be. Synchronous, as
+   * everything that writes here: see the file's head.
+   */
+  transact(change: () => void): boolean {
+    if (this.#isClosed) return false
+    try {
+      this.#root.transactionSync(change)
+    } catch (error) {
+      this.#faults++
+      this.#onFault(error)
+      return false
+    }
+    this.#onSuccess()
+    return true
+  }
+
+  /** A read failed. Told at the first, second, fourth, … since a bad disk fails at each. */
+  onReadFault(error: unknown): void {
+    this.#faults++
+    const isTold = (this.#faults & (this.#faults - 1)) === 0
+    if (isTold) this.#options.report('fault', `${messageOf(error)} (${this.#faults} so far)`)
+  }
+
+  /** Takes a change for the next common transaction. */
+  enqueue(change: Change): void {
+    this.#enqueue(change)
+  }
+
   /** Changes lost because no transaction succeeded for too long, since start. */
   lost(): number {
     return this.#lost
@@ -59,23 +110,20 @@ export class Store {
     this.#timer = undefined
     if (this.#waiting.length === 0) return true
     const changes = this.#waiting
-    try {
-      this.#root.transactionSync(() => {
-        for (const change of changes) change.make()
-      })
-    } catch (error) {
-      this.#onFault(error)
-      return false
-    }
+    const isDone = this.transact(() => {
+      for (const change of changes) change.make()
+    })
+    if (!isDone) return false
     this.#waiting = []
     for (const change of changes) change.settle()
-    this.#onSuccess()
     return true
   }
 
   /** Makes what waits and closes. */
   async close(): Promise<void> {
     this.flush()
+    this.#isClosed = true
+    clearTimeout(this.#timer)
     await this.#root.close()
   }
 

@@ -6,38 +6,30 @@
  * once and on disk with the next commit; what a crash loses is asked for again. A fault of the disk
  * is counted and told, and answers *not known*: a store in trouble never makes a verdict.
  */
-import type { Database, RootDatabase } from 'lmdb'
-import { messageOf } from '../base/errors.ts'
+import type { Database } from 'lmdb'
 import { storeBatchMax, storeBatchMs, storeSweepEntriesMax } from '../base/limits.ts'
 import type { CachedVerdict, VerdictCache } from '../probes/verdict-cache.ts'
+import type { Store } from './store.ts'
 
 /** The cache in the store. One per process writes; `sweep` is called every few seconds. */
 export class VerdictStore implements VerdictCache {
-  readonly #root: RootDatabase
+  /** Entries above which a sweep takes what would be over first. */
+  entriesMax: number
+  readonly #store: Store
   readonly #verdicts: Database<CachedVerdict, string>
   readonly #times: Database<null, [number, string]>
-  readonly #entriesMax: number
-  readonly #onFault: (detail: string) => void
   readonly #waiting = new Map<string, CachedVerdict>()
-  #faults = 0
-  #isClosed = false
   #timer: NodeJS.Timeout | undefined
 
-  constructor(root: RootDatabase, entriesMax: number, onFault: (detail: string) => void) {
-    this.#root = root
-    this.#verdicts = root.openDB({ name: 'verdicts', encoding: 'msgpack' })
-    this.#times = root.openDB({ name: 'verdict-times', encoding: 'msgpack' })
-    this.#entriesMax = entriesMax
-    this.#onFault = onFault
+  constructor(store: Store, entriesMax: number) {
+    this.#store = store
+    this.#verdicts = store.database('verdicts', 'msgpack')
+    this.#times = store.database('verdict-times', 'msgpack')
+    this.entriesMax = entriesMax
   }
 
   get size(): number {
     return this.#entryCount()
-  }
-
-  /** Reads and writes that failed since the start. */
-  get faults(): number {
-    return this.#faults
   }
 
   get(key: string, nowMs: number): CachedVerdict | undefined {
@@ -46,7 +38,7 @@ export class VerdictStore implements VerdictCache {
   }
 
   put(key: string, verdict: CachedVerdict): void {
-    if (this.#isClosed) return
+    if (this.#store.isClosed || this.#store.isFull) return
     this.#waiting.set(key, verdict)
     if (this.#waiting.size >= storeBatchMax) this.#commit()
     else this.#timer ??= setTimeout(() => this.#commit(), storeBatchMs).unref()
@@ -58,7 +50,7 @@ export class VerdictStore implements VerdictCache {
     while (true) {
       const keys = [...this.#verdicts.getKeys(rangeOf(prefix, storeSweepEntriesMax))]
       if (keys.length === 0) return count
-      const isDone = this.#inTransaction(() => {
+      const isDone = this.#store.transact(() => {
         for (const key of keys) this.#verdicts.removeSync(key)
       })
       if (!isDone) return count
@@ -78,12 +70,14 @@ export class VerdictStore implements VerdictCache {
 
   /** Takes away what is over, and in a full store what would be over first. Bounded; call it again. */
   async sweep(nowMs: number): Promise<number> {
-    const surplus = Math.min(this.#entryCount() - this.#entriesMax, storeSweepEntriesMax)
-    const over = [...this.#times.getKeys({ limit: storeSweepEntriesMax })].filter(
-      ([untilMs], index) => untilMs <= nowMs || index < surplus,
-    )
+    const surplus = Math.min(this.#entryCount() - this.entriesMax, storeSweepEntriesMax)
+    const over: [number, string][] = []
+    for (const time of this.#times.getKeys({ limit: storeSweepEntriesMax })) {
+      if (time[0] > nowMs && over.length >= surplus) break
+      over.push(time)
+    }
     if (over.length === 0) return 0
-    const isDone = this.#inTransaction(() => {
+    const isDone = this.#store.transact(() => {
       for (const time of over) this.#removeAt(time)
     })
     return isDone ? over.length : 0
@@ -95,38 +89,19 @@ export class VerdictStore implements VerdictCache {
   }
 
   /**
-   * Writes what waits, or gives it up: it is only a cache. Synchronous, as everything that writes
-   * here: an asynchronous transaction of lmdb-js that fails rejects promises that nobody holds.
+   * Writes what waits, or gives it up: it is only a cache.
    */
   #commit(): void {
     if (this.#timer !== undefined) clearTimeout(this.#timer)
     this.#timer = undefined
     if (this.#waiting.size === 0) return
-    this.#inTransaction(() => {
+    this.#store.transact(() => {
       for (const [key, verdict] of this.#waiting) {
         this.#verdicts.putSync(key, verdict)
         this.#times.putSync([verdict.untilMs, key], null)
       }
     })
     this.#waiting.clear()
-  }
-
-  #inTransaction(change: () => void): boolean {
-    // The owner closed the store under a batch: what a cache loses is asked for again.
-    if ('status' in this.#root && this.#root.status !== 'open') return false
-    try {
-      this.#root.transactionSync(change)
-      return true
-    } catch (error) {
-      this.#fault(messageOf(error))
-      return false
-    }
-  }
-
-  /** Takes nothing more; resolves when what was taken is on disk, before the store is closed. */
-  async close(): Promise<void> {
-    this.#isClosed = true
-    await this.flushed()
   }
 
   /** A time entry may be older than the verdict: then only the time goes. */
@@ -137,11 +112,11 @@ export class VerdictStore implements VerdictCache {
   }
 
   #read(key: string): CachedVerdict | undefined {
-    if (this.#isClosed) return undefined
+    if (this.#store.isClosed) return undefined
     try {
       return this.#verdicts.get(key)
     } catch (error) {
-      this.#fault(messageOf(error))
+      this.#store.onReadFault(error)
       return undefined
     }
   }
@@ -151,14 +126,9 @@ export class VerdictStore implements VerdictCache {
       const { entryCount } = this.#verdicts.getStats() as { entryCount?: number }
       return entryCount ?? 0
     } catch (error) {
-      this.#fault(messageOf(error))
+      this.#store.onReadFault(error)
       return 0
     }
-  }
-
-  #fault(detail: string): void {
-    this.#faults++
-    this.#onFault(detail)
   }
 }
 

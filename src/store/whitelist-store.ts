@@ -1,19 +1,19 @@
 /**
- * Whitelist store: the single addresses to which somebody of ours has written, in LMDB, by millions.
+ * Whitelist: the single addresses to which somebody of ours has written, in the store, by millions.
  *
- * A key is the address in lower case; the value says where it came from and when it was last written
- * to, so that a stale one can be told. `has` is one read of a memory map: threads open the store for
- * themselves and ask without a message. Also kept here: how far each log file has been mined.
+ * One AddressTable (addresses compared as src/tables/address-table.ts says) with the end that
+ * `whitelist.expires` gives each entry; writing to it again renews it. `has` is one read of a memory map:
+ * threads join the store and ask without a message. Also kept here: how far each log file has been mined.
+ * A fault of the store answers no: the tests decide then.
  */
-import type { Database, RootDatabase } from 'lmdb'
-import { messageOf } from '../base/errors.ts'
+import type { Database } from 'lmdb'
+import { storeSweepPartMax, whitelistRenewMs } from '../base/limits.ts'
+import { type AddressEntry, addressKey } from '../tables/address-table.ts'
+import type { Store } from './store.ts'
+import { StoredAddressTable } from './stored-address-table.ts'
 
-/** What is known of a listed address. Times are wall clock milliseconds. */
-export interface WhitelistEntry {
-  /** `mined`, `learnt`, `manual`. */
-  readonly origin: string
-  readonly atMs: number
-}
+/** Where an address was learnt from. */
+export type WhitelistSource = 'mined' | 'learnt' | 'operator'
 
 /** How far a log file was read. */
 export interface MiningPlace {
@@ -26,72 +26,101 @@ export interface MiningPlace {
 
 /** The whitelist. */
 export class WhitelistStore {
-  readonly #addresses: Database<WhitelistEntry, string>
+  readonly #store: Store
+  readonly #table: StoredAddressTable
   readonly #places: Database<MiningPlace, string>
-  readonly #onFault: (detail: string) => void
+  /** Life of an entry without mail to it, milliseconds; 0 = it stays. */
+  expiresMs: number
+  /** Where the next sweep goes on. */
+  #sweptTo = ''
 
-  constructor(root: RootDatabase, onFault: (detail: string) => void) {
-    this.#addresses = root.openDB({ name: 'whitelist', encoding: 'msgpack' })
-    this.#places = root.openDB({ name: 'mining-places', encoding: 'msgpack' })
-    this.#onFault = onFault
+  constructor(store: Store, expiresMs = 0) {
+    this.#store = store
+    this.#table = new StoredAddressTable(store.database<string, string>('whitelist', 'string'))
+    this.#places = store.database('mining-places', 'msgpack')
+    this.expiresMs = expiresMs
   }
 
+  /** Entries, expired ones that were not swept yet included. */
   get size(): number {
-    const { entryCount } = this.#addresses.getStats() as { entryCount?: number }
-    return entryCount ?? 0
+    return this.#table.size
   }
 
-  /** Is the address listed? Any case. A fault of the store answers no: the tests decide then. */
+  /** Is the address listed? Any case. */
   has(address: string): boolean {
+    return this.find(address) !== undefined
+  }
+
+  find(address: string): AddressEntry | undefined {
     try {
-      return isKey(address) && this.#addresses.doesExist(address.toLowerCase())
+      return this.#table.find(address)
     } catch (error) {
-      this.#onFault(messageOf(error))
-      return false
+      this.#store.onReadFault(error)
+      return undefined
     }
   }
 
-  get(address: string): WhitelistEntry | undefined {
-    return isKey(address) ? this.#addresses.get(address.toLowerCase()) : undefined
+  /** Enters or renews at once, on disk when it returns. False: no address, or the store failed. */
+  add(address: string, source: WhitelistSource, nowMs: number): boolean {
+    if (addressKey(address) === undefined) return false
+    return this.#store.transact(() => void this.#table.add(address, this.#options(source, nowMs)))
   }
 
-  /** Resolves when it is on disk. */
-  async add(address: string, entry: WhitelistEntry): Promise<void> {
-    if (isKey(address)) this.#addresses.putSync(address.toLowerCase(), entry)
+  /** Enters or renews with the next common transaction; what was renewed today is left as it is. */
+  learn(address: string, nowMs: number): void {
+    const key = addressKey(address)
+    if (key === undefined || this.#store.isClosed) return
+    const before = this.find(key)
+    if (before !== undefined && nowMs - before.seenMs < whitelistRenewMs) return
+    this.#store.enqueue({
+      isNew: true,
+      make: () => void this.#table.add(key, this.#options('learnt', nowMs)),
+      settle: () => {},
+    })
   }
 
-  async remove(address: string): Promise<boolean> {
-    return isKey(address) && this.#addresses.removeSync(address.toLowerCase())
+  /** @returns whether it was there. */
+  remove(address: string): boolean {
+    let wasThere = false
+    this.#store.transact(() => {
+      wasThere = this.#table.remove(address)
+    })
+    return wasThere
   }
 
   /** Enters what was mined and the place that it was mined up to, in one transaction. */
-  async enter(
-    addresses: readonly string[],
-    entry: WhitelistEntry,
-    file: string,
-    place: MiningPlace,
-  ): Promise<void> {
-    this.#addresses.transactionSync(() => {
-      for (const address of addresses) {
-        if (isKey(address)) this.#addresses.putSync(address.toLowerCase(), entry)
-      }
+  enter(addresses: readonly string[], file: string, place: MiningPlace, nowMs: number): boolean {
+    return this.#store.transact(() => {
+      this.#table.addMany(addresses, this.#options('mined', nowMs))
       this.#places.putSync(file, place)
     })
   }
 
+  /** How far a log file was mined. */
   place(file: string): MiningPlace | undefined {
     return this.#places.get(file)
   }
 
-  /** Addresses in order, from the one given on. */
-  *list(from: string, countMax: number): Iterable<readonly [string, WhitelistEntry]> {
-    for (const { key, value } of this.#addresses.getRange({ start: from, limit: countMax })) {
-      yield [key, value]
+  /** Living entries in order, from the address given on. */
+  *list(from: string, nowMs: number): Iterable<AddressEntry> {
+    for (const entry of this.#table.range(from)) {
+      if (entry.expiresMs > nowMs) yield entry
     }
   }
-}
 
-/** LMDB takes keys of up to 1,978 octets; an address has at most 254. */
-function isKey(address: string): boolean {
-  return address.length > 2 && address.length <= 512
+  /** Takes expired entries away, a bounded part of the table at a time. */
+  sweep(nowMs: number): void {
+    const part = [...this.#table.range(this.#sweptTo, storeSweepPartMax)]
+    const isEnd = part.length < storeSweepPartMax
+    this.#sweptTo = isEnd ? '' : (part.at(-1)?.address ?? '')
+    const over = part.filter((entry) => entry.expiresMs <= nowMs)
+    if (over.length === 0) return
+    this.#store.transact(() => {
+      for (const { address } of over) this.#table.removeIfOver(address, nowMs)
+    })
+  }
+
+  #options(source: WhitelistSource, nowMs: number) {
+    return this.expiresMs === 0 ? { source, nowMs } : { source, nowMs, ttlMs: this.expiresMs }
+  }
 }

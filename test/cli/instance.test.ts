@@ -37,6 +37,7 @@ const changes: string[] = []
 const proxy: RunningProxy = {
   addresses: ['127.0.0.1:2525'],
   commands: {},
+  learnt: undefined,
   dynamic: new DynamicEntries(noLists, () => {}),
   reload: async (config) => void reloaded.push(config),
   status: () => ({
@@ -66,8 +67,7 @@ beforeEach(async () => {
     file,
     log,
     proxy,
-    dynamic: new DynamicList(store),
-    whitelist: new WhitelistStore(root, () => {}),
+    learnt: { store, dynamic: new DynamicList(store), whitelist: new WhitelistStore(store) },
     onDynamic: (change, { prefix }) => changes.push(`${change} ${prefix}`),
   })
   server = await openControlServer(config.control.socket, commands.handlers())

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runCommandLine } from '../../src/cli/run.ts'
 import { openStore } from '../../src/store/open-store.ts'
+import { Store } from '../../src/store/store.ts'
 import { WhitelistStore } from '../../src/store/whitelist-store.ts'
 import { type Internet, startInternet } from '../internet/internet.ts'
 import { town } from '../internet/worlds/town.ts'
@@ -92,8 +93,9 @@ Nov 21 10:00:02 mx postfix/qmgr[1]: 0D: removed
   )
   const again = await type('whitelist', 'mine', log, '--config', config)
   expect(again.text).toContain('0 addresses')
-  const root = openStore(join(folder, 'store'), () => undefined)
-  const whitelist = new WhitelistStore(root, () => undefined)
+  const report = (): void => undefined
+  const root = openStore(join(folder, 'store'), report)
+  const whitelist = new WhitelistStore(new Store(root, { sizeMaxOctets: 2 ** 40, report }))
   expect([whitelist.has('Jos@far.example'), whitelist.size]).toEqual([true, 1])
   await root.close()
 })

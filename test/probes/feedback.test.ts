@@ -2,7 +2,7 @@
  * B23 feedback: what is entered, what never is, and for how long.
  */
 import { describe, expect, test } from 'vitest'
-import { feedbackGoodHostMs, feedbackIndependentMs } from '../../src/base/limits.ts'
+import { feedbackIndependentMs } from '../../src/base/limits.ts'
 import type { Finding, Layer } from '../../src/checks/finding.ts'
 import { Feedback, type FeedbackSettings, type Listing } from '../../src/probes/feedback.ts'
 
@@ -14,14 +14,15 @@ function newFeedback(settings: Partial<FeedbackSettings> = {}, exempt: readonly 
   const listings: Listing[] = []
   const good = new Map<string, number>()
   const clock = { ms: 1e12 }
-  const feedback = new Feedback({
-    settings: {
-      layers: ['relay', 'dialup'],
-      findings: 1,
-      ttlMs: 1000,
-      promoteHosts: 3,
-      ...settings,
-    },
+  const set: FeedbackSettings = {
+    layers: ['relay', 'dialup'],
+    findings: 1,
+    ttlMs: 1000,
+    promoteHosts: 3,
+    goodForMs: 30 * 86_400_000,
+    ...settings,
+  }
+  const feedback = new Feedback(set, {
     now: () => clock.ms,
     isExempt: (prefix) => exempt.includes(prefix),
     list: (listing) => listings.push(listing),
@@ -81,7 +82,7 @@ describe('B23 feedback', () => {
     expect(listings).toEqual([])
     feedback.onFinding('192.0.2.7', positive('relay'))
     expect(listings).toHaveLength(1)
-    clock.ms += feedbackGoodHostMs
+    clock.ms += 30 * 86_400_000
     feedback.onFinding('192.0.2.7', positive('user'))
     expect(listings).toHaveLength(2)
   })

@@ -71,8 +71,13 @@ describe('never asked', () => {
   test('the null sender, our own domains, and what is no plain address', async () => {
     const { ask } = brokerOver(internet, { modes: userOnly })
     const before = internet.allSessions().length
-    for (const sender of ['', 'x@home.example', 'x@[127.0.1.1]', 'x', 'a\r\nb@good.example']) {
+    for (const sender of ['', 'x@home.example', '"a b"@home.example']) {
       expect(await ask('127.0.9.1', sender)).toEqual([])
+    }
+    // No way round the policy for what could not be found out.
+    for (const sender of ['x@[127.0.1.1]', 'x', '"a b"@good.example', 'a\r\nb@good.example']) {
+      const [finding] = await ask('127.0.9.1', sender)
+      expect(finding).toMatchObject({ outcome: 'indeterminate', name: 'not-askable' })
     }
     expect(internet.allSessions().length).toBe(before)
   })
@@ -222,7 +227,12 @@ describe('bounded', () => {
     const [mailhost] = await user.ask('127.0.9.1', 'x@tarpit.example')
     expect(mailhost).toMatchObject({ outcome: 'indeterminate', name: 'budget-spent' })
     const never = new Promise<never>(() => undefined)
-    const names = { names: () => never, addresses: () => never, exchangers: () => never }
+    const names = {
+      names: () => never,
+      addresses: () => never,
+      exchangers: () => never,
+      texts: () => never,
+    }
     const dns = brokerOver(internet, { ...slow, modes: userOnly }, { names })
     const [silent] = await dns.ask('127.0.9.1', 'x@good.example')
     expect(silent).toMatchObject({ outcome: 'indeterminate', name: 'budget-spent' })

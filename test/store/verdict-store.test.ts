@@ -13,6 +13,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { MemoryVerdictCache } from '../../src/probes/verdict-cache.ts'
 import { condemnStore, openStore } from '../../src/store/open-store.ts'
+import { Store } from '../../src/store/store.ts'
 import { VerdictStore } from '../../src/store/verdict-store.ts'
 import { runVerdictCacheContract, verdictUntil } from '../contract/verdict-cache.ts'
 import { projectRoot } from '../support/needs.ts'
@@ -27,8 +28,8 @@ afterAll(() => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true })
 })
 
-const never = (detail: string): never => {
-  throw new Error(detail)
+const never = (what: string, detail: string): never => {
+  throw new Error(`${what} ${detail}`)
 }
 
 interface Opened {
@@ -40,8 +41,9 @@ interface Opened {
 function openAt(folder: string, entriesMax = 1_000_000): Opened {
   const told: string[] = []
   const root = openStore(folder, (what, detail) => told.push(`${what}: ${detail}`))
-  const cache = new VerdictStore(root, entriesMax, never)
-  return { cache, told, close: () => root.close() }
+  const store = new Store(root, { sizeMaxOctets: 2 ** 40, report: never })
+  const cache = new VerdictStore(store, entriesMax)
+  return { cache, told, close: () => store.close() }
 }
 
 runVerdictCacheContract('in memory', () => ({

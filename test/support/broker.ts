@@ -2,9 +2,10 @@
  * A broker over a loopback internet, with the waits of a test.
  */
 import type { Finding } from '../../src/checks/finding.ts'
-import { type BrokerParts, ProbeBroker, type ProbeRecord } from '../../src/probes/broker.ts'
+import { type BrokerParts, ProbeBroker } from '../../src/probes/broker.ts'
 import { converse } from '../../src/probes/converse.ts'
 import { DnsNameService } from '../../src/probes/dns.ts'
+import type { ProbeRecord } from '../../src/probes/inquiry.ts'
 import { noPatterns } from '../../src/probes/name-patterns.ts'
 import { defaultProbeSettings, type ProbeSettings } from '../../src/probes/settings.ts'
 import { MemoryVerdictCache } from '../../src/probes/verdict-cache.ts'

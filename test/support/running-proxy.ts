@@ -75,6 +75,7 @@ export async function startProxy(
     status: () => proxy.status(),
     commands: proxy.commands,
     dynamic: proxy.dynamic,
+    learnt: proxy.learnt,
     endThread: (thread) => proxy.endThread(thread),
     stop: () => proxy.stop(),
     records,

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { openAddressTable } from '../../src/store/stored-address-table.ts'
 import { newAddressTable } from '../../src/tables/address-table.ts'
-import { openAddressTable } from '../../src/tables/stored-address-table.ts'
 import { runAddressTableContract } from '../contract/address-table.ts'
 
 runAddressTableContract('in memory', newAddressTable)

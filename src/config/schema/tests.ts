@@ -93,7 +93,7 @@ export const tests = section('tests', 'What is asked about a client while it wai
     callAhead: flag(
       'call_ahead',
       false,
-      'Ask the mailhost about the recipient before the transaction.',
+      'Before the tests, ask the mailhost whether the recipient exists; one that does not is refused and causes no question to others. With `tests.at = "rcpt"`, where the tests know the recipient.',
     ),
   }),
   headers: section('headers', 'Rules on the message header.', {
@@ -144,6 +144,11 @@ export const probe = section(
     source: texts('source', [], 'Local addresses to ask from. Empty: the system’s choice.'),
     sender: text('sender', '', 'MAIL FROM of the relay probe. Empty: <>.'),
     relayRecipient: text('relay_recipient', '', 'An address of ours, tagged, for the relay probe.'),
+    ownNetworks: texts(
+      'own_networks',
+      [],
+      'Networks and addresses of ours that no probe connects to, beside listeners and mailhosts: public addresses that a balancer or NAT holds for us.',
+    ),
     port: count('port', 25, 'Port of MX and reverse connections.', { min: 1, max: 65_535 }),
     budgetMs: time(
       'budget',

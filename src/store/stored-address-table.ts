@@ -1,12 +1,13 @@
 /**
- * StoredAddressTable: the AddressTable in an LMDB store, for millions of addresses.
+ * StoredAddressTable: the AddressTable in LMDB, for millions of addresses: the whitelist, and what the
+ * library opens by path.
  *
  * It survives restarts and crashes; every thread and process that opens it sees what another has
  * written. A record is when it was seen, when it ends, the source: `1700000000000 - mined`.
  */
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { open, type RootDatabase } from 'lmdb'
+import { type Database, open } from 'lmdb'
 import { messageOf, OperatingError } from '../base/errors.ts'
 import {
   type AddAddressOptions,
@@ -17,24 +18,25 @@ import {
   addressKey,
   addressKeyOrThrow,
   renewedEntry,
-} from './address-table.ts'
+} from '../tables/address-table.ts'
 
 /** Opens or makes the store at `path`. Throws OperatingError ADDRESS_STORE. */
 export function openAddressTable(path: string): AddressTable {
-  return new StoredAddressTable(path)
+  try {
+    mkdirSync(dirname(path), { recursive: true })
+    return new StoredAddressTable(open<string, string>({ path, encoding: 'string' }))
+  } catch (fault) {
+    const message = `addresses ${path}: cannot be opened: ${messageOf(fault)}; check its rights`
+    throw new OperatingError('ADDRESS_STORE', message, { cause: fault })
+  }
 }
 
-class StoredAddressTable implements AddressTable {
-  readonly #store: RootDatabase<string, string>
+/** The table over a database that somebody has opened. */
+export class StoredAddressTable implements AddressTable {
+  readonly #store: Database<string, string>
 
-  constructor(path: string) {
-    try {
-      mkdirSync(dirname(path), { recursive: true })
-      this.#store = open<string, string>({ path, encoding: 'string' })
-    } catch (fault) {
-      const message = `addresses ${path}: cannot be opened: ${messageOf(fault)}; check its rights`
-      throw new OperatingError('ADDRESS_STORE', message, { cause: fault })
-    }
+  constructor(store: Database<string, string>) {
+    this.#store = store
   }
 
   has(address: string): boolean {
@@ -67,8 +69,21 @@ class StoredAddressTable implements AddressTable {
     return this.#store.transactionSync(() => addEach(this, addresses, options))
   }
 
-  *entries(): Iterable<AddressEntry> {
-    for (const { key, value } of this.#store.getRange({})) yield entryOf(key, value)
+  entries(): Iterable<AddressEntry> {
+    return this.range('')
+  }
+
+  /** Entries in order of the address from `start` on, expired ones too. */
+  *range(start: string, limit = Number.MAX_SAFE_INTEGER): Iterable<AddressEntry> {
+    for (const { key, value } of this.#store.getRange({ start, limit })) yield entryOf(key, value)
+  }
+
+  /** Takes an entry away if it has expired; inside somebody's transaction. */
+  removeIfOver(address: string, nowMs: number): void {
+    const record = this.#store.get(address)
+    if (record !== undefined && entryOf(address, record).expiresMs <= nowMs) {
+      this.#store.removeSync(address)
+    }
   }
 
   sweep(nowMs: number = Date.now()): number {

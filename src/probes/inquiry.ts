@@ -1,0 +1,208 @@
+/**
+ * Inquiry: one question to the outside, made and written down: about a host (step 5: relay or dialup by
+ * the outcome of the reverse connection, never both), a sender (step 6) or a recipient (call-ahead).
+ *
+ * One run per key, whoever waits for it, within the budgets of the client and the destination domain;
+ * what comes out is kept and told. When to ask whom is the broker's.
+ */
+import { randomBytes } from 'node:crypto'
+import type { Finding } from '../checks/finding.ts'
+import type { Mailbox } from '../checks/sender-key.ts'
+import { RateBudget } from './budget.ts'
+import { callAhead } from './call-ahead.ts'
+import type { Caller } from './caller.ts'
+import { testDialup } from './dialup-test.ts'
+import type { NameService } from './dns.ts'
+import { hostKey } from './guard.ts'
+import type { NamePatterns } from './name-patterns.ts'
+import { readRelayReport, relayPlan } from './relay-test.ts'
+import type { ProbeSettings } from './settings.ts'
+import { makeFinding, type ProbeTools, type TestResult, targetText } from './tools.ts'
+import { testUser, type UserResult } from './user-test.ts'
+import {
+  type HostTests,
+  hostCacheKey,
+  type MailboxRole,
+  mailboxCacheKey,
+  type VerdictMemory,
+} from './verdict-memory.ts'
+
+/** One probe as the log tells it. */
+export interface ProbeRecord {
+  readonly time: number
+  readonly test: 'host' | MailboxRole
+  /** The client that caused it; '' = an operator. */
+  readonly client: string
+  /** Address or mailbox that was asked about. */
+  readonly subject: string
+  /** `address:port` that was asked, '' = nobody was. */
+  readonly target: string
+  readonly finding: Finding
+  readonly dialogue: readonly string[]
+  readonly ms: number
+}
+
+/** What inquiries are made with. */
+export interface InquiryParts {
+  readonly settings: ProbeSettings
+  readonly names: NameService
+  readonly patterns: NamePatterns
+  readonly caller: Caller
+  readonly memory: VerdictMemory
+  readonly now: () => number
+  readonly onProbe: (record: ProbeRecord) => void
+}
+
+/** Asks. One per broker. */
+export class Inquiry {
+  readonly #parts: InquiryParts
+  readonly #flights = new Map<string, Promise<Finding>>()
+  readonly #domainsAsked = new Map<string, Promise<Finding>>()
+  readonly #perClient: RateBudget
+  readonly #perDomain: RateBudget
+
+  constructor(parts: InquiryParts) {
+    this.#parts = parts
+    this.#perClient = new RateBudget(parts.settings.perClient)
+    this.#perDomain = new RateBudget(parts.settings.perDomain)
+  }
+
+  /** What is known of a host, or what asking it finds. */
+  async host(address: string, tests: HostTests): Promise<Finding> {
+    const { memory, caller, now } = this.#parts
+    const key = hostCacheKey(address, tests)
+    const known = memory.host(key)
+    if (known !== undefined) return known
+    const layer = tests.relay ? 'relay' : 'dialup'
+    return this.#flight(key, () => {
+      if (!this.#perClient.take(hostKey(address), now())) return spent(layer, 'client')
+      const asking = this.askHost(address, tests, address).then(({ finding }) => finding)
+      return caller.mark(address, asking)
+    })
+  }
+
+  /** The same of a sender, or of a recipient of ours. */
+  async mailbox(role: MailboxRole, mailbox: Mailbox, client: string): Promise<Finding> {
+    const { memory, now } = this.#parts
+    // One question at a time to a domain that is not known yet: the first learns whether it takes all.
+    const domainKey = `${role} ${mailbox.domain}`
+    while (memory.domainFact(role, mailbox.domain) === undefined) {
+      const asked = this.#domainsAsked.get(domainKey)
+      if (asked === undefined) break
+      await asked
+    }
+    const known = memory.mailbox(role, mailbox)
+    if (known !== undefined) return known
+    const flight = this.#flight(mailboxCacheKey(role, mailbox), () => {
+      const nowMs = now()
+      if (role === 'user') {
+        if (!this.#perDomain.hasRoom(mailbox.domain, nowMs)) return spent(role, 'domain')
+        if (!this.#perClient.take(hostKey(client), nowMs)) return spent(role, 'client')
+        this.#perDomain.take(mailbox.domain, nowMs)
+      }
+      return this.askMailbox(role, mailbox, client).then(({ finding }) => finding)
+    })
+    this.#domainsAsked.set(domainKey, flight)
+    const finding = await flight
+    if (this.#domainsAsked.get(domainKey) === flight) this.#domainsAsked.delete(domainKey)
+    return finding
+  }
+
+  /** Past memory and the client's budget, but kept. */
+  async askHost(address: string, tests: HostTests, client: string): Promise<TestResult> {
+    const startMs = this.#parts.now()
+    const result = await this.#testHost(address, tests)
+    this.#parts.memory.keepHost(hostCacheKey(address, tests), result.finding)
+    this.#tell('host', client, address, result, startMs)
+    return result
+  }
+
+  /** The same for a mailbox. */
+  async askMailbox(role: MailboxRole, mailbox: Mailbox, client: string): Promise<UserResult> {
+    const { memory, now, caller, settings } = this.#parts
+    const startMs = now()
+    const isEachAsked = memory.domainFact(role, mailbox.domain) !== undefined
+    const result =
+      role === 'user'
+        ? await testUser(mailbox, isEachAsked, this.#tools(true))
+        : await callAhead(mailbox, isEachAsked, {
+            settings,
+            attempt: (address, port, plan) => caller.attemptMailhost(address, port, plan),
+            randomLocalPart,
+          })
+    memory.keepMailbox(role, mailbox, result)
+    this.#tell(role, client, `${mailbox.local}@${mailbox.domain}`, result, startMs)
+    return result
+  }
+
+  /** One run per key, whoever waits for it. */
+  #flight(key: string, run: () => Finding | Promise<Finding>): Promise<Finding> {
+    const running = this.#flights.get(key)
+    if (running !== undefined) return running
+    const flight = Promise.resolve(run()).finally(() => this.#flights.delete(key))
+    this.#flights.set(key, flight)
+    return flight
+  }
+
+  /** Step 5: the reverse connection, then relay or dialup by its outcome. */
+  async #testHost(address: string, tests: HostTests): Promise<TestResult> {
+    const tools = this.#tools(false)
+    const { settings } = tools
+    const needsName = tests.relay && settings.relayForms.some((form) => form !== 'plain')
+    const names = needsName ? await tools.names.names(address) : undefined
+    const name = names?.kind === 'found' ? (names.records[0] ?? '') : ''
+    const plan = relayPlan(tools, address, name, tests.relay)
+    const attempt = await tools.attempt(address, name, plan)
+    const isTried = attempt.kind !== 'forbidden' && attempt.kind !== 'not-now'
+    const target = isTried ? targetText(address, settings.port) : ''
+    if (attempt.kind === 'made') {
+      const { report } = attempt
+      if (tests.relay) return { ...readRelayReport(report, plan.questions.length), target }
+      return { ...notAsked('relay', 'reverse connection made', report.dialogue), target }
+    }
+    if (attempt.kind === 'refused' || attempt.kind === 'unreachable') {
+      const reason = `${attempt.kind} (${attempt.reason})`
+      if (tests.dialup) return { ...(await testDialup(address, reason, tools)), target }
+      return { ...notAsked('dialup', `reverse connection ${reason}`, []), target }
+    }
+    const layer = tests.relay ? 'relay' : 'dialup'
+    const facts = [`reverse connection ${attempt.kind}: ${attempt.reason}`]
+    const finding = makeFinding(layer, 'indeterminate', attempt.kind, facts)
+    return { finding, dialogue: facts, target }
+  }
+
+  #tools(isJudged: boolean): ProbeTools {
+    const { settings, names, patterns, caller } = this.#parts
+    return {
+      settings,
+      names,
+      patterns,
+      attempt: (address, name, plan) => caller.attempt(address, name, plan, isJudged),
+      randomLocalPart,
+    }
+  }
+
+  #tell(
+    test: ProbeRecord['test'],
+    client: string,
+    subject: string,
+    { finding, dialogue, target }: TestResult,
+    startMs: number,
+  ): void {
+    const time = this.#parts.now()
+    const ms = time - startMs
+    this.#parts.onProbe({ time, test, client, subject, target, finding, dialogue, ms })
+  }
+}
+
+function randomLocalPart(): string {
+  return `x${randomBytes(9).toString('hex')}`
+}
+
+function notAsked(layer: 'relay' | 'dialup', fact: string, dialogue: readonly string[]) {
+  return { finding: makeFinding(layer, 'negative', 'not-asked', [fact]), dialogue }
+}
+
+function spent(layer: 'relay' | 'dialup' | MailboxRole, whose: 'client' | 'domain'): Finding {
+  return makeFinding(layer, 'indeterminate', 'not-now', [`budget of the ${whose}`])
+}
