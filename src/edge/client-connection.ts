@@ -147,8 +147,8 @@ export class ClientConnection implements Ports, ClientPort, RecordPort, Question
     this.#edge.settle()
   }
 
-  onStress(): void {
-    this.#journey.onStress(this.#edge.now())
+  onStress(isStressed: boolean): void {
+    this.#journey.onStress(isStressed, this.#edge.now())
   }
 
   onShutdown(): void {

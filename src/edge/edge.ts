@@ -8,7 +8,7 @@
 import { poolSweepMs } from '../base/limits.ts'
 import type { Finding } from '../checks/finding.ts'
 import type { CloseReason, ConnectionId, Engine, EngineHandler, Peer } from '../io/engine.ts'
-import type { CompiledPolicy } from '../journey/policy.ts'
+import { type CompiledPolicy, timeoutsNow } from '../journey/policy.ts'
 import type { ListPort, VerdictRecord } from '../journey/ports.ts'
 import type { Log } from '../log/records.ts'
 import type { PoolPlace } from '../transfer/host.ts'
@@ -103,7 +103,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     if (this.compiled.isStressed === isStressed) return
     this.compiled.isStressed = isStressed
     this.engine.clientDeadline(firstCommandMs(this.compiled))
-    for (const connection of this.#connections()) connection.onStress()
+    for (const connection of this.#connections()) connection.onStress(isStressed)
     this.settle()
   }
 
@@ -229,6 +229,6 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   }
 }
 
-function firstCommandMs({ policy, isStressed }: CompiledPolicy): number {
-  return (isStressed ? policy.stressTimeouts : policy.timeouts).firstCommandMs
+function firstCommandMs(compiled: CompiledPolicy): number {
+  return timeoutsNow(compiled).firstCommandMs
 }

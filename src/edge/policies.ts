@@ -137,6 +137,7 @@ export function journeyPolicyOf(
   hasTrustedNames: boolean,
 ): JourneyPolicy {
   const { body, listen, recipients, tests, tls, whitelist } = config
+  const stressed = effective(config, true)
   return {
     ...defaultPolicy,
     name: config.name,
@@ -161,6 +162,7 @@ export function journeyPolicyOf(
       receivedMax: tests.headers.receivedMax,
     },
     earlyTalker: listen.earlyTalker,
+    illegalPipelining: listen.illegalPipelining,
     stray: body.stray,
     hasCertificate: tls.certificate !== '',
     recipientsMax: recipients.max,
@@ -168,7 +170,9 @@ export function journeyPolicyOf(
     transactionsMax: listen.transactionsMax,
     addsReceived: body.received,
     timeouts: timeoutsOf(config),
-    stressTimeouts: timeoutsOf(effective(config, true)),
+    stressTimeouts: timeoutsOf(stressed),
+    stressErrorsMax: stressed.listen.errorsMax,
+    stressSizeOctetsMax: stressed.body.sizeMaxOctets,
   }
 }
 
@@ -225,10 +229,11 @@ export function gatePolicyOf(config: Config, tables: GateTables, isStressed: boo
 
 function timeoutsOf({ listen }: Config): Timeouts {
   return {
-    ...defaultPolicy.timeouts,
+    firstCommandMs: listen.firstCommandWaitMs,
     commandMs: listen.commandWaitMs,
     lineMs: listen.lineWaitMs,
     dataMs: listen.dataWaitMs,
+    sessionMs: listen.sessionMaxMs,
   }
 }
 

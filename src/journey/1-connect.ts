@@ -9,9 +9,8 @@ import type { Finding } from '../checks/finding.ts'
 import { concludeDropped } from './conclude.ts'
 import type { Session } from './session.ts'
 
-/** The connection's first sign of life. */
-export function openConnection(session: Session, nowMs: number): void {
-  session.idleSinceMs = nowMs
+/** The first sign of life, which may be that its time is over: silence counts from accept. */
+export function openConnection(session: Session): void {
   const { client, ports, compiled } = session
   if (client.isTrusted) return
   if (client.verdictClass !== 0) {

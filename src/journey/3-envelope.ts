@@ -15,6 +15,7 @@ import { replyLine } from '../smtp/reply-text.ts'
 import { messageOctetsMax } from './2-hello.ts'
 import { beginTests, refuseMail, testsPermit } from './4-tests.ts'
 import { concludeDropped, concludeRefused } from './conclude.ts'
+import { timeoutsNow } from './policy.ts'
 import { close, countError, namedRefusal, refusal, say, sayFault } from './reply.ts'
 import type { Refusal, Session, Transaction } from './session.ts'
 
@@ -87,14 +88,14 @@ const badRecipient = replyLine(501, '5.1.3', 'the recipient is not of the form <
 
 /** Why MAIL may not come now, '' when it may. */
 function untimelyMail(session: Session, nowMs: number): string {
-  const { policy, isStressed } = session.compiled
+  const { policy } = session.compiled
   if (session.helo === '') return replyLine(503, '5.5.1', 'send EHLO or HELO first')
   if (session.transaction !== undefined) return replyLine(503, '5.5.1', 'nested MAIL')
   if (session.isStopping) return replyLine(421, '4.3.2', 'shutting down')
   if (policy.transactionsMax > 0 && session.transactions >= policy.transactionsMax) {
     return replyLine(421, '4.7.0', 'too many messages in this connection')
   }
-  const { sessionMs } = isStressed ? policy.stressTimeouts : policy.timeouts
+  const { sessionMs } = timeoutsNow(session.compiled)
   if (sessionMs > 0 && nowMs - session.client.acceptedAtMs > sessionMs) {
     return replyLine(421, '4.4.2', 'this connection lasts too long')
   }
@@ -131,13 +132,9 @@ function openTransaction(
     statedOctets: parameters.sizeOctets,
   }
   session.transaction = transaction
-  const octetsMax = messageOctetsMax(session)
-  if (parameters.sizeOctets > octetsMax) {
-    const text = replyLine(552, '5.3.4', `larger than ${octetsMax} octets`)
-    const refused = refusal('protocol', 'message-too-large', text, [
-      `SIZE=${parameters.sizeOctets}`,
-    ])
-    say(session, text)
+  const refused = sizeRefusal(session, parameters.sizeOctets)
+  if (refused !== undefined) {
+    say(session, refused.reply)
     concludeRefused(session, refused, '', nowMs)
     return
   }
@@ -146,6 +143,25 @@ function openTransaction(
     return
   }
   replyToMail(session)
+}
+
+/** RFC 1870 §6.1: for good where no such message is taken, for now where stress is the reason. */
+function sizeRefusal(session: Session, octets: number): Refusal | undefined {
+  const { policy, isStressed } = session.compiled
+  const octetsMax = messageOctetsMax(session)
+  const stressMax = policy.stressSizeOctetsMax
+  const evidence = [`SIZE=${octets}`]
+  if (octets > octetsMax) {
+    const text = replyLine(552, '5.3.4', `larger than ${octetsMax} octets`)
+    return refusal('protocol', 'message-too-large', text, evidence)
+  }
+  if (!isStressed || stressMax === 0 || octets <= stressMax) return undefined
+  const text = replyLine(
+    452,
+    '4.3.1',
+    `too busy for more than ${stressMax} octets, try again later`,
+  )
+  return refusal('protocol', 'message-too-large', text, evidence)
 }
 
 /** Answers a MAIL whose reply has waited for the tests, once they permit or refuse it. */

@@ -289,6 +289,7 @@ function mustBeLast(session: Session, verb: Verb): boolean {
 /** The client did not wait where it must: told once, and judged by policy. */
 function noteIllegalPipelining(session: Session, isIllegal: boolean, nowMs: number): void {
   if (!isIllegal || session.hasIllegalPipelining || session.reading === 'nothing') return
+  if (session.isTrusted) return // It skips every filter; what it sends ahead is held like any input.
   session.hasIllegalPipelining = true
   const judgement = judgementOf(session.compiled.policy.illegalPipelining)
   if (judgement === 'pass') return

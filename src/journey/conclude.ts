@@ -7,6 +7,7 @@
  * can touch a successor.
  */
 import type { Layer } from '../checks/finding.ts'
+import { protocolOf } from './received.ts'
 import type { Action } from './record.ts'
 import type { Refusal, Session, Transaction } from './session.ts'
 
@@ -52,6 +53,7 @@ export function conclude(session: Session, conclusion: Conclusion, nowMs: number
     octets: transaction.message?.octets ?? 0,
     ms: nowMs - transaction.startedAtMs,
     tls: session.tls,
+    protocol: protocolOf(session),
   })
 }
 
@@ -135,6 +137,7 @@ export function concludeConnection(session: Session, refusal: Refusal, nowMs: nu
     octets: 0,
     ms: nowMs - session.client.acceptedAtMs,
     tls: session.tls,
+    protocol: session.helo === '' ? '' : protocolOf(session),
   })
 }
 

@@ -8,6 +8,7 @@ import { answerWaitMs, dataOctetsPerMinuteMin, mailhostWaitMs } from '../base/li
 import { replyLine } from '../smtp/reply-text.ts'
 import { giveUpWaiting } from './4-tests.ts'
 import { linkSilentReply, loseLink } from './6-transfer.ts'
+import { timeoutsNow } from './policy.ts'
 import { refusal, refuseConnection } from './reply.ts'
 import type { Session } from './session.ts'
 
@@ -40,8 +41,7 @@ export function expire(session: Session, nowMs: number): void {
 }
 
 function dueAt(session: Session): number {
-  const { policy, isStressed } = session.compiled
-  const timeouts = isStressed ? policy.stressTimeouts : policy.timeouts
+  const timeouts = timeoutsNow(session.compiled)
   const { waiting, waitingSinceMs, idleSinceMs } = session
   if (waiting === 'trust' || waiting === 'verdict') return waitingSinceMs + answerWaitMs
   if (isMailhostAwaited(session)) return waitingSinceMs + mailhostWaitMs
@@ -66,8 +66,7 @@ function isMailhostAwaited(session: Session): boolean {
 /** Inside a message: has the minute brought enough, and the last octet not long ago? */
 function isRateKept(session: Session, nowMs: number): boolean {
   if (session.reading !== 'data' && session.reading !== 'chunk') return false
-  const { policy, isStressed } = session.compiled
-  const { dataMs } = isStressed ? policy.stressTimeouts : policy.timeouts
+  const { dataMs } = timeoutsNow(session.compiled)
   if (nowMs >= session.idleSinceMs + dataMs) return false
   const message = session.transaction?.message
   // A chunk of no transaction is read and dropped: silence alone ends it.

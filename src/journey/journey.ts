@@ -44,7 +44,7 @@ export class Journey {
   /** The connection's first sign of life; the gate has sent the greeting. Once, before all others. */
   onOpen(nowMs: number): void {
     try {
-      openConnection(this.#session, nowMs)
+      openConnection(this.#session)
       watch(this.#session, nowMs)
     } catch (error) {
       this.#fail(error, nowMs)
@@ -203,9 +203,10 @@ export class Journey {
     }
   }
 
-  /** Stress mode began or ended: waits are counted anew. */
-  onStress(nowMs: number): void {
+  /** Stress mode began or ended: the waits of this connection, old or new its policy, change now. */
+  onStress(isStressed: boolean, nowMs: number): void {
     if (this.#session.isGone) return
+    this.#session.compiled.isStressed = isStressed
     this.#session.armedUntilMs = 0
     watch(this.#session, nowMs)
   }

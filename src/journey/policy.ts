@@ -85,6 +85,9 @@ export interface JourneyPolicy {
   readonly timeouts: Timeouts
   /** In stress mode. */
   readonly stressTimeouts: Timeouts
+  readonly stressErrorsMax: number
+  /** A message stated larger is put off in stress mode; 0 = none is. */
+  readonly stressSizeOctetsMax: number
 }
 
 /** What the stages read of a policy, made once per thread and policy. */
@@ -96,7 +99,7 @@ export interface CompiledPolicy {
   readonly exemptRecipients: ReadonlySet<string>
   /** Is any test on that asks somebody? */
   readonly hasActiveTests: boolean
-  /** Stress mode: shorter waits. Set by the edge at any time; then call onStress of each journey. */
+  /** Stress mode: shorter waits. Set at any time, by Journey.onStress for connections that are open. */
   isStressed: boolean
 }
 
@@ -113,6 +116,11 @@ export function compilePolicy(policy: JourneyPolicy, scanBody: ScanBody): Compil
     hasActiveTests: [policy.dialup, policy.relay, policy.user].some((test) => test.mode !== 'off'),
     isStressed: false,
   }
+}
+
+/** The waits that hold now. */
+export function timeoutsNow({ policy, isStressed }: CompiledPolicy): Timeouts {
+  return isStressed ? policy.stressTimeouts : policy.timeouts
 }
 
 /** A policy to start from: tests off, nothing permitted. */
@@ -157,6 +165,8 @@ export const defaultPolicy: JourneyPolicy = {
     dataMs: 30_000,
     sessionMs: 600_000,
   },
+  stressErrorsMax: 5,
+  stressSizeOctetsMax: 25_000_000,
 }
 
 /** What a policy makes of a finding. `observe`: passed, but told as what would have been. */

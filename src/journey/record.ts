@@ -29,6 +29,6 @@ export interface VerdictRecord {
   /** Duration of the transaction. */
   readonly ms: number
   readonly tls: string
-  /** As in Received:: SMTP, ESMTP or ESMTPS; absent before HELO. */
+  /** As in Received:: SMTP, ESMTP or ESMTPS; '' or absent before HELO. */
   readonly protocol?: string
 }

@@ -29,7 +29,8 @@ export function sayFault(session: Session, text: string, nowMs: number): void {
 /** One error more; too many close the connection. */
 export function countError(session: Session, nowMs: number): void {
   session.errors++
-  if (session.errors < session.compiled.policy.errorsMax) return
+  const { policy, isStressed } = session.compiled
+  if (session.errors < (isStressed ? policy.stressErrorsMax : policy.errorsMax)) return
   const text = replyLine(421, '4.7.0', 'too many errors, closing')
   refuseConnection(session, refusal('protocol', 'too-many-errors', text, []), nowMs)
 }

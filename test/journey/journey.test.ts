@@ -1,6 +1,7 @@
 /** What the journey does with late, doubled and failing events, and with the pace of others. */
 import { expect, test } from 'vitest'
 import { compilePolicy, Journey } from '../../src/journey/journey.ts'
+import type { TestMode } from '../../src/journey/policy.ts'
 import { scanBodyByteLoop } from '../../src/smtp/body-scanner.ts'
 import { octetsOf } from '../../src/smtp/octets.ts'
 import { parseReply, plainMessage, testPolicy, World, withEnvelope } from './world.ts'
@@ -167,9 +168,53 @@ test('stress mode shortens the wait that is running', () => {
     },
   )
   journey.onOpen(0)
-  compiled.isStressed = true
-  journey.onStress(1000)
-  expect(deadlines).toEqual([60_000, 9_000])
+  journey.onStress(true, 1000)
+  journey.onStress(false, 2000)
+  expect(deadlines).toEqual([60_000, 9_000, 58_000])
+})
+
+test('under stress: fewer errors are borne, and a message stated large is put off', () => {
+  const world = new World({ policy: { stressErrorsMax: 2, stressSizeOctetsMax: 1000 } })
+  world.send('EHLO c\r\n').take()
+  world.journey.onStress(true, world.nowMs)
+  world.send('MAIL FROM:<a@x.example> SIZE=1001\r\n')
+  expect(world.take()).toMatch(/^452 4\.3\.1 too busy for more than 1000 octets/)
+  expect(world.verdicts).toMatchObject([{ action: 'tempfail', finding: 'message-too-large' }])
+  world.send('NONSENSE\r\nNONSENSE\r\n')
+  expect(world.take()).toMatch(/421 4\.7\.0 too many errors, closing\r\n$/)
+})
+
+test('silence counts from accept: a client whose first sign of life is its deadline is closed', () => {
+  const world = new World({ client: { acceptedAtMs: 1_000_000 - 60_000 } })
+  world.journey.onDeadline(world.nowMs)
+  expect(world.take()).toBe('421 4.4.2 timeout, closing\r\n')
+})
+
+test('commands sent ahead: off, observed, put off or refused; never of a trusted host', () => {
+  const ahead = (illegalPipelining: TestMode, isTrusted: boolean) => {
+    const world = new World({ policy: { illegalPipelining }, client: { isTrusted } })
+    world.send('EHLO c.example\r\nMAIL FROM:<a@x.example>\r\n')
+    return world.take().replaceAll(/250[- ].*\r\n/g, '')
+  }
+  const text = 'commands sent ahead of our reply, closing\r\n'
+  expect(ahead('off', false)).toBe('')
+  expect(ahead('observe', false)).toBe('')
+  expect(ahead('tempfail', false)).toBe(`421 4.5.1 ${text}`)
+  expect(ahead('enforce', false)).toBe(`554 5.5.1 ${text}`)
+  expect(ahead('enforce', true)).toBe('')
+})
+
+test('B24: the record says how the client spoke', () => {
+  const spoken = (hello: string) => {
+    const world = new World().send(`${hello} c.example\r\nMAIL FROM:<a@x.example>\r\nQUIT\r\n`)
+    return world.verdicts.map(({ protocol }) => protocol)
+  }
+  expect(spoken('HELO')).toEqual(['SMTP'])
+  expect(spoken('EHLO')).toEqual(['ESMTP'])
+  const secured = new World({ policy: { hasCertificate: true } }).send('EHLO c\r\nSTARTTLS\r\n')
+  secured.journey.onTlsEstablished('TLSv1.3 X', secured.nowMs)
+  secured.send('EHLO c\r\n').send('MAIL FROM:<a@x.example>\r\n').send('QUIT\r\n')
+  expect(secured.verdicts.map(({ protocol }) => protocol)).toEqual(['ESMTPS'])
 })
 
 test('our Received field stands first and names client, protocol and id', () => {
