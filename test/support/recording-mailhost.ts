@@ -43,6 +43,8 @@ export interface RecordingMailhost {
   readonly messages: readonly RecordedMessage[]
   /** Commands of all sessions, without XFORWARD, in order of arrival. */
   readonly commands: readonly string[]
+  /** Forgets messages and commands, and the octets of every session. */
+  forget(): void
   stop(): Promise<void>
 }
 
@@ -70,6 +72,11 @@ export async function startRecordingMailhost(
     sessions,
     messages,
     commands,
+    forget: () => {
+      messages.length = 0
+      commands.length = 0
+      for (const session of sessions) session.octets = Buffer.alloc(0)
+    },
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve())
