@@ -8,6 +8,7 @@
 import { OperatingError } from './base/errors.ts'
 import { buildConfig, faultLine } from './config/load.ts'
 import type { Config } from './config/schema.ts'
+import { reloadInstance } from './edge/reload.ts'
 import { openSyslogOverTls } from './edge/tls-syslog.ts'
 import { openSystemLog } from './log/system-log.ts'
 import { type ProxyStatus, serve } from './main.ts'
@@ -30,14 +31,13 @@ export interface Proxy {
 export async function createProxy(settings: ProxySettings): Promise<Proxy> {
   const config = configOf(settings)
   const log = await openSystemLog(config, openSyslogOverTls)
-  const running = await serve(config, log)
+  const running = await serve(config, log).catch(async (fault: unknown) => {
+    await log.close()
+    throw fault
+  })
   return {
     addresses: running.addresses,
-    async reload(changed) {
-      const next = configOf(changed)
-      await running.reload(next)
-      await log.configure(next)
-    },
+    reload: async (changed) => reloadInstance(configOf(changed), log, running),
     status: () => running.status(),
     async stop() {
       await running.stop()

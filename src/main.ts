@@ -9,6 +9,8 @@
 import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { messageOf, type OperatingError } from './base/errors.ts'
+import { Turns } from './base/turns.ts'
+import { inForce } from './config/differences.ts'
 import { isStressedAt } from './config/effective.ts'
 import type { Config } from './config/schema.ts'
 import { type CounterSums, Counters } from './edge/counters.ts'
@@ -20,6 +22,7 @@ import {
   gatePolicyOf,
   journeyPolicyOf,
   MailhostSlots,
+  type PolicyFiles,
   readPolicyFiles,
   tlsPolicyOf,
   transferPolicyOf,
@@ -96,7 +99,7 @@ export async function serve(
   let instance: Instance | undefined
   const listener = {
     onReport: (report: ListReport) => log.log.record(recordOfList(report)),
-    onChange: () => instance?.configureGate(),
+    onChange: () => instance?.onListsChange(),
   }
   // Before the lists, which may lie in it.
   const learnt = openLearnt(config, log)
@@ -149,7 +152,12 @@ class Instance implements RunningProxy {
   readonly #startedAtMs = Date.now()
   readonly #ticketSecret = randomBytes(32)
   #threads: ServingThreads | undefined
+  readonly #turns = new Turns()
   #config: Config
+  /** What the configuration's files said when it was taken. */
+  #files: PolicyFiles
+  /** As the threads were told. */
+  #hasTrustedNames: boolean
   #gatePolicy: GatePolicy
   #isStressed = false
   #timer: NodeJS.Timeout | undefined
@@ -160,7 +168,9 @@ class Instance implements RunningProxy {
     this.#log = log
     this.#lists = lists
     this.learnt = learnt
-    const recipientDomains = this.#recipientDomains(config)
+    this.#files = readPolicyFiles(config)
+    this.#hasTrustedNames = lists.hasTrustedNames
+    const { recipientDomains } = journeyPolicyOf(config, this.#files, false)
     this.dynamic = new DynamicEntries(lists, (prefix) => this.#probing.onRemoved(prefix))
     this.#probing = new Probing({
       config,
@@ -185,7 +195,7 @@ class Instance implements RunningProxy {
   }
 
   async start(): Promise<void> {
-    const policies = this.#policiesOf(this.#config)
+    const policies = this.#policiesOf(this.#config, this.#files)
     this.addresses = await this.#gate.listen(this.#config.listen.smtp)
     const { process, store } = this.#config
     for (const warning of dropPrivileges(process.user, store.path)) this.#tell('warning', warning)
@@ -198,18 +208,40 @@ class Instance implements RunningProxy {
     this.#tell('ready', `listening on ${this.addresses.join(', ')}`)
   }
 
-  async reload(config: Config): Promise<void> {
-    const policies = this.#policiesOf(config)
+  reload(config: Config): Promise<void> {
+    return this.#turns.take(() => this.#takeConfig(inForce(this.#config, config)))
+  }
+
+  /**
+   * First all that can fail, the lists last: until they are in place nothing has changed. Lists come
+   * before policies, so that no client is judged by a new policy and an old list.
+   */
+  async #takeConfig(config: Config): Promise<void> {
+    const files = readPolicyFiles(config)
+    const { recipientDomains } = this.#policiesOf(config, files).journey
+    const takeProbing = this.#probing.prepare(config, recipientDomains)
     await this.#lists.reload(config)
-    this.#probing.configure(config, this.#recipientDomains(config))
+    takeProbing()
     this.learnt?.configure(learntSettingsOf(config))
     this.#config = config
-    this.#threads?.configure(policies)
-    this.configureGate()
+    this.#files = files
+    this.#configureThreads()
+    this.#configureGate()
+  }
+
+  /** New lists are in force: the gate takes their rules, the threads hear of trusted names. */
+  onListsChange(): void {
+    this.#configureGate()
+    if (this.#lists.hasTrustedNames !== this.#hasTrustedNames) this.#configureThreads()
+  }
+
+  #configureThreads(): void {
+    this.#hasTrustedNames = this.#lists.hasTrustedNames
+    this.#threads?.configure(this.#policiesOf(this.#config, this.#files))
   }
 
   /** Gives the gate what it judges by now. */
-  configureGate(): void {
+  #configureGate(): void {
     this.#gatePolicy = gatePolicyOf(this.#config, this.#lists.gate, this.#isStressed)
     this.#gate.configure(this.#gatePolicy)
   }
@@ -268,17 +300,12 @@ class Instance implements RunningProxy {
     }
   }
 
-  #policiesOf(config: Config): ThreadPolicies {
-    const files = readPolicyFiles(config)
+  #policiesOf(config: Config, files: PolicyFiles): ThreadPolicies {
     return {
       journey: journeyPolicyOf(config, files, this.#lists.hasTrustedNames),
       transfer: transferPolicyOf(config, this.#slots),
       tls: tlsPolicyOf(config, files, this.#ticketSecret),
     }
-  }
-
-  #recipientDomains(config: Config): readonly string[] {
-    return journeyPolicyOf(config, readPolicyFiles(config), false).recipientDomains
   }
 
   #newThreads(policies: ThreadPolicies): ServingThreads {
@@ -320,7 +347,7 @@ class Instance implements RunningProxy {
     this.#isStressed = isStressed
     this.#threads?.stress(isStressed)
     this.#probing.stress(isStressed)
-    this.configureGate()
+    this.#configureGate()
     this.#tell('stress', isStressed ? 'began: waits are shorter' : 'ended')
   }
 

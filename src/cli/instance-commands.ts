@@ -4,10 +4,12 @@
  */
 import { messageOf, OperatingError } from '../base/errors.ts'
 import { newPrefixCell, parsePrefix } from '../base/ip-address.ts'
-import { differencesOf } from '../config/differences.ts'
+import { Turns } from '../base/turns.ts'
+import { differencesOf, inForce } from '../config/differences.ts'
 import { faultLine, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import type { ControlHandler } from '../control/control-server.ts'
+import { reloadInstance } from '../edge/reload.ts'
 import type { SystemLog } from '../log/system-log.ts'
 import type { RunningProxy } from '../main.ts'
 import type { DynamicEntry, DynamicList } from '../store/dynamic-list.ts'
@@ -44,6 +46,7 @@ const shownMax = 10_000
 /** A running instance as its commands see it; holds which configuration is in force. */
 export class InstanceCommands {
   readonly #parts: InstanceParts
+  readonly #turns = new Turns()
   #config: Config
 
   constructor(config: Config, parts: InstanceParts) {
@@ -51,28 +54,30 @@ export class InstanceCommands {
     this.#parts = parts
   }
 
-  /** Takes the file anew, opens the log again; a fault is told and the last good one stays. */
-  async reload(): Promise<ReloadAnswer> {
-    const { file, log, proxy } = this.#parts
-    const loaded = loadConfig(file)
-    let faults = loaded.ok ? [] : loaded.error.map(faultLine)
-    let differences = { reload: [] as readonly string[], restart: [] as readonly string[] }
+  /** Takes the file anew, opens the log again; a fault is told and the last good one stays whole. */
+  reload(): Promise<ReloadAnswer> {
+    return this.#turns.take(async () => {
+      const { file, log } = this.#parts
+      const loaded = loadConfig(file)
+      const answer = loaded.ok
+        ? await this.#take(loaded.value)
+        : faulty(loaded.error.map(faultLine))
+      log.log.record({ event: 'reload', time: Date.now(), ...answer })
+      log.reopen()
+      return answer
+    })
+  }
+
+  async #take(config: Config): Promise<ReloadAnswer> {
+    const { log, proxy } = this.#parts
+    const { reload: changes, restart } = differencesOf(this.#config, config)
     try {
-      if (loaded.ok) {
-        await proxy.reload(loaded.value)
-        await log.configure(loaded.value)
-        differences = differencesOf(this.#config, loaded.value)
-        this.#config = loaded.value
-      }
+      await reloadInstance(config, log, proxy)
     } catch (error) {
-      if (!(error instanceof OperatingError)) throw error
-      faults = [messageOf(error)]
+      return faulty([messageOf(error)])
     }
-    const { reload: changes, restart } = differences
-    const answer = { ok: faults.length === 0, changes, faults, restart }
-    log.log.record({ event: 'reload', time: Date.now(), ...answer })
-    log.reopen()
-    return answer
+    this.#config = inForce(this.#config, config)
+    return { ok: true, changes, faults: [], restart }
   }
 
   /** The handlers of the control socket. */
@@ -168,6 +173,10 @@ export class InstanceCommands {
     if (this.#parts.learnt === undefined) throw withoutStore()
     return this.#parts.learnt.whitelist
   }
+}
+
+function faulty(faults: readonly string[]): ReloadAnswer {
+  return { ok: false, changes: [], faults, restart: [] }
 }
 
 function textOf(given: Readonly<Record<string, unknown>>, name: string): string {

@@ -1,6 +1,7 @@
 /**
  * What changed between two configurations, by the names of the file, and what of it needs a restart.
  */
+import { freeze } from './load.ts'
 import { type Config, schema } from './schema.ts'
 import type { Affects, Children, Written } from './setting.ts'
 
@@ -35,6 +36,24 @@ export function differencesOf(before: Config, after: Config): Differences {
     ],
     restart: changed.filter(({ affects }) => affects === 'restart').map(({ key }) => key),
   }
+}
+
+/** A new configuration as far as it takes effect at once: what needs a restart stays as it was. */
+export function inForce(before: Config, after: Config): Config {
+  const kept = keptIn(schema, before as unknown as Values, after as unknown as Values)
+  return freeze(kept as unknown as Config)
+}
+
+function keptIn(children: Children, before: Values, after: Values): Values {
+  const entries = Object.entries(children).map(([codeName, node]) => {
+    const [old, fresh] = [before[codeName], after[codeName]]
+    if (node.kind === 'section') {
+      return [codeName, keptIn(node.children, old as Values, fresh as Values)] as const
+    }
+    const isKept = node.kind === 'setting' && node.affects === 'restart'
+    return [codeName, isKept ? old : fresh] as const
+  })
+  return Object.fromEntries(entries)
 }
 
 /** Every setting of a configuration in the order of the documentation. */

@@ -6,6 +6,7 @@
  * (`onChange`). What cannot be loaded is told, and its last good state serves.
  */
 import { prefixesTouch } from '../base/prefix-holds.ts'
+import { Turns } from '../base/turns.ts'
 import type { Config } from '../config/schema.ts'
 import { newCpuPool, type OwnedCpuPool } from '../cpu-pool.ts'
 import { type FeedConfig, Feeds } from '../feeds/feeds.ts'
@@ -39,6 +40,7 @@ export class Lists implements ListService {
   readonly #pool: OwnedCpuPool = newCpuPool()
   readonly #listener: ListsListener
   readonly #feeds: Feeds
+  readonly #turns = new Turns()
   #config: Config
   #loaded: LoadedLists | undefined
   #balancers: IpTable
@@ -133,7 +135,11 @@ export class Lists implements ListService {
   }
 
   /** Fetches what is due and loads all lists; the old ones serve until all new ones are there. */
-  async reload(config: Config): Promise<void> {
+  reload(config: Config): Promise<void> {
+    return this.#turns.take(() => this.#load(config))
+  }
+
+  async #load(config: Config): Promise<void> {
     clearTimeout(this.#timer)
     await this.#feeds.refresh(feedsOf(config))
     this.#loaded = await loadLists(config.lists, this.#partsOf(config), this.#loaded)
@@ -156,7 +162,7 @@ export class Lists implements ListService {
   // A fault of a load on the clock changes nothing: the lists of the last load go on.
   async #refresh(): Promise<void> {
     try {
-      await this.reload(this.#config)
+      await this.#turns.take(() => this.#load(this.#config))
     } catch {
       this.#timer = setTimeout(() => void this.#refresh(), refreshMsOf(this.#config))
     }

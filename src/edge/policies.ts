@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs'
 import { messageOf, OperatingError } from '../base/errors.ts'
 import { mailhostSlotsMax } from '../base/limits.ts'
+import { parseHeaderRules } from '../checks/header-rules.ts'
 import { effective } from '../config/effective.ts'
 import type { Endpoint } from '../config/kinds.ts'
 import type { Config } from '../config/schema.ts'
@@ -65,9 +66,17 @@ export function readPolicyFiles(config: Config): PolicyFiles {
       .split(/\r?\n/)
       .map((line) => line.replace(/#.*/, '').trim().toLowerCase())
       .filter((line) => line !== ''),
-    headerRules: readSetting('tests.headers.rules', tests.headers.rules),
+    headerRules: readHeaderRules(tests.headers.rules),
     ...readTlsFiles(config),
   }
+}
+
+/** Read here to be found wrong here: the serving threads could do nothing about it. */
+function readHeaderRules(file: string): string {
+  const text = readSetting('tests.headers.rules', file)
+  const [fault] = parseHeaderRules(text, file).faults
+  if (fault === undefined) return text
+  throw new OperatingError('HEADER_RULES', `tests.headers.rules = ${file}: ${fault}; mend the line`)
 }
 
 function readTlsFiles({ tls, mailhost }: Config) {

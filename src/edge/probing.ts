@@ -79,18 +79,24 @@ export class Probing {
     return this.#broker
   }
 
-  /** New settings, after a reload. Throws like the constructor and changes nothing then. */
-  configure(config: Config, recipientDomains: readonly string[]): void {
+  /**
+   * Makes ready for new settings. Throws like the constructor; nothing has changed before the
+   * function that it returns is called, which cannot fail.
+   */
+  prepare(config: Config, recipientDomains: readonly string[]): () => void {
     const settings = probeSettingsOf(config, recipientDomains)
     const names = new DnsNameService(dnsSettingsOf(config))
     const broker = this.#newBroker(config, settings, names)
-    broker.switch(this.#broker.isOn)
-    broker.stress(this.#isStressed)
-    this.#settings = settings
-    this.#names = names
-    this.#broker = broker
-    this.#headersMode = config.tests.headers.mode
-    this.#feedback.settings = feedbackSettingsOf(config)
+    const feedbackSettings = feedbackSettingsOf(config)
+    return () => {
+      broker.switch(this.#broker.isOn)
+      broker.stress(this.#isStressed)
+      this.#settings = settings
+      this.#names = names
+      this.#broker = broker
+      this.#headersMode = config.tests.headers.mode
+      this.#feedback.settings = feedbackSettings
+    }
   }
 
   /** Stress mode began or ended: the tests' time budget is another. */

@@ -39,6 +39,12 @@ interface Trace {
   readonly onLine: (line: string) => void
 }
 
+/** A configuration of the log that is ready to be taken; exactly one of the two is called. */
+export interface LogChange {
+  take(): Promise<void>
+  discard(): Promise<void>
+}
+
 /** The log of the whole instance. */
 export class SystemLog {
   /** The main thread's own log. */
@@ -92,17 +98,25 @@ export class SystemLog {
     this.#sink.reopen()
   }
 
-  /** Takes [log] of a new configuration; another destination is opened first, the old one closed after. */
-  async configure(config: Config): Promise<void> {
-    const isMoved =
-      config.log.to !== this.#config.log.to || config.log.facility !== this.#config.log.facility
+  /**
+   * Makes ready for [log] of a new configuration: another destination is opened, nothing else has
+   * changed. Rejects like openSystemLog.
+   */
+  async prepare(config: Config): Promise<LogChange> {
+    const { log } = this.#config
+    const isMoved = config.log.to !== log.to || config.log.facility !== log.facility
     const sink = isMoved ? await openSink(config, () => this, this.#openTls) : undefined
-    this.#config = config
-    this.#spread()
-    if (sink === undefined) return
-    const old = this.#sink
-    this.#sink = sink
-    await old.close()
+    return {
+      take: async () => {
+        this.#config = config
+        this.#spread()
+        if (sink === undefined) return
+        const old = this.#sink
+        this.#sink = sink
+        await old.close()
+      },
+      discard: async () => sink?.close(),
+    }
   }
 
   /**

@@ -68,7 +68,8 @@ describe('file', () => {
     log.log.flush()
     await vi.waitFor(() => expect(readFileSync(file, 'utf8')).toMatch(/SERVICE ready: two\n$/))
 
-    await log.configure(config({ to: 'b.log', format: 'logfmt' }))
+    const change = await log.prepare(config({ to: 'b.log', format: 'logfmt' }))
+    await change.take()
     log.log.record({ event: 'service', time: someTime, what: 'ready', detail: 'three' })
     await log.close()
     expect(readFileSync(join(folder, 'b.log'), 'utf8')).toMatch(/event=service .* detail=three\n$/)
