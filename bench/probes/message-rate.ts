@@ -27,7 +27,7 @@ async function rateWith(
   messages: number,
 ): Promise<number> {
   const tests = { dialup: { mode }, relay: { mode }, user: { mode } }
-  const proxy = await startProbingProxy(internet, { tests })
+  const proxy = await startProbingProxy(internet, { changes: { tests } })
   try {
     await sendMany(proxy, clients * 2)
     const startMs = performance.now()

@@ -5,6 +5,7 @@
  * an operator sees every fault at once. `warningsOf` names what is allowed but deserves a look.
  */
 import { basename } from 'node:path'
+import { newPrefixCell, parsePrefix } from '../base/ip-address.ts'
 import type { ConfigFault } from './load.ts'
 import type { Config } from './schema.ts'
 
@@ -62,6 +63,13 @@ const rules: readonly Rule[] = [
       quote(mailhost.tls),
       'shared sessions are TLS sessions: set "required", or mailhost.sessions = "pooled"',
     ),
+  ({ whitelist, recipients }) =>
+    when(
+      whitelist.learn && recipients.partners.length === 0,
+      'whitelist.learn',
+      'true',
+      'learns recipients in recipients.partners, which is empty: name domains there, or set false',
+    ),
   ({ listen }) =>
     when(listen.smtp.length === 0, 'listen.smtp', '[]', 'name at least one address to listen on'),
   ({ name }) => when(!isHostName(name), 'name', quote(name), 'write a host name'),
@@ -80,6 +88,7 @@ const rules: readonly Rule[] = [
       `must not be above stress.at = ${stress.at}`,
     ),
   probeIdentity,
+  probeNetworks,
   relayRecipient,
   mailhostLoop,
   domainNames,
@@ -103,6 +112,18 @@ function probeIdentity({ probe, tests }: Config): readonly ConfigFault[] {
   if (test === undefined) return []
   const remedy = `set it before tests.${test}.mode is switched on: a name of ours that resolves forward and back`
   return when(!isHostName(probe.helo), 'probe.helo', quote(probe.helo), remedy)
+}
+
+function probeNetworks({ probe }: Config): readonly ConfigFault[] {
+  const remedy = 'write networks and addresses such as "198.51.100.0/24" or "2001:db8::25"'
+  return probe.ownNetworks.flatMap((network) =>
+    when(
+      parsePrefix(network, newPrefixCell()) !== '',
+      'probe.own_networks',
+      quote(network),
+      remedy,
+    ),
+  )
 }
 
 /** The relay probe offers an address in our own domain, so that an accident harms nobody. */
@@ -144,6 +165,7 @@ function domainNames({ recipients, mailhost }: Config): readonly ConfigFault[] {
     )
   return [
     ...named('recipients.domains', recipients.domains),
+    ...named('recipients.partners', recipients.partners),
     ...mailhost.route.flatMap((route, index) =>
       named(`mailhost.route[${index}].domains`, route.domains),
     ),

@@ -41,6 +41,8 @@ export interface EdgeParts {
   readonly onFinding?: (finding: Finding, peer: Peer) => void
   /** The mailhost took a message of this client. */
   readonly onDelivered?: (address: string) => void
+  /** Senders of ours have written to these addresses of partners. */
+  readonly onWritten?: (addresses: readonly string[]) => void
 }
 
 type Carrier = ClientConnection | Link
@@ -160,7 +162,11 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     this.counters.verdict(record)
     this.log.verdict(record)
     const isDelivered = record.action === 'pass' && record.mailhostReply.startsWith('2')
-    if (isDelivered) this.#parts.onDelivered?.(record.client)
+    if (!isDelivered) return
+    this.#parts.onDelivered?.(record.client)
+    if (!this.compiled.policy.learnsPartners) return
+    const addresses = writtenTo(record, this.compiled)
+    if (addresses.length > 0) this.#parts.onWritten?.(addresses)
   }
 
   // Engine events.
@@ -227,6 +233,19 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
       if (carrier instanceof ClientConnection) yield carrier
     }
   }
+}
+
+/**
+ * Recipients at partners whom a sender of ours wrote to. Only trusted clients get so far; `<>` is
+ * nobody of ours.
+ */
+function writtenTo(
+  { sender, recipients }: VerdictRecord,
+  { domains, partners }: CompiledPolicy,
+): readonly string[] {
+  const domainOf = (address: string) => address.slice(address.lastIndexOf('@') + 1).toLowerCase()
+  if (sender === '' || !domains.has(domainOf(sender))) return []
+  return recipients.filter((address) => partners.has(domainOf(address)))
 }
 
 function firstCommandMs(compiled: CompiledPolicy): number {

@@ -155,6 +155,8 @@ export function journeyPolicyOf(
       ...recipients.domains.map((domain) => domain.toLowerCase()),
       ...files.recipientDomains,
     ],
+    partnerDomains: recipients.partners.map((domain) => domain.toLowerCase()),
+    learnsPartners: whitelist.learn,
     exemptRecipients: recipients.exempt,
     hasTrustedNames,
     whitelist: whitelist.mode === 'on' && whitelist.require === 'spf' ? 'proved' : whitelist.mode,

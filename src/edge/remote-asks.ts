@@ -83,6 +83,10 @@ export class RemoteAsks implements ThreadAsks {
     if (this.#delivered.size >= deliveredBatchMax) this.flush()
   }
 
+  onWritten(addresses: readonly string[]): void {
+    this.#post({ kind: 'written', addresses })
+  }
+
   /** Tells what waits; called every second or so. */
   flush(): void {
     if (this.#delivered.size === 0) return
@@ -111,6 +115,7 @@ export class AskServer {
       desk.examine(report.question, this.#asker(report.number))
     } else if (report.kind === 'forget') this.#forget(report.number)
     else if (report.kind === 'finding') this.#asks.onFinding(report.address, report.finding)
+    else if (report.kind === 'written') this.#asks.onWritten(report.addresses)
     else if (report.kind === 'delivered') {
       for (const address of report.addresses) this.#asks.onDelivered(address)
     }

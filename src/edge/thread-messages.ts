@@ -32,3 +32,4 @@ export type ThreadReport =
   | { readonly kind: 'forget'; readonly number: number }
   | { readonly kind: 'finding'; readonly address: string; readonly finding: Finding }
   | { readonly kind: 'delivered'; readonly addresses: readonly string[] }
+  | { readonly kind: 'written'; readonly addresses: readonly string[] }

@@ -68,6 +68,8 @@ export interface ThreadAsks {
   readonly desk: QuestionDesk
   onFinding(address: string, finding: Finding): void
   onDelivered(address: string): void
+  /** Senders of ours have written to these addresses of partners. */
+  onWritten(addresses: readonly string[]): void
 }
 
 /** What an edge is given on its thread. */
@@ -97,6 +99,7 @@ export function newEdge(setup: EdgeSetup, surroundings: EdgeSurroundings): Edge 
     questions: asks.desk,
     onFinding: (finding, peer) => asks.onFinding(peer.address, finding),
     onDelivered: (address) => asks.onDelivered(address),
+    onWritten: (addresses) => asks.onWritten(addresses),
     log,
     newId: newRecordIds(setup.thread),
   })

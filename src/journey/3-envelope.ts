@@ -247,10 +247,12 @@ function relayDenied(
   return namedRefusal(session, transaction, 'recipient', finding, '550 5.7.1', text, evidence)
 }
 
-/** Is it a plain address in a domain of ours? The only form that goes on. */
+/** Is it a plain address in a domain of ours, or a trusted client's partner's? Only these go on. */
 function isOurs(session: Session, path: Path): boolean {
   if (path.hasSourceRoute || isRoutingLocalPart(path.local)) return false
-  return path.domain === '' || session.compiled.domains.has(path.domain)
+  const { domains, partners } = session.compiled
+  if (path.domain === '' || domains.has(path.domain)) return true
+  return session.isTrusted && partners.has(path.domain)
 }
 
 function isExempt(session: Session, path: Path): boolean {

@@ -56,6 +56,10 @@ export interface JourneyPolicy {
   readonly sizeOctetsMax: number
   /** Lower case; `*.example.org` holds every name below it, not itself. */
   readonly recipientDomains: readonly string[]
+  /** Domains of others that trusted clients may write to; form as above. */
+  readonly partnerDomains: readonly string[]
+  /** Tell whom senders of ours have written to there. */
+  readonly learnsPartners: boolean
   /** Local parts for which no active test runs (postmaster, abuse). */
   readonly exemptRecipients: readonly string[]
   /** Is there any trusted domain name to ask for? */
@@ -96,6 +100,7 @@ export interface CompiledPolicy {
   readonly scanBody: ScanBody
   readonly headerRules: readonly HeaderRule[]
   readonly domains: DomainSet
+  readonly partners: DomainSet
   readonly exemptRecipients: ReadonlySet<string>
   /** Is any test on that asks somebody? */
   readonly hasActiveTests: boolean
@@ -112,6 +117,7 @@ export function compilePolicy(policy: JourneyPolicy, scanBody: ScanBody): Compil
     scanBody,
     headerRules: rules,
     domains: new DomainSet(policy.recipientDomains),
+    partners: new DomainSet(policy.partnerDomains),
     exemptRecipients: new Set(policy.exemptRecipients.map((local) => local.toLowerCase())),
     hasActiveTests: [policy.dialup, policy.relay, policy.user].some((test) => test.mode !== 'off'),
     isStressed: false,
@@ -128,6 +134,8 @@ export const defaultPolicy: JourneyPolicy = {
   name: 'localhost',
   sizeOctetsMax: 50_000_000,
   recipientDomains: [],
+  partnerDomains: [],
+  learnsPartners: false,
   exemptRecipients: ['postmaster', 'abuse'],
   hasTrustedNames: false,
   whitelist: 'on',

@@ -1,17 +1,26 @@
 /**
- * Active filtering through the whole proxy, on the loopback internet.
+ * Active filtering through the whole proxy on the loopback internet: native gate, engine and threads,
+ * and the twins, with lists in files and with all of them in the store.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import type { DynamicEntry } from '../../src/store/dynamic-list.ts'
-import { newDemoLists } from '../internet/demo-lists.ts'
 import { type Internet, startInternet } from '../internet/internet.ts'
 import { town } from '../internet/worlds/town.ts'
-import { type ProbingProxy, startProbingProxy } from '../support/probing-proxy.ts'
+import { describeWith } from '../support/needs.ts'
+import {
+  needsAddon,
+  type ProbingParts,
+  type ProbingProxy,
+  startProbingProxy,
+} from '../support/probing-proxy.ts'
 
 let internet: Internet
 let proxy: ProbingProxy | undefined
 beforeAll(async () => {
-  internet = await startInternet(town)
+  internet = await startInternet({
+    ...town,
+    texts: { 'far.example': ['v=spf1 ip4:127.0.2.7 -all'] },
+    mailhost: { address: '127.0.0.1', domains: ['home.example', 'partner.example'] },
+  })
 })
 afterEach(async () => {
   await proxy?.end()
@@ -19,279 +28,324 @@ afterEach(async () => {
 })
 afterAll(() => internet.close())
 
-async function start(
-  ...parts: Parameters<typeof startProbingProxy> extends [Internet, ...infer Rest] ? Rest : never
-) {
-  proxy = await startProbingProxy(internet, ...parts)
-  return proxy
+const ways: readonly { way: string; parts: ProbingParts; needs: string | undefined }[] = [
+  { way: 'native threads, lists as files', parts: {}, needs: needsAddon },
+  {
+    way: 'native threads, all in one store (B25)',
+    parts: { changes: { lists: { keep: 'store' } } },
+    needs: needsAddon,
+  },
+  { way: 'the twins', parts: { isNative: false }, needs: undefined },
+]
+
+/** Commands that a host got since `from` sessions. */
+function commandsAt(address: string, from: number): readonly string[] {
+  return internet
+    .sessionsAt(address)
+    .slice(from)
+    .flatMap((session) => session.commands)
 }
 
-describe('each host of the town gets its verdict, with its evidence in the log', () => {
-  const cases = [
-    { label: 'B13 a clean host', from: '127.0.1.1', want: /^250/, layer: 'transfer' },
-    { label: 'B13 an open relay', from: '127.0.5.1', want: /^550 5\.7\.1 /, layer: 'relay' },
-    {
-      label: 'B11 a dialup by its name',
-      from: '127.0.2.7',
-      want: /^550 5\.7\.1 /,
-      layer: 'dialup',
-    },
-    {
-      label: 'B11 a dialup by its neighbours',
-      from: '127.0.3.11',
-      want: /^550 5\.7\.1 /,
-      layer: 'dialup',
-    },
-    {
-      label: 'B11 a mail host behind a firewall',
-      from: '127.0.4.1',
-      want: /^250/,
-      layer: 'transfer',
-    },
-    { label: 'B11 a host without a name', from: '127.0.4.2', want: /^250/, layer: 'transfer' },
-    {
-      label: 'B14 a forged sender',
-      from: '127.0.1.1',
-      sender: 'nobody@good.example',
-      want: /^550 5\.1\.8 /,
-      layer: 'user',
-    },
-    {
-      label: 'B16 unreachable',
-      from: '127.0.1.1',
-      sender: 'emil@away.example',
-      want: /^250/,
-      layer: 'transfer',
-    },
-    {
-      label: 'B15 no MX',
-      from: '127.0.1.1',
-      sender: 'carl@nomx.example',
-      want: /^250/,
-      layer: 'transfer',
-    },
-    {
-      label: 'B17 the next MX',
-      from: '127.0.1.1',
-      sender: 'dora@half.example',
-      want: /^250/,
-      layer: 'transfer',
-    },
-    { label: 'B19 a bounce', from: '127.0.1.1', sender: '', want: /^250/, layer: 'transfer' },
-  ]
-  test.each(cases)('$label', async ({ from, sender, want }) => {
-    const { send, verdicts } = await start()
-    const letter = sender === undefined ? { from } : { from, sender }
-    const { last } = await send(letter)
-    expect(last).toMatch(want)
-    await expect.poll(() => verdicts().length, { timeout: 20_000 }).toBe(1)
-    const records = verdicts()
-    const isRefused = last.startsWith('5')
-    expect(records[0]).toMatchObject({ client: from, action: isRefused ? 'refuse' : 'pass' })
-    if (isRefused) expect(records[0]?.['evidence']).not.toEqual([])
-  })
-
-  test('a forged sender is told and the connection closed at once', async () => {
-    const { send } = await start()
-    const { replies } = await send({ from: '127.0.1.1', sender: 'nobody@good.example' })
-    expect(replies.at(-1)).toMatch(/^550 5\.1\.8 .*id=|^550 5\.1\.8 /)
-  })
-})
-
-describe('B7 whitelist', () => {
-  test('the listed sender passes from a dialup, another user of the same host is tested', async () => {
-    const listed = { isWhitelisted: (sender: string) => sender === 'friend@far.example' }
-    const { send } = await start({}, listed)
-    expect((await send({ from: '127.0.2.7', sender: 'friend@far.example' })).isTaken).toBe(true)
-    expect((await send({ from: '127.0.2.7', sender: 'foe@far.example' })).last).toMatch(/^550/)
-  })
-
-  test('off: the listed sender is tested too', async () => {
-    const listed = { isWhitelisted: () => true }
-    const { send } = await start({ whitelist: { mode: 'off' } }, listed)
-    expect((await send({ from: '127.0.2.7' })).last).toMatch(/^550/)
-  })
-})
-
-describe('B10, B12 the dialup and relay databases', () => {
-  test('a dialup of the database goes straight to active user', async () => {
-    const exempt = { isDialupExempt: () => true, isRelayExempt: () => true }
-    const { send } = await start({}, exempt)
-    const before = internet.dns.questions.length
-    expect((await send({ from: '127.0.2.7' })).isTaken).toBe(true)
-    expect((await send({ from: '127.0.2.8', sender: 'nobody@good.example' })).last).toMatch(
-      /^550 5\.1\.8/,
-    )
-    expect(internet.dns.questions.slice(before).filter((each) => each.startsWith('PTR'))).toEqual(
-      [],
-    )
-  })
-
-  test('an open relay of the database passes and gets no RCPT', async () => {
-    const before = internet.sessionsAt('127.0.5.1').length
-    const { send } = await start({}, { isRelayExempt: () => true })
-    expect((await send({ from: '127.0.5.1' })).isTaken).toBe(true)
-    const commands = internet
-      .sessionsAt('127.0.5.1')
-      .slice(before)
-      .flatMap((each) => each.commands)
-    expect(commands.filter((line) => line.startsWith('RCPT'))).toEqual([])
-  })
-})
-
-describe('modes', () => {
-  test('observe lets pass and says what would have happened', async () => {
-    const tests = {
-      dialup: { mode: 'observe' },
-      relay: { mode: 'observe' },
-      user: { mode: 'observe' },
-    }
-    const { send, records, listings } = await start({ tests })
-    expect((await send({ from: '127.0.2.7', sender: 'nobody@good.example' })).isTaken).toBe(true)
-    const found = () =>
-      records()
-        .filter((record) => record['event'] === 'finding')
-        .map((record) => record['finding'])
-    await expect.poll(found).toEqual(expect.arrayContaining(['pool-name', 'no-such-user']))
-    expect(listings).toEqual([])
-  })
-
-  test('tempfail refuses for now', async () => {
-    const tests = {
-      dialup: { mode: 'tempfail' },
-      relay: { mode: 'tempfail' },
-      user: { mode: 'tempfail' },
-    }
-    const { send } = await start({ tests })
-    expect((await send({ from: '127.0.2.7' })).last).toMatch(/^450 4\.7\.1 /)
-    expect((await send({ from: '127.0.1.1', sender: 'nobody@good.example' })).last).toMatch(
-      /^450 4\.1\.8 /,
-    )
-  })
-
-  test('off: nothing is asked', async () => {
-    const off = { mode: 'off' }
-    const before = [internet.allSessions().length, internet.dns.questions.length]
-    const { send } = await start({ tests: { dialup: off, relay: off, user: off } })
-    expect((await send({ from: '127.0.5.1', sender: 'nobody@good.example' })).isTaken).toBe(true)
-    expect([internet.allSessions().length, internet.dns.questions.length]).toEqual(before)
-  })
-
-  test('indeterminate may be refused for now', async () => {
-    const tests = { relay: { mode: 'enforce', indeterminate: 'tempfail' } }
-    const { send } = await start({ tests })
-    expect((await send({ from: '127.0.6.13' })).last).toMatch(/^450/)
-  })
-})
-
-describe('Show 6: the tests wait at MAIL, RCPT or DATA', () => {
-  const cases = [
-    { at: 'mail', replies: 3 },
-    { at: 'rcpt', replies: 4 },
-    { at: 'data', replies: 5 },
-  ]
-  test.each(cases)('at $at the refusal is reply $replies', async ({ at, replies }) => {
-    const { send } = await start({ tests: { at } })
-    const sent = await send({ from: '127.0.5.1' })
-    expect(sent.last).toMatch(/^550 5\.7\.1/)
-    expect(sent.replies.findIndex((reply) => reply.startsWith('5')) + 1).toBe(replies)
-    expect((await send({ from: '127.0.1.1' })).isTaken).toBe(true)
-  })
-
-  test.each(['mail', 'rcpt', 'data'])(
-    'B26 a tarpit as remote host at %s: answered within the budget; a second connection is no way round',
-    async (at) => {
-      const { send } = await start({
-        tests: { at, relay: { mode: 'enforce', indeterminate: 'tempfail' } },
-        probe: { budget: '2s', connect_wait: '30s', reply_wait: '30s' },
-      })
-      const both = await Promise.all([send({ from: '127.0.6.2' }), send({ from: '127.0.6.2' })])
-      expect(both.map(({ isTaken }) => isTaken)).toEqual([false, false])
-      for (const { last } of both) expect(last).toMatch(/^4/)
-    },
-  )
-})
-
-describe('B23 feedback', () => {
-  test('what relay and dialup found is entered; a forged sender is not', async () => {
-    const { send, listings } = await start()
-    await send({ from: '127.0.5.1' })
-    await send({ from: '127.0.2.7' })
-    await send({ from: '127.0.1.1', sender: 'nobody@good.example' })
-    expect(listings.map(({ prefix, reason }) => `${prefix} ${reason}`)).toEqual([
-      '127.0.5.1/32 open-relay',
-      '127.0.2.7/32 pool-name',
-    ])
-  })
-
-  test('the second connection is refused at connect; removed, it is tested again', async () => {
-    const lists = newDemoLists('192.0.2.0/24', () => undefined)
-    const { send, dynamic } = await start({ lists: { allow_loopback: true } }, lists)
-    expect((await send({ from: '127.0.5.1' })).replies).toHaveLength(5)
-    const second = await send({ from: '127.0.5.1' })
-    expect(second.replies).toEqual([expect.stringMatching(/^554 5\.7\.1 /)])
-    dynamic.onChange('remove', entryOf('127.0.5.1/32'), Date.now())
-    expect((await send({ from: '127.0.5.1' })).replies).toHaveLength(5)
-  })
-
-  test('an exempt host is never entered', async () => {
-    const { send, listings } = await start({}, { isFeedbackExempt: () => true })
-    await send({ from: '127.0.5.1' })
-    expect(listings).toEqual([])
-  })
-})
-
-describe('the commands of an operator', () => {
-  test('probes off: nothing is asked until they are on again', async () => {
-    const { send, commands } = await start()
-    await commands['probes']?.({ action: 'off' })
-    expect((await send({ from: '127.0.5.1' })).isTaken).toBe(true)
-    await commands['probes']?.({ action: 'on' })
-    expect((await send({ from: '127.0.5.1' })).last).toMatch(/^550/)
-  })
-
-  test('the cache is shown and flushed, a host asked about', async () => {
-    const { send, commands } = await start()
-    await send({ from: '127.0.5.1' })
-    expect(JSON.stringify(await commands['cache']?.({ action: 'show', key: 'h:' }))).toContain(
-      'open-relay',
-    )
-    expect(await commands['cache']?.({ action: 'flush', key: '' })).toMatchObject({ flushed: 1 })
-    expect(await commands['probe']?.({ subject: 'nobody@good.example' })).toMatchObject({
-      finding: { name: 'no-such-user' },
-    })
-    expect(() => commands['probe']?.({ subject: 'nonsense' })).toThrow(/write an IP address/)
-  })
-})
-
-test('B20 the proxy itself passes the relay probes', async () => {
-  const { send } = await start()
-  const forms = [
-    'x@far.example',
-    'x%far.example@home.example',
-    '"x@far.example"@home.example',
-    '@home.example:x@far.example',
-  ]
-  for (const recipient of forms) {
-    const { last, isTaken } = await send({ from: '127.0.1.1', recipients: [recipient] })
-    expect(isTaken, `${recipient}: ${last}`).toBe(false)
+for (const { way, parts, needs } of ways) {
+  const start = async (more: ProbingParts = {}): Promise<ProbingProxy> => {
+    const changes = mergeLists(parts.changes ?? {}, more.changes ?? {})
+    proxy = await startProbingProxy(internet, { ...parts, ...more, changes })
+    return proxy
   }
+
+  describeWith([needs], way, () => {
+    const cases = [
+      { label: 'B13 a clean host', from: '127.0.1.1', want: /^250/ },
+      { label: 'B13 an open relay', from: '127.0.5.1', want: /^550 5\.7\.1 .*id=\S+/ },
+      { label: 'B13 4xx proves nothing', from: '127.0.6.4', want: /^250/ },
+      { label: 'B13 garbage proves nothing', from: '127.0.6.13', want: /^250/ },
+      { label: 'B13 a close proves nothing', from: '127.0.6.11', want: /^250/ },
+      { label: 'B9 B11 a dialup by its name', from: '127.0.2.7', want: /^550 5\.7\.1 .*id=\S+/ },
+      { label: 'B11 a dialup by its neighbours', from: '127.0.3.11', want: /^550 5\.7\.1 / },
+      { label: 'B11 a mail host behind a firewall', from: '127.0.4.1', want: /^250/ },
+      { label: 'B11 a host without a name', from: '127.0.4.2', want: /^250/ },
+      {
+        label: 'B14 a forged sender',
+        from: '127.0.1.1',
+        sender: 'nobody@good.example',
+        want: /^550 5\.1\.8 .*id=\S+/,
+      },
+      { label: 'B16 unreachable', from: '127.0.1.1', sender: 'emil@away.example', want: /^250/ },
+      { label: 'B15 no MX', from: '127.0.1.1', sender: 'carl@nomx.example', want: /^250/ },
+      { label: 'B17 the next MX', from: '127.0.1.1', sender: 'dora@half.example', want: /^250/ },
+      { label: 'B19 a bounce', from: '127.0.1.1', sender: '', want: /^250/ },
+    ]
+    test('B9 – B19: each host of the town gets its verdict, with its evidence in the log', async () => {
+      const { send, verdicts, recordsOf } = await start({
+        changes: { feedback: { layers: [] } },
+      })
+      for (const [at, { label, from, sender, want }] of cases.entries()) {
+        const letter = sender === undefined ? { from } : { from, sender }
+        const { last } = await send(letter)
+        expect(last, label).toMatch(want)
+        await expect.poll(() => verdicts().length, { timeout: 20_000 }).toBe(at + 1)
+        const record = verdicts()[at]
+        const isRefused = last.startsWith('5')
+        const action = isRefused ? 'refuse' : 'pass'
+        expect(record, label).toMatchObject({ client: from, action })
+        if (sender !== '') expect(record?.['evidence'], label).not.toEqual([])
+        // The reply names the layer's record.
+        if (isRefused) expect(last, label).toContain(`id=${record?.['id']}`)
+      }
+      for (const record of recordsOf('probe')) {
+        expect(record).toMatchObject({ client: expect.stringMatching(/^127\./) })
+        expect(record['evidence']).not.toEqual([])
+      }
+      const asked = recordsOf('probe').find((record) => record['key'] === 'nobody@good.example')
+      expect(asked?.['target']).toBe(`127.0.1.1:${internet.smtpPort}`)
+    })
+
+    test('B14 a forged sender is told, and the connection closed at once', async () => {
+      const { send } = await start()
+      const { replies } = await send({ from: '127.0.1.1', sender: 'nobody@good.example' })
+      expect(replies.at(-1)).toMatch(/^550 5\.1\.8 /)
+      expect(replies).toHaveLength(4)
+    })
+
+    test('B2 a trusted network: an open relay in it delivers, unasked', async () => {
+      const before = internet.sessionsAt('127.0.5.1').length
+      const { send } = await start({ lists: { trusted: ['127.0.5.0/24'] } })
+      expect((await send({ from: '127.0.5.1' })).isTaken).toBe(true)
+      expect(internet.sessionsAt('127.0.5.1').length).toBe(before)
+    })
+
+    test('B2 a trusted name that leads back: an open relay delivers, unasked; another name does not', async () => {
+      const before = internet.sessionsAt('127.0.5.1').length
+      const { send, verdicts } = await start({ lists: { trusted: ['.open.example'] } })
+      expect((await send({ from: '127.0.5.1' })).isTaken).toBe(true)
+      expect(internet.sessionsAt('127.0.5.1').length).toBe(before)
+      await expect.poll(() => verdicts().length).toBe(1)
+      expect(verdicts()[0]).toMatchObject({ layer: 'connect', finding: 'trusted-name' })
+      expect((await send({ from: '127.0.5.2' })).last).toMatch(/^550 5\.7\.1/)
+    })
+
+    test('B7 the listed sender passes from a dialup, another user of the same host is tested', async () => {
+      const { send } = await start({ whitelist: ['Friend@far.example'] })
+      expect((await send({ from: '127.0.2.7', sender: 'friend@far.example' })).isTaken).toBe(true)
+      expect((await send({ from: '127.0.2.7', sender: 'foe@far.example' })).last).toMatch(/^550/)
+    })
+
+    test('B7 off: the listed sender is tested too', async () => {
+      const changes = { whitelist: { mode: 'off' } }
+      const { send } = await start({ whitelist: ['friend@far.example'], changes })
+      expect((await send({ from: '127.0.2.7', sender: 'friend@far.example' })).last).toMatch(/^550/)
+    })
+
+    test('B7 with require = "spf" a match counts only from a host that may send for the domain', async () => {
+      const changes = { whitelist: { require: 'spf' } }
+      const { send, verdicts } = await start({ whitelist: ['friend@far.example'], changes })
+      const sender = 'friend@far.example'
+      expect((await send({ from: '127.0.2.7', sender })).isTaken).toBe(true)
+      expect((await send({ from: '127.0.2.8', sender })).last).toMatch(/^550 5\.7\.1/)
+      await expect.poll(() => verdicts().length).toBe(2)
+      expect(verdicts()[0]).toMatchObject({ layer: 'whitelist', finding: 'whitelisted' })
+      expect(verdicts()[1]?.['evidence']).toContain('whitelist indeterminate spf-fail')
+    })
+
+    test('B10 a dialup of the database goes straight to active user', async () => {
+      const databases = { dialup: ['127.0.2.0/24'], relay: ['127.0.2.0/24'] }
+      const { send } = await start({ lists: databases })
+      const before = internet.dns.questions.length
+      expect((await send({ from: '127.0.2.7' })).isTaken).toBe(true)
+      const forged = { from: '127.0.2.8', sender: 'nobody@good.example' }
+      expect((await send(forged)).last).toMatch(/^550 5\.1\.8/)
+      const asked = internet.dns.questions.slice(before)
+      expect(asked.filter((each) => each.startsWith('PTR'))).toEqual([])
+    })
+
+    test('B12 an open relay of the database passes and gets no RCPT', async () => {
+      const before = internet.sessionsAt('127.0.5.1').length
+      const { send } = await start({ lists: { relay: ['127.0.5.1'] } })
+      expect((await send({ from: '127.0.5.1' })).isTaken).toBe(true)
+      const asked = commandsAt('127.0.5.1', before)
+      expect(asked.filter((line) => line.startsWith('RCPT'))).toEqual([])
+    })
+
+    test('B17 off: one exchanger is tried, and the letter passes as indeterminate', async () => {
+      const before = internet.sessionsAt('127.0.1.2').length
+      const { send, verdicts } = await start({ changes: { tests: { user: { next_mx: false } } } })
+      const sent = await send({ from: '127.0.1.1', sender: 'dora@half.example' })
+      expect(sent.isTaken).toBe(true)
+      expect(internet.sessionsAt('127.0.1.2').length).toBe(before)
+      await expect.poll(() => verdicts().length).toBe(1)
+      expect(verdicts()[0]?.['evidence']).toContain('user indeterminate unreachable')
+    })
+
+    test('B18 deeper questions refuse on their own refusal; the default stops at RCPT', async () => {
+      const depths = [
+        { depth: 'rcpt', sender: 'x@late.example', want: /^250/ },
+        { depth: 'data', sender: 'x@late.example', want: /^550 5\.1\.8/ },
+        { depth: 'data', sender: 'x@later.example', want: /^250/ },
+        { depth: 'message', sender: 'x@later.example', want: /^550 5\.1\.8/ },
+      ]
+      for (const { depth, sender, want } of depths) {
+        const { send, end } = await start({ changes: { tests: { user: { depth } } } })
+        expect((await send({ from: '127.0.1.1', sender })).last, depth).toMatch(want)
+        await end()
+        proxy = undefined
+      }
+    })
+
+    test('observe lets pass, says what would have happened, and lists nobody', async () => {
+      const mode = { mode: 'observe' }
+      const { send, recordsOf, listings } = await start({
+        changes: { tests: { dialup: mode, relay: mode, user: mode } },
+      })
+      const letter = { from: '127.0.2.7', sender: 'nobody@good.example' }
+      expect((await send(letter)).isTaken).toBe(true)
+      const found = () => recordsOf('finding').map((record) => record['finding'])
+      await expect.poll(found).toEqual(expect.arrayContaining(['pool-name', 'no-such-user']))
+      expect(listings()).toEqual([])
+    })
+
+    test('tempfail refuses for now; indeterminate may be refused for now too', async () => {
+      const mode = { mode: 'tempfail' }
+      const { send } = await start({
+        changes: {
+          tests: { dialup: mode, relay: { ...mode, indeterminate: 'tempfail' }, user: mode },
+        },
+      })
+      expect((await send({ from: '127.0.6.13' })).last).toMatch(/^450 4\.7\.1 /)
+      const forged = { from: '127.0.1.1', sender: 'nobody@good.example' }
+      expect((await send(forged)).last).toMatch(/^450 4\.1\.8 /)
+      expect((await send({ from: '127.0.2.7' })).last).toMatch(/^450 4\.7\.1 /)
+    })
+
+    test('off: nothing is asked', async () => {
+      const off = { mode: 'off' }
+      const before = [internet.allSessions().length, internet.dns.questions.length]
+      const { send } = await start({ changes: { tests: { dialup: off, relay: off, user: off } } })
+      const letter = { from: '127.0.5.1', sender: 'nobody@good.example' }
+      expect((await send(letter)).isTaken).toBe(true)
+      expect([internet.allSessions().length, internet.dns.questions.length]).toEqual(before)
+    })
+
+    test.each([
+      { at: 'mail', replies: 3 },
+      { at: 'rcpt', replies: 4 },
+      { at: 'data', replies: 5 },
+    ])('Show 6: with tests.at = $at the refusal is reply $replies', async ({ at, replies }) => {
+      const { send } = await start({ changes: { tests: { at }, feedback: { layers: [] } } })
+      const sent = await send({ from: '127.0.5.1' })
+      expect(sent.last).toMatch(/^550 5\.7\.1/)
+      expect(sent.replies.findIndex((reply) => reply.startsWith('5')) + 1).toBe(replies)
+      expect((await send({ from: '127.0.1.1' })).isTaken).toBe(true)
+    })
+
+    test.each(['mail', 'rcpt', 'data'])(
+      'B26, Show 6: a tarpit as remote host at %s: answered in budget, a second connection is no way round',
+      async (at) => {
+        const { send } = await start({
+          changes: {
+            tests: { at, relay: { mode: 'enforce', indeterminate: 'tempfail' } },
+            probe: { budget: '2s', connect_wait: '30s', reply_wait: '30s' },
+          },
+        })
+        const both = await Promise.all([send({ from: '127.0.6.2' }), send({ from: '127.0.6.2' })])
+        expect(both.map(({ isTaken }) => isTaken)).toEqual([false, false])
+        for (const { last } of both) expect(last).toMatch(/^4/)
+      },
+    )
+
+    test('B26 a tarpit as mailhost of the sender: answered in budget', async () => {
+      const { send, verdicts } = await start({
+        changes: { probe: { budget: '2s', connect_wait: '30s', reply_wait: '30s' } },
+      })
+      const letter = { from: '127.0.1.1', sender: 'x@tarpit.example' }
+      expect((await send(letter)).isTaken).toBe(true)
+      await expect.poll(() => verdicts().length).toBe(1)
+      expect(verdicts()[0]?.['evidence']).toContain('user indeterminate budget-spent')
+    })
+
+    test('B20 the proxy itself passes the relay probes, from a trusted host too', async () => {
+      const { send } = await start({ lists: { trusted: ['127.0.1.1'] } })
+      const forms = [
+        'x@far.example',
+        'x%far.example@home.example',
+        '"x@far.example"@home.example',
+        '@home.example:x@far.example',
+      ]
+      for (const recipient of forms) {
+        const { last, isTaken } = await send({ from: '127.0.1.1', recipients: [recipient] })
+        expect(isTaken, `${recipient}: ${last}`).toBe(false)
+      }
+    })
+
+    test('call-ahead: an unknown recipient is refused and nobody else is asked; a known one is tested', async () => {
+      internet.mailhost.users = ['ann', 'postbox']
+      const before = internet.allSessions().length
+      const { send, recordsOf, verdicts } = await start({
+        changes: { tests: { user: { call_ahead: true } } },
+      })
+      const letter = { from: '127.0.5.1', recipients: ['nobody@home.example'] }
+      expect((await send(letter)).last).toMatch(/^550 5\.1\.1 .*id=/)
+      expect((await send(letter)).last).toMatch(/^550 5\.1\.1 .*id=/)
+      expect(internet.allSessions().length).toBe(before)
+      expect(recordsOf('probe').map((record) => `${record['test']} ${record['key']}`)).toEqual([
+        'recipient nobody@home.example',
+      ])
+      const known = { ...letter, recipients: ['ann@home.example'] }
+      expect((await send(known)).last).toMatch(/^550 5\.7\.1/)
+      await expect.poll(() => verdicts().length).toBe(3)
+      expect(verdicts()[0]).toMatchObject({ layer: 'recipient', finding: 'no-such-user' })
+      internet.mailhost.users = undefined
+    })
+
+    test('B7 learnt: whom a trusted host of ours writes to may write back; nobody else writes there', async () => {
+      const { send, learnt } = await start({
+        lists: { trusted: ['127.0.9.9'] },
+        changes: {
+          whitelist: { learn: true },
+          recipients: { domains: ['home.example'], partners: ['partner.example'] },
+        },
+      })
+      const out = { sender: 'ann@home.example', recipients: ['Jos@partner.example'] }
+      expect((await send({ from: '127.0.1.1', ...out })).last).toMatch(/^550 5\.7\.1/)
+      expect((await send({ from: '127.0.9.9', ...out })).isTaken).toBe(true)
+      const bounce = { sender: '', recipients: ['victim@partner.example'] }
+      expect((await send({ from: '127.0.9.9', ...bounce })).isTaken).toBe(true)
+      await expect
+        .poll(() => {
+          learnt?.store.flush()
+          return learnt?.whitelist.find('jos@partner.example')?.source
+        })
+        .toBe('learnt')
+      const back = { from: '127.0.2.7', sender: 'jos@partner.example' }
+      expect((await send(back)).isTaken).toBe(true)
+      expect(learnt?.whitelist.has('victim@partner.example')).toBe(false)
+    })
+
+    test('the commands: probes off and on, cache show and flush, probe', async () => {
+      const { send, commands } = await start({ changes: { feedback: { layers: [] } } })
+      await commands['probes']?.({ action: 'off' })
+      expect((await send({ from: '127.0.5.1' })).isTaken).toBe(true)
+      await commands['probes']?.({ action: 'on' })
+      expect((await send({ from: '127.0.5.1' })).last).toMatch(/^550/)
+      const shown = await commands['cache']?.({ action: 'show', key: 'h:' })
+      expect(JSON.stringify(shown)).toContain('open-relay')
+      expect(await commands['cache']?.({ action: 'flush', key: '' })).toMatchObject({ flushed: 1 })
+      const asked = await commands['probe']?.({ subject: 'nobody@good.example' })
+      expect(asked).toMatchObject({ finding: { name: 'no-such-user' } })
+      expect(() => commands['probe']?.({ subject: 'nonsense' })).toThrow(/write an IP address/)
+      const wrong = { subject: '127.0.5.1', test: 'user' }
+      expect(() => commands['probe']?.(wrong)).toThrow(/user asks about a sender/)
+    })
+  })
+}
+
+describe('of all these', () => {
+  test('no probe ever sent a message', () => {
+    expect(internet.allSessions().length).toBeGreaterThan(50)
+    expect(internet.allSessions().filter((session) => session.isMessageEnded)).toEqual([])
+  })
 })
 
-test('verdicts survive a restart: no second question', async () => {
-  const first = await start()
-  await first.send({ from: '127.0.1.2' })
-  const asked = internet.sessionsAt('127.0.1.2').length
-  await first.send({ from: '127.0.1.2' })
-  expect(internet.sessionsAt('127.0.1.2').length).toBe(asked)
-})
-
-test('no probe ever sent a message, at any of these', () => {
-  expect(internet.allSessions().filter((session) => session.isMessageEnded)).toEqual([])
-})
-
-/** An operator's entry without an end. */
-function entryOf(prefix: string): DynamicEntry {
-  const source = 'operator'
-  return { prefix, source, reason: '', evidence: [], addedAtMs: 0, expiresAtMs: 0 }
+function mergeLists(one: Record<string, unknown>, other: Record<string, unknown>) {
+  const lists = { ...(one['lists'] as object), ...(other['lists'] as object) }
+  return { ...one, ...other, ...(Object.keys(lists).length === 0 ? {} : { lists }) }
 }

@@ -6,7 +6,7 @@ import { afterEach, expect, test } from 'vitest'
 import { type Internet, startInternet } from '../internet/internet.ts'
 import { sendLetter } from '../internet/letter.ts'
 import type { World } from '../internet/world.ts'
-import { type ProbingProxy, startProbingProxy } from '../support/probing-proxy.ts'
+import { needsAddon, type ProbingProxy, startProbingProxy } from '../support/probing-proxy.ts'
 
 const addresses = { east: '127.0.8.1', west: '127.0.8.2' } as const
 type Side = keyof typeof addresses
@@ -26,8 +26,13 @@ afterEach(async () => {
   for (const end of ends.splice(0)) await end()
 })
 
-async function startSide(internet: Internet, side: Side, port: number): Promise<ProbingProxy> {
-  const proxy = await startProbingProxy(internet, {
+async function startSide(
+  internet: Internet,
+  side: Side,
+  port: number,
+  isNative: boolean,
+): Promise<ProbingProxy> {
+  const changes = {
     name: `mx.${side}.example`,
     listen: { smtp: [`${addresses[side]}:${port}`] },
     recipients: { domains: [`${side}.example`] },
@@ -41,7 +46,8 @@ async function startSide(internet: Internet, side: Side, port: number): Promise<
       reply_wait: '5s',
       budget: '15s',
     },
-  })
+  }
+  const proxy = await startProbingProxy(internet, { changes, isNative })
   ends.push(() => proxy.end())
   return proxy
 }
@@ -56,14 +62,21 @@ function freePort(): Promise<number> {
   })
 }
 
-test.each([1, 4])(
-  '%i letters each way at once: a bounded number of connections, all delivered',
-  async (letters) => {
+const cases = [
+  { way: 'the twins', isNative: false, letters: 1 },
+  { way: 'the twins', isNative: false, letters: 4 },
+  { way: 'native threads', isNative: true, letters: 1 },
+  { way: 'native threads', isNative: true, letters: 4 },
+]
+
+test.skipIf(needsAddon !== undefined).each(cases)(
+  'B27, Show 2: $letters letters each way at once on $way: bounded connections, all delivered',
+  async ({ isNative, letters }) => {
     const internet = await startInternet(world)
     ends.push(() => internet.close())
     const port = await freePort()
-    const east = await startSide(internet, 'east', port)
-    const west = await startSide(internet, 'west', port)
+    const east = await startSide(internet, 'east', port, isNative)
+    const west = await startSide(internet, 'west', port, isNative)
     const send = (from: Side, to: Side) =>
       sendLetter(addresses[to], port, {
         from: addresses[from],

@@ -26,14 +26,15 @@ const helloReply = `250-mailhost\r\n${keywords.map((word) => `250-${word}\r\n`).
 export class MailSink {
   readonly delivered: Delivered[] = []
   readonly #domains: readonly string[]
-  readonly #users: readonly string[] | undefined
+  /** Known users; undefined: it takes every user. */
+  users: readonly string[] | undefined
   readonly #server = net.createServer((socket) => this.#onConnection(socket))
   readonly #open = new Set<net.Socket>()
   #endpoint = ''
 
   constructor(domains: readonly string[], users?: readonly string[]) {
     this.#domains = domains
-    this.#users = users
+    this.users = users
   }
 
   /** `address:port` once it listens. */
@@ -103,7 +104,7 @@ export class MailSink {
   #onRecipient(envelope: Envelope, path: string): string {
     const at = path.lastIndexOf('@')
     const isOurs = this.#domains.includes(path.slice(at + 1).toLowerCase())
-    const isKnown = this.#users === undefined || this.#users.includes(path.slice(0, at))
+    const isKnown = this.users === undefined || this.users.includes(path.slice(0, at))
     if (!isOurs) return '550 5.7.1 not ours\r\n'
     if (!isKnown) return '550 5.1.1 no such user\r\n'
     envelope.recipients.push(path)

@@ -99,8 +99,14 @@ export class NameServer {
     if (type === 'PTR') return this.#lookupName(name)
     const fault = this.#world.domains[name]?.fault
     if (fault !== undefined) return { records: [], fault, exists: true }
-    const exists = this.#world.domains[name] !== undefined || this.#addresses(name).length > 0
+    const texts = this.#world.texts?.[name]
+    const isKnown = this.#world.domains[name] !== undefined || texts !== undefined
+    const exists = isKnown || this.#addresses(name).length > 0
     if (type === 'MX') return { records: this.#exchangers(name), exists }
+    if (type === 'TXT') {
+      const records = (texts ?? []).map((data): Answer => ({ type, name, ttl: 60, data }))
+      return { records, exists }
+    }
     if (type !== 'A' && type !== 'AAAA') return { records: [], exists }
     const records = this.#addresses(name)
       .filter((address) => address.includes(':') === (type === 'AAAA'))

@@ -90,6 +90,8 @@ export interface World {
   readonly names?: Readonly<Record<string, readonly string[] | DnsFault>>
   /** Further A and AAAA records by name; `*.` stands for one label. */
   readonly addresses?: Readonly<Record<string, readonly string[]>>
+  /** TXT records by name. */
+  readonly texts?: Readonly<Record<string, readonly string[]>>
   /** The protected mailhost and the domains whose recipients it takes. */
   readonly mailhost?: {
     readonly address: string

@@ -43,6 +43,21 @@ describe('once per key', () => {
     expect(internet.sessionsAt('127.0.1.1').length - before).toBe(1)
   })
 
+  test('a refused rewrite of an address condemns itself alone', async () => {
+    const { ask } = brokerOver(internet, { modes: userOnly })
+    const names = (findings: readonly Finding[]) => findings.map(({ name }) => name)
+    const forged = 'prvs=0123456789=anna@good.example'
+    expect(names(await ask('127.0.9.1', forged))).toEqual(['no-such-user'])
+    expect(names(await ask('127.0.9.1', 'anna@good.example'))).toEqual(['user-exists'])
+    expect(names(await ask('127.0.9.1', forged))).toEqual(['no-such-user'])
+    // What exists answers for its rewrites, without a further question.
+    const before = internet.sessionsAt('127.0.1.1').length
+    expect(names(await ask('127.0.9.1', 'prvs=9876543210=anna@good.example'))).toEqual([
+      'user-exists',
+    ])
+    expect(internet.sessionsAt('127.0.1.1').length).toBe(before)
+  })
+
   test('a domain that accepts all is asked once, whoever its senders claim to be', async () => {
     const { ask } = brokerOver(internet, { modes: userOnly })
     const before = internet.sessionsAt('127.0.1.3').length
@@ -147,6 +162,25 @@ describe('never asked', () => {
     const { ask } = brokerOver(internet, { modes: userOnly }, { converse })
     await ask('127.0.9.1', 'x@rebind.example')
     expect(asked).toEqual(['127.0.1.1'])
+  })
+
+  test('an MX that names no host is trouble: the domain itself is not asked', async () => {
+    internet.dns.overrides.set('MX literal.example', () => [
+      {
+        type: 'MX',
+        name: 'literal.example',
+        ttl: 1,
+        data: { preference: 1, exchange: '127.0.1.1' },
+      },
+    ])
+    internet.dns.overrides.set('A literal.example', () => [
+      { type: 'A', name: 'literal.example', ttl: 1, data: '127.0.1.1' },
+    ])
+    const before = internet.sessionsAt('127.0.1.1').length
+    const { ask } = brokerOver(internet, { modes: userOnly })
+    const [finding] = await ask('127.0.9.1', 'x@literal.example')
+    expect(finding).toMatchObject({ outcome: 'indeterminate', name: 'dns-trouble' })
+    expect(internet.sessionsAt('127.0.1.1').length).toBe(before)
   })
 
   test('of a thousand MX at most five are tried', async () => {

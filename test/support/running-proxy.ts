@@ -6,9 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buildConfig, faultLine } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/schema.ts'
-import type { ListService } from '../../src/edge/list-service.ts'
 import { openSystemLog } from '../../src/log/system-log.ts'
-import { type RunningProxy, serve } from '../../src/main.ts'
+import { type RunningProxy, type ServeParts, serve } from '../../src/main.ts'
 
 /** A table as the configuration file has it. */
 export type Written = Readonly<Record<string, unknown>>
@@ -52,16 +51,22 @@ export function testConfig(
   return loaded.value
 }
 
+/** How a proxy of the tests is made, beside its settings. */
+export interface TestProxyParts extends ServeParts {
+  /** Its folder, kept by the caller; absent: one of its own, removed at the end. */
+  readonly folder?: string
+}
+
 /** Starts a proxy before the mailhosts on these ports. */
 export async function startProxy(
   mailhosts: readonly number[],
   changes: Written = {},
-  lists?: ListService,
+  { folder: given, ...parts }: TestProxyParts = {},
 ): Promise<TestProxy> {
-  const folder = mkdtempSync(join(tmpdir(), 'activemx-proxy-'))
+  const folder = given ?? mkdtempSync(join(tmpdir(), 'activemx-proxy-'))
   const config = testConfig(mailhosts, changes, folder)
   const log = await openSystemLog(config)
-  const proxy = await serve(config, log, lists === undefined ? {} : { lists })
+  const proxy = await serve(config, log, parts)
   const records = () => {
     log.log.flush()
     const lines = readFileSync(join(folder, 'log'), 'utf8').split('\n')
@@ -83,7 +88,7 @@ export async function startProxy(
     async end() {
       await proxy.stop()
       await log.close()
-      rmSync(folder, { recursive: true, force: true })
+      if (given === undefined) rmSync(folder, { recursive: true, force: true })
     },
   }
 }

@@ -143,6 +143,11 @@ export const recipients = section('recipients', 'Whom we take mail for.', {
     '',
     'A file with more of them, one a line, `#` begins a comment. Read again at reload.',
   ),
+  partners: texts(
+    'partners',
+    [],
+    'Domains of others that trusted hosts, and nobody else, may write to through us; give each a `mailhost.route`. What they write to is what `whitelist.learn` learns.',
+  ),
   exempt: texts(
     'exempt',
     ['postmaster', 'abuse'],

@@ -118,7 +118,11 @@ export const lists = section('lists', 'Address lists, as files or feeds.', {
 export const whitelist = section('whitelist', 'Senders whose mail skips the active tests.', {
   mode: choice('mode', ['on', 'off'], 'on', 'Whether the whitelist is asked.'),
   require: choice('require', ['none', 'spf'], 'none', '`spf`: a match counts only with SPF pass.'),
-  learn: flag('learn', false, 'Learn from the mail that trusted hosts send out through us.'),
+  learn: flag(
+    'learn',
+    false,
+    'Learn from the mail that trusted hosts send out through us: the recipients, in `recipients.partners`, of senders of ours.',
+  ),
   expiresMs: time(
     'expires',
     '',
