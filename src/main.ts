@@ -17,7 +17,7 @@ import { type CounterSums, Counters } from './edge/counters.ts'
 import { DynamicEntries } from './edge/dynamic-entries.ts'
 import type { ListService } from './edge/list-service.ts'
 import { Lists } from './edge/lists.ts'
-import { recordOfList, recordOfRefusal } from './edge/main-records.ts'
+import { recordOfList } from './edge/main-records.ts'
 import {
   gatePolicyOf,
   journeyPolicyOf,
@@ -31,6 +31,7 @@ import { dropPrivileges } from './edge/privileges.ts'
 import { learntSettingsOf } from './edge/probe-settings.ts'
 import { Probing } from './edge/probing.ts'
 import { type ProbingCommand, probingCommands } from './edge/probing-commands.ts'
+import { RefusalLog } from './edge/refusal-log.ts'
 import { LocalThread, type ServingThreads, type ThreadPolicies } from './edge/thread.ts'
 import { WorkerThreads } from './edge/worker-threads.ts'
 import type { Gate, GateCounters, GatePolicy } from './io/gate.ts'
@@ -145,6 +146,7 @@ class Instance implements RunningProxy {
   readonly learnt: Learnt | undefined
   readonly #onFatal: (fault: OperatingError) => void
   readonly #gate: Gate
+  readonly #refusals: RefusalLog
   /** Threads on native gate and engine; 0: the twins on this thread. */
   readonly #threadCount: number
   readonly #slots = new MailhostSlots()
@@ -188,6 +190,11 @@ class Instance implements RunningProxy {
     const isNative = parts.isNative !== false && !parts.hasOwnLists && lists.gate.blacklist >= 0
     const nativeGate = isNative ? newNativeGate() : undefined
     this.#gate = nativeGate ?? newServerGate({ tableOf: (handle) => this.#lists.tableOf(handle) })
+    this.#refusals = new RefusalLog({
+      gate: this.#gate,
+      log: log.log,
+      listsOf: (verdictClass) => this.#lists.listsOf(verdictClass),
+    })
     this.#threadCount = nativeGate === undefined ? 0 : threadsOf(config)
     this.#gatePolicy = gatePolicyOf(config, this.#lists.gate, false)
     const rows = Math.max(1, this.#threadCount)
@@ -352,10 +359,7 @@ class Instance implements RunningProxy {
   }
 
   #drainRefusals(): void {
-    for (const refusal of this.#gate.refusals()) {
-      const listsOf = (verdictClass: number) => this.#lists.listsOf(verdictClass)
-      this.#log.log.verdict(recordOfRefusal(refusal, this.#gatePolicy, listsOf))
-    }
+    this.#refusals.drain(this.#gatePolicy)
   }
 
   #tell(what: string, detail: string): void {

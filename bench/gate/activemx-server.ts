@@ -4,10 +4,10 @@
  * activemx-server PORT logged|silent|reset
  */
 import { openSync, writeSync } from 'node:fs'
-import { recordOfRefusal } from '../../src/edge/main-records.ts'
+import { RefusalLog } from '../../src/edge/refusal-log.ts'
 import type { GatePolicy } from '../../src/io/gate.ts'
 import { newNativeGate } from '../../src/io/native-gate.ts'
-import { lineOf } from '../../src/log/format.ts'
+import { ThreadLog } from '../../src/log/thread-log.ts'
 import { nativeTable } from '../../src/tables/native-table.ts'
 
 const [port = '0', mode = 'logged'] = process.argv.slice(2)
@@ -32,22 +32,23 @@ const policy: GatePolicy = {
   limitReply: '421 4.7.0 id={id}\r\n',
   overloadReply: '421 4.3.2 id={id}\r\n',
 }
-const settings = { format: 'json', host: 'mx', tag: 'activemx', isSyslog: false } as const
-const log = openSync('/dev/null', 'w')
+const line = { format: 'json', host: 'mx', tag: 'activemx', isSyslog: false } as const
+const file = openSync('/dev/null', 'w')
+const log = new ThreadLog(
+  {
+    take: () => true,
+    send: (message) => writeSync(file, message.kind === 'lines' ? message.lines : message.line),
+    dropped: () => {},
+  },
+  { line, level: 'verdicts', traced: [] },
+)
 const gate = newNativeGate()
 if (gate === undefined) throw new Error('the addon does not load')
+const refusals = new RefusalLog({ gate, log, listsOf: (one) => table.listsOf(one) })
 gate.configure(policy)
 await gate.listen([`127.0.0.1:${port}`])
-setInterval(drain, 100)
+// Without a log the gate's ring is full soon: refusals are counted then, not kept.
+setInterval(() => {
+  if (mode !== 'silent') refusals.drain(policy)
+}, 100)
 console.log('ready')
-
-function drain(): void {
-  const refusals = gate?.refusals() ?? []
-  if (mode !== 'logged' || refusals.length === 0) return
-  let lines = ''
-  for (const refusal of refusals) {
-    const record = recordOfRefusal(refusal, policy, (one) => table.listsOf(one))
-    lines += `${lineOf({ event: 'verdict', ...record }, settings)}\n`
-  }
-  writeSync(log, lines)
-}

@@ -17,6 +17,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add_body_scanner(env, exports);
   add_engine(env, exports);
   add_gate(env, exports);
+  add_refusal_lines(env, exports);
   return exports;
 }
 

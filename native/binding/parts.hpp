@@ -26,6 +26,9 @@ void add_engine(Napi::Env env, Napi::Object exports);
 // newGate and its calls: src/io/native-gate.ts
 void add_gate(Napi::Env env, Napi::Object exports);
 
+// newRefusalLines and its calls: src/io/native-gate.ts
+void add_refusal_lines(Napi::Env env, Napi::Object exports);
+
 // Throws a JavaScript Error with `code` (NATIVE_FAULT) and the system's text for `system_error`.
 void throw_native_error(Napi::Env env, const char* what, int system_error);
 

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
+#include <cstdio>
 #include <cstring>
 
 namespace activemx {
@@ -46,6 +47,13 @@ std::size_t write_address(const IpAddress& address, char (&text)[address_text_ma
     }
     *at = '\0';
     return static_cast<std::size_t>(at - text);
+  }
+  if (address.high == 0 && address.low >> 32 == 0 && address.low > 0xffff) {
+    // inet_ntop would write the deprecated `::192.0.2.1` of RFC 4291 §2.5.5.1.
+    const int length = std::snprintf(text, address_text_max, "::%x:%x",
+                                     static_cast<unsigned>(address.low >> 16),
+                                     static_cast<unsigned>(address.low & 0xffff));
+    return static_cast<std::size_t>(length);
   }
   in6_addr octets;
   store_big_endian(address.high, octets.s6_addr);

@@ -73,6 +73,27 @@ export interface Refusal {
   readonly octets: number
 }
 
+/** What is filled in for each refusal; the numbers are those of native/gate/refusal_lines.hpp. */
+export const refusalPlace = { second: 1, millisecond: 2, id: 3, address: 4, port: 5 } as const
+
+/** A line, `\n` included, in pieces: text, or a place that is filled in. Latin1. */
+export type RefusalForm = readonly (string | number)[]
+
+/** Takes refusals as lines of the log; replaced as a whole when what its lines say changes. */
+export interface RefusalWriter {
+  /** A time as the forms' `second` shows it; asked once a second. At most 64 characters. */
+  second(timeMs: number): string
+  /**
+   * The form of all refusals with this one's cause, action and verdict class, and no octets of the
+   * client; undefined: they come to `refusal`. Asked once for each.
+   */
+  formOf(refusal: Refusal): RefusalForm | undefined
+  /** Whole lines. */
+  lines(lines: string, count: number): void
+  /** One that no form fits. */
+  refusal(refusal: Refusal): void
+}
+
 /** Counters since start; each only grows but for the last five. */
 export interface GateCounters {
   readonly accepted: number
@@ -106,6 +127,11 @@ export interface Gate {
   removeWorker(token: EngineToken): void
   /** A session given up by a client address (per-address count) is told by the engines themselves. */
   refusals(): readonly Refusal[]
+  /**
+   * The same as lines, in order, without an object for each. Absent where a refusal is an object
+   * anyway (the twin).
+   */
+  writeRefusals?(writer: RefusalWriter): void
   counters(): GateCounters
   /** Refuses every new client with the overload reply; those handed over are not touched. */
   drain(): void

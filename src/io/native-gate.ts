@@ -21,14 +21,13 @@ import type {
   GateCounters,
   GatePolicy,
   Refusal,
-  RefusalCause,
+  RefusalWriter,
 } from './gate.ts'
 import { listenAddressText, listenFault, parseListenAddress } from './listen-address.ts'
-import { plainAddress } from './proxy-header.ts'
-import { refusalIdText } from './refusal-id.ts'
+import { NativeRefusals, type RefusalAddon, refusalEntryOctets } from './native-refusals.ts'
 
 /** What this part uses of the addon; the handle is opaque. */
-interface GateAddon {
+interface GateAddon extends RefusalAddon {
   newGate(limits: object): object
   gateListen(handle: object, address: string, port: number, bound: Int32Array): number
   gateConfigure(handle: object, policy: object): void
@@ -40,23 +39,7 @@ interface GateAddon {
   gateClose(handle: object): void
 }
 
-/** As native/gate/refusal_ring.hpp and policy.hpp number them. */
-const causes: readonly RefusalCause[] = [
-  'blacklist',
-  'early-talker',
-  'per-address',
-  'rate',
-  'overload',
-  'proxy-header',
-]
-const actions: readonly Refusal['action'][] = [
-  'refuse',
-  'tarpit',
-  'reset',
-  'drop',
-  'observe',
-  'tempfail',
-]
+/** As native/gate/policy.hpp numbers them. */
 const ruleActions: readonly GateAction[] = ['refuse', 'tarpit', 'reset', 'drop', 'observe']
 const earlyTalkerModes: readonly GatePolicy['earlyTalker'][] = [
   'off',
@@ -83,8 +66,6 @@ const counterNames: readonly (keyof GateCounters)[] = [
   'filteredBlocks',
 ]
 
-/** struct RefusalEntry of native/gate/refusal_ring.hpp. */
-const entryOctets = 48
 /** Entries fetched by one call. */
 const fetchMax = 1_024
 
@@ -98,12 +79,13 @@ export function newNativeGate(): Gate | undefined {
 class NativeGate implements Gate {
   readonly #addon: GateAddon
   readonly #handle: object
-  readonly #entries = new Uint8Array(entryOctets * fetchMax)
-  readonly #view = new DataView(this.#entries.buffer)
+  readonly #entries = new Uint8Array(refusalEntryOctets * fetchMax)
   readonly #values = new Uint32Array(counterNames.length)
+  readonly #refusals: NativeRefusals
 
   constructor(addon: GateAddon) {
     this.#addon = addon
+    this.#refusals = new NativeRefusals(addon, this.#entries)
     this.#handle = addon.newGate({
       listenBacklogMax,
       refusalsMax,
@@ -148,10 +130,18 @@ class NativeGate implements Gate {
     // Bounded: what comes in meanwhile is for the next call.
     for (let rounds = refusalsMax / fetchMax; rounds > 0; rounds -= 1) {
       const count = this.#addon.gateRefusals(this.#handle, this.#entries)
-      for (let at = 0; at < count; at += 1) taken.push(this.#readEntry(at * entryOctets))
+      for (let at = 0; at < count; at += 1) taken.push(this.#refusals.read(at))
       if (count < fetchMax) break
     }
     return taken
+  }
+
+  writeRefusals(writer: RefusalWriter): void {
+    for (let rounds = refusalsMax / fetchMax; rounds > 0; rounds -= 1) {
+      const count = this.#addon.gateRefusals(this.#handle, this.#entries)
+      this.#refusals.write(writer, count)
+      if (count < fetchMax) return
+    }
   }
 
   counters(): GateCounters {
@@ -166,31 +156,5 @@ class NativeGate implements Gate {
 
   async close(): Promise<void> {
     this.#addon.gateClose(this.#handle)
-  }
-
-  #readEntry(at: number): Refusal {
-    const view = this.#view
-    return {
-      time: view.getFloat64(at, true),
-      id: refusalIdText(view.getUint32(at + 24, true), view.getUint32(at + 28, true)),
-      address: this.#readAddress(at + 8),
-      port: view.getUint16(at + 36, true),
-      cause: causes[view.getUint8(at + 40)] ?? 'blacklist',
-      action: actions[view.getUint8(at + 41)] ?? 'refuse',
-      verdictClass: view.getUint16(at + 38, true),
-      octets: view.getUint32(at + 32, true),
-    }
-  }
-
-  /** Two halves of 64 bits in the machine's order; IPv4 as IPv4-mapped. */
-  #readAddress(at: number): string {
-    const view = this.#view
-    const low = view.getUint32(at + 8, true)
-    const isVersion4 =
-      view.getBigUint64(at, true) === 0n && view.getUint32(at + 12, true) === 0xffff
-    if (isVersion4) return `${low >>> 24}.${(low >>> 16) & 255}.${(low >>> 8) & 255}.${low & 255}`
-    const words = [at + 4, at, at + 12, at + 8].map((from) => view.getUint32(from, true))
-    const groups = words.flatMap((word) => [word >>> 16, word & 0xffff])
-    return plainAddress(groups.map((group) => group.toString(16)).join(':'))
   }
 }

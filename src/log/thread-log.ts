@@ -83,6 +83,22 @@ export class ThreadLog implements Log {
     else this.#add(record)
   }
 
+  /** Whether anybody is traced: every record must be seen then, by `verdict` or `record`. */
+  get isTracing(): boolean {
+    return this.#settings.traced.length > 0
+  }
+
+  /** How lines are made now; another object after each `configure`. */
+  get lineSettings(): LineSettings {
+    return this.#settings.line
+  }
+
+  /** Whole lines of verdicts, made as `lineSettings` says. */
+  lines(lines: string, records: number): void {
+    this.#lines += lines
+    this.#noteAdded(records)
+  }
+
   isTraced(client: string): boolean {
     return this.#settings.traced.length > 0 && this.#traced.holds(client)
   }
@@ -114,7 +130,11 @@ export class ThreadLog implements Log {
     if ('client' in record) this.#trace(record, record.client)
     if (this.#left.has(record.event)) return
     this.#lines += `${lineOf(record, this.#settings.line)}\n`
-    this.#records += 1
+    this.#noteAdded(1)
+  }
+
+  #noteAdded(records: number): void {
+    this.#records += records
     if (this.#lines.length >= logBatchOctetsMax) this.flush()
     else this.#timer ??= setTimeout(this.#flush, logBatchMs)
   }
