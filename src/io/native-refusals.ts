@@ -40,8 +40,8 @@ const actions: readonly Refusal['action'][] = [
   'observe',
   'tempfail',
 ]
-/** Lines of one call; one line is far shorter. */
-const linesOctets = 262_144
+/** Lines of one call; one line is far shorter. Larger strings would each be mapped and unmapped. */
+const linesOctets = 65_536
 /** RefusalLines::Stop of native/gate/refusal_lines.hpp. */
 const stop = { none: 0, full: 1, second: 2, form: 3, outside: 4 } as const
 
