@@ -12,6 +12,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("napiVersion", Napi::Number::New(env, NAPI_VERSION));
   add_peer_credentials(env, exports);
   add_local_datagram(env, exports);
+  add_local_stream(env, exports);
   add_process(env, exports);
   add_ip_table(env, exports);
   add_body_scanner(env, exports);

@@ -11,6 +11,9 @@ void add_peer_credentials(Napi::Env env, Napi::Object exports);
 // openLocalDatagram(path) → fd; sendLocalDatagram(fd, octets) → 0 or errno; closeLocalDatagram(fd)
 void add_local_datagram(Napi::Env env, Napi::Object exports);
 
+// newLocalInput, openLocalStream and its calls: src/tls/native-local-stream.ts
+void add_local_stream(Napi::Env env, Napi::Object exports);
+
 // disableCoreDumps()
 void add_process(Napi::Env env, Napi::Object exports);
 

@@ -38,8 +38,8 @@ export function isOwnUser(credentials: PeerCredentials | undefined): boolean {
   return credentials.uid === 0 || credentials.uid === process.geteuid?.()
 }
 
-/** The descriptor below a socket; Node has no public name for it, every supported version this one. */
-function descriptorOf(socket: Socket): number {
+/** The descriptor below a socket, −1 for none; Node has no public name for it, every supported version this one. */
+export function descriptorOf(socket: Socket): number {
   const handle = (socket as unknown as { readonly _handle?: { readonly fd?: number } })._handle
   return handle?.fd ?? -1
 }

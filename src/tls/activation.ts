@@ -8,9 +8,9 @@
  */
 import { spawn } from 'node:child_process'
 import { isAbsolute } from 'node:path'
+import type { PeerCredentials } from '../addon/peer-credentials.ts'
 import { messageOf, OperatingError } from '../base/errors.ts'
 import { failure, type Outcome, success } from './api.ts'
-import type { PeerCredentials } from './client-connection.ts'
 import type { SharedSession } from './shared-sessions.ts'
 
 /** What the names stand for: an absolute path, then arguments. */

@@ -188,6 +188,17 @@ export function failure(code: TlsCode, message: string): Outcome {
   return { code, message }
 }
 
+/** A lease, or why there is none, with the call that gives it back. */
+export function leaseOf(
+  outcome: Outcome,
+  id: number,
+  greeting: string,
+  release: (ending: LeaseEnding) => Promise<Outcome>,
+): Lease {
+  const { code, message } = outcome
+  return { code, message, id, greeting, release: (ending = 'finished') => release(ending) }
+}
+
 let leaseIds = 0
 
 /** A lease id that no other lease of this thread has (for `LeaseOptions.id`). */

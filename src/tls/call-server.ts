@@ -7,25 +7,20 @@
  * whoever owns it. What a call carries besides (a bad token, bad options) is answered by a code.
  */
 import { tlsCreditCalls, tlsCreditOctets, tlsDataOctetsMax } from '../base/limits.ts'
-import { failure, type Outcome, type SessionHandle, success, tlsCodes } from './api.ts'
+import {
+  failure,
+  type Outcome,
+  type SessionHandle,
+  success,
+  tlsCodes,
+  type WriteOutcome,
+} from './api.ts'
 import type { GroupCalls } from './calls.ts'
 import { chargeOf } from './charge.ts'
+import type { FrameStream } from './frame-stream.ts'
 import { encodeHandle, routeOf, tokenOf } from './handle.ts'
 import { parseNewOptions } from './options.ts'
-import {
-  answerBit,
-  callKinds,
-  type Frame,
-  frameFlags,
-  handleOctets,
-  headerOctets,
-  readU32,
-  writeHeader,
-  writeU32,
-} from './wire.ts'
-
-/** Sends an answer: the pieces together are one frame. */
-export type Send = (head: Uint8Array, tail: Uint8Array | undefined) => void
+import { answerBit, callKinds, type Frame, frameFlags, handleOctets, readU32 } from './wire.ts'
 
 /** Calls that are not for the sessions (statistics, activation): their owner answers them. */
 export type Extra = (
@@ -43,20 +38,24 @@ interface Ask {
 
 const codeNumbers = new Map(tlsCodes.map((code, number) => [code, number]))
 const noOctets = new Uint8Array(0)
+const noWord = -1
 
 /** Serves one client's frames; hello is its owner's. */
 export class CallServer {
   /** Set by a frame that ends the connection. */
   fault: ClientFault | undefined
   readonly #calls: GroupCalls
-  readonly #send: Send
+  readonly #frames: FrameStream
   readonly #extra: Extra
+  readonly #header = { kind: 0, flags: 0, priority: 0, code: 0, request: 0, lease: 0 }
+  readonly #handleOctets = new Uint8Array(handleOctets)
+  #handle: SessionHandle | undefined
   #unansweredCalls = 0
   #unansweredOctets = 0
 
-  constructor(calls: GroupCalls, send: Send, extra: Extra) {
+  constructor(calls: GroupCalls, frames: FrameStream, extra: Extra) {
     this.#calls = calls
-    this.#send = send
+    this.#frames = frames
     this.#extra = extra
   }
 
@@ -64,34 +63,48 @@ export class CallServer {
   serve(frame: Frame): void {
     const ask = this.#charge(frame)
     if (ask === undefined) return
-    if (frame.kind === callKinds.new) {
-      this.#serveNew(ask, frame)
-      return
+    const { kind } = frame
+    if (kind === callKinds.new) this.#serveNew(ask, frame)
+    else {
+      const isExtra = kind === callKinds.stats || kind === callKinds.activate
+      const extra = isExtra ? this.#extra(frame) : undefined
+      const handle = this.#handleOf(frame)
+      if (extra !== undefined) this.#answer(ask, extra.outcome, extra.body)
+      else if (handle === undefined) this.fault = 'bad-frame'
+      else this.#serveCall(ask, frame, handle)
     }
-    const extra = this.#extra(frame)
-    if (extra !== undefined) {
-      this.#answer(ask, extra.outcome, extra.body)
-      return
-    }
+  }
+
+  /** The handle of a frame: most calls of a client are on the same one as the call before. */
+  #handleOf(frame: Frame): SessionHandle | undefined {
+    const known = this.#handleOctets
+    const { octets, start, bodyOctets } = frame
+    let at = bodyOctets < handleOctets ? handleOctets + 1 : 0
+    while (at < handleOctets && octets[start + at] === known[at]) at++
+    if (at === handleOctets && this.#handle !== undefined) return this.#handle
     const route = routeOf(frame)
-    if (route === undefined) {
-      this.fault = 'bad-frame'
-      return
-    }
-    this.#serveCall(ask, frame, { route, token: tokenOf(frame) })
+    if (route === undefined) return undefined
+    known.set(octets.subarray(start, start + handleOctets))
+    this.#handle = { route, token: tokenOf(frame) }
+    return this.#handle
   }
 
   #answer(ask: Ask, outcome: Outcome, body: Uint8Array = noOctets): void {
-    this.#return(ask)
     const payload = outcome.code === 'none' ? body : Buffer.from(outcome.message)
-    const head = Buffer.allocUnsafe(headerOctets + payload.length)
-    writeHeader(head, headerOf(ask, outcome), payload.length)
-    head.set(payload, headerOctets)
-    this.#send(head, undefined)
+    this.#put(ask, outcome, noWord, payload)
+  }
+
+  #put(ask: Ask, outcome: Outcome, word: number, body: Uint8Array): void {
+    this.#return(ask)
+    const header = this.#header
+    header.kind = ask.kind | answerBit
+    header.code = codeNumbers.get(outcome.code) ?? 0
+    header.request = ask.request
+    this.#frames.put(header, noOctets, word, body)
   }
 
   #charge(frame: Frame): Ask | undefined {
-    const wanted = frame.kind === callKinds.read ? readU32(frame.body(handleOctets), 0) : 0
+    const wanted = frame.kind === callKinds.read ? octetsWanted(frame) : 0
     const charge = chargeOf(frame.bodyOctets, wanted)
     this.#unansweredCalls++
     this.#unansweredOctets += charge
@@ -131,8 +144,9 @@ export class CallServer {
     else if (kind === callKinds.read) this.#serveRead(ask, frame, handle)
     else if (kind === callKinds.lease) this.#serveLease(ask, frame, handle)
     else if (kind === callKinds.release) this.#serveRelease(ask, frame, handle)
-    else if (kind === callKinds.pending) this.#servePending(ask, frame, handle)
-    else if (kind === callKinds.getError) this.#serveGetError(ask, handle)
+    else if (kind === callKinds.pending) {
+      this.#put(ask, success, calls.pending(handle, frame.lease), noOctets)
+    } else if (kind === callKinds.getError) this.#serveGetError(ask, handle)
     else if (kind === callKinds.connect) this.#answerWith(ask, calls.connect(handle))
     else if (kind === callKinds.accept) this.#answerWith(ask, calls.accept(handle))
     else if (kind === callKinds.shutdown) this.#answerWith(ask, calls.shutdown(handle))
@@ -142,12 +156,6 @@ export class CallServer {
 
   #answerWith(ask: Ask, call: Promise<Outcome>): void {
     void call.then((outcome) => this.#answer(ask, outcome))
-  }
-
-  #servePending(ask: Ask, frame: Frame, handle: SessionHandle): void {
-    const body = new Uint8Array(4)
-    writeU32(body, 0, this.#calls.pending(handle, frame.lease))
-    this.#answer(ask, success, body)
   }
 
   #serveGetError(ask: Ask, handle: SessionHandle): void {
@@ -163,54 +171,39 @@ export class CallServer {
     const wait = (flags & frameFlags.noWait) === 0
     const isFirst = (flags & frameFlags.continues) === 0
     const isLast = (flags & frameFlags.more) === 0
-    const options = { priority, lease, wait, isFirst, isLast }
     const isQuiet = (flags & frameFlags.quiet) !== 0
-    const written =
-      isFirst && isLast
-        ? this.#calls.write(handle, data, options)
-        : this.#calls.writePart(handle, data, options)
-    void written.then((outcome) => {
+    const end = (outcome: WriteOutcome): void => {
       if (isQuiet && outcome.code === 'none') this.#return(ask)
-      else this.#answerWrite(ask, outcome, outcome.written)
-    })
+      else this.#answerWrite(ask, outcome)
+    }
+    if (isFirst && isLast) this.#calls.writeThen(handle, data, { priority, lease, wait }, end)
+    else {
+      const options = { priority, lease, wait, isFirst, isLast }
+      void this.#calls.writePart(handle, data, options).then(end)
+    }
   }
 
-  #answerWrite(ask: Ask, outcome: Outcome, written: number): void {
-    this.#return(ask)
+  #answerWrite(ask: Ask, outcome: WriteOutcome): void {
     const message = outcome.code === 'none' ? noOctets : Buffer.from(outcome.message)
-    const head = Buffer.allocUnsafe(headerOctets + 4 + message.length)
-    writeHeader(head, headerOf(ask, outcome), 4 + message.length)
-    writeU32(head, headerOctets, written)
-    head.set(message, headerOctets + 4)
-    this.#send(head, undefined)
+    this.#put(ask, outcome, outcome.written, message)
   }
 
   #serveRead(ask: Ask, frame: Frame, handle: SessionHandle): void {
     const { flags, priority, lease } = frame
-    const octetsMax = Math.min(readU32(frame.body(handleOctets), 0), tlsDataOctetsMax)
+    const octetsMax = Math.min(octetsWanted(frame), tlsDataOctetsMax)
     const wait = (flags & frameFlags.noWait) === 0
-    void this.#calls.read(handle, octetsMax, { priority, lease, wait }).then((outcome) => {
-      if (outcome.code !== 'none') {
-        this.#answer(ask, outcome)
-        return
-      }
-      this.#return(ask)
-      const head = Buffer.allocUnsafe(headerOctets + 4)
-      writeHeader(head, headerOf(ask, success), 4 + outcome.data.length)
-      writeU32(head, headerOctets, this.#calls.pending(handle, lease))
-      this.#send(head, outcome.data)
+    this.#calls.readThen(handle, octetsMax, { priority, lease, wait }, (outcome) => {
+      if (outcome.code !== 'none') this.#answer(ask, outcome)
+      else this.#put(ask, success, this.#calls.pending(handle, lease), outcome.data)
     })
   }
 
   #serveLease(ask: Ask, frame: Frame, handle: SessionHandle): void {
     const { priority, lease } = frame
-    if ((frame.flags & frameFlags.quiet) !== 0) {
-      this.#return(ask)
-      void this.#calls.lease(handle, { priority, id: lease, eager: true })
-      return
-    }
-    void this.#calls.lease(handle, { priority, id: lease }).then((granted) => {
-      this.#answer(ask, granted, Buffer.from(granted.greeting))
+    const isQuiet = (frame.flags & frameFlags.quiet) !== 0
+    if (isQuiet) this.#return(ask)
+    this.#calls.leaseThen(handle, lease, priority, (granted, greeting) => {
+      if (!isQuiet) this.#answer(ask, granted, Buffer.from(greeting))
     })
   }
 
@@ -219,20 +212,13 @@ export class CallServer {
     const isCancelled = (frame.flags & frameFlags.cancelled) !== 0
     const ending = isBroken ? 'broken' : isCancelled ? 'cancelled' : 'finished'
     const isQuiet = (frame.flags & frameFlags.quiet) !== 0
-    void this.#calls.release(handle, frame.lease, ending).then((outcome) => {
-      if (isQuiet && outcome.code === 'none') this.#return(ask)
-      else this.#answer(ask, outcome)
-    })
+    const outcome = this.#calls.releaseNow(handle, frame.lease, ending)
+    if (isQuiet && outcome.code === 'none') this.#return(ask)
+    else this.#answer(ask, outcome)
   }
 }
 
-function headerOf(ask: Ask, outcome: Outcome) {
-  return {
-    kind: ask.kind | answerBit,
-    flags: 0,
-    priority: 0,
-    code: codeNumbers.get(outcome.code) ?? 0,
-    request: ask.request,
-    lease: 0,
-  }
+/** What a read asks for: the word behind its handle. */
+function octetsWanted(frame: Frame): number {
+  return frame.bodyOctets < handleOctets + 4 ? 0 : readU32(frame.octets, frame.start + handleOctets)
 }

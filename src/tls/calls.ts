@@ -13,6 +13,7 @@ import {
   type Lease,
   type LeaseEnding,
   type LeaseOptions,
+  leaseOf,
   type NewOptions,
   newLeaseId,
   type Outcome,
@@ -40,6 +41,7 @@ export interface Directory {
 
 const badToken = failure('badToken', 'no such session of this user')
 const noLease = failure('refused', 'no such lease')
+const leaseRefused = failure('refused', 'lease id in use, or too many')
 
 /** The calls of one holder. */
 export class GroupCalls implements TlsCalls {
@@ -69,13 +71,24 @@ export class GroupCalls implements TlsCalls {
   }
 
   write(handle: SessionHandle, data: Uint8Array, options: CallOptions = {}): Promise<WriteOutcome> {
-    const call: WriteCall = { holder: this.#holder, parts: [], isClosed: true }
-    return new Promise((resolve) => {
-      const done = (outcome: Outcome): void => resolve(this.#written(handle, outcome, data))
-      call.parts.push({ octets: data, done })
-      const fault = this.#place(handle, call, options)
-      if (fault !== undefined) done(fault)
-    })
+    return new Promise((resolve) => this.writeThen(handle, data, options, resolve))
+  }
+
+  /** As `write`; tells the end in place of promising it, and takes an earlier turn of the loop. */
+  writeThen(
+    handle: SessionHandle,
+    data: Uint8Array,
+    options: CallOptions,
+    end: (outcome: WriteOutcome) => void,
+  ): void {
+    const done = (outcome: Outcome): void => end(this.#written(handle, outcome, data))
+    const call: WriteCall = {
+      holder: this.#holder,
+      parts: [{ octets: data, done }],
+      isClosed: true,
+    }
+    const fault = this.#place(handle, call, options)
+    if (fault !== undefined) done(fault)
   }
 
   /** A write that comes in parts. @param isFirst begins it. @param isLast ends it. */
@@ -108,18 +121,28 @@ export class GroupCalls implements TlsCalls {
   }
 
   read(handle: SessionHandle, octetsMax: number, options: CallOptions = {}): Promise<ReadOutcome> {
-    return new Promise((resolve) => {
-      const done = (outcome: ReadOutcome): void => {
-        if (outcome.code !== 'none') this.#note(handle, outcome)
-        resolve(outcome)
-      }
-      const group = this.#directory.find(handle, this.#holder)
-      if (group === undefined) return done(emptyRead(absent(handle)))
-      const tenancy = this.#tenancyOf(options.lease)
-      if (tenancy === null) return done(emptyRead(noLease))
+    return new Promise((resolve) => this.readThen(handle, octetsMax, options, resolve))
+  }
+
+  /** As `read`; tells the end in place of promising it. */
+  readThen(
+    handle: SessionHandle,
+    octetsMax: number,
+    options: CallOptions,
+    end: (outcome: ReadOutcome) => void,
+  ): void {
+    const done = (outcome: ReadOutcome): void => {
+      if (outcome.code !== 'none') this.#note(handle, outcome)
+      end(outcome)
+    }
+    const group = this.#directory.find(handle, this.#holder)
+    const tenancy = this.#tenancyOf(options.lease)
+    if (group === undefined) done(emptyRead(absent(handle)))
+    else if (tenancy === null) done(emptyRead(noLease))
+    else {
       const call = { holder: this.#holder, octetsMax: Math.max(1, octetsMax), done }
       group.read(tenancy, call, options.priority ?? 0, options.wait !== false)
-    })
+    }
   }
 
   pending(handle: SessionHandle, lease?: number): number {
@@ -141,35 +164,42 @@ export class GroupCalls implements TlsCalls {
 
   lease(handle: SessionHandle, options: LeaseOptions = {}): Promise<Lease> {
     const id = options.id ?? newLeaseId()
-    const granted = this.#askLease(handle, id, options)
-    if (options.eager !== true) return granted
-    const release = (ending?: LeaseEnding) => this.release(handle, id, ending ?? 'finished')
-    return Promise.resolve({ ...success, id, greeting: '', release })
+    const release = async (ending: LeaseEnding): Promise<Outcome> =>
+      this.releaseNow(handle, id, ending)
+    const granted = new Promise<Lease>((resolve) => {
+      this.leaseThen(handle, id, options.priority ?? 0, (outcome, greeting) => {
+        resolve(leaseOf(outcome, id, greeting, release))
+      })
+    })
+    return options.eager === true ? Promise.resolve(leaseOf(success, id, '', release)) : granted
   }
 
-  #askLease(handle: SessionHandle, id: number, options: LeaseOptions): Promise<Lease> {
-    return new Promise((resolve) => {
-      const done = (outcome: Outcome, greeting: string): void => {
-        if (outcome.code !== 'none') this.#tenancies.delete(id)
-        const release = (ending?: LeaseEnding) => this.release(handle, id, ending ?? 'finished')
-        resolve({ ...this.#note(handle, outcome), id, greeting, release })
-      }
-      const group = this.#directory.find(handle, this.#holder)
-      if (group === undefined) return done(absent(handle), '')
-      if (id === 0 || this.#tenancies.has(id) || this.#tenancies.size >= tlsCreditCalls)
-        return done(failure('refused', 'lease id in use, or too many'), '')
-      // Set before the grant, which may come at once and may refuse.
-      let refused = false
-      const tenancy = group.lease(this.#holder, id, options.priority ?? 0, (outcome, greeting) => {
-        refused = outcome.code !== 'none'
-        done(outcome, greeting)
-      })
-      if (!refused) this.#tenancies.set(id, tenancy)
-    })
+  /** As `lease`; tells the end in place of promising it. */
+  leaseThen(
+    handle: SessionHandle,
+    id: number,
+    priority: number,
+    end: (outcome: Outcome, greeting: string) => void,
+  ): void {
+    // Set before the grant, which may come at once and may refuse.
+    let isRefused = false
+    const done = (outcome: Outcome, greeting: string): void => {
+      isRefused = outcome.code !== 'none'
+      if (isRefused) this.#tenancies.delete(id)
+      end(this.#note(handle, outcome), greeting)
+    }
+    const group = this.#directory.find(handle, this.#holder)
+    const isOver = id === 0 || this.#tenancies.has(id) || this.#tenancies.size >= tlsCreditCalls
+    if (group === undefined) end(this.#note(handle, absent(handle)), '')
+    else if (isOver) end(this.#note(handle, leaseRefused), '')
+    else {
+      const tenancy = group.lease(this.#holder, id, priority, done)
+      if (!isRefused) this.#tenancies.set(id, tenancy)
+    }
   }
 
   /** Gives a lease back. */
-  async release(handle: SessionHandle, id: number, ending: LeaseEnding): Promise<Outcome> {
+  releaseNow(handle: SessionHandle, id: number, ending: LeaseEnding): Outcome {
     const tenancy = this.#tenancies.get(id)
     const group = this.#directory.find(handle, this.#holder)
     if (tenancy === undefined || group === undefined) return noLease

@@ -9,18 +9,17 @@ import net from 'node:net'
 import { tlsClientTurnMsMax, tlsCreditCalls, tlsCreditOctets } from '../base/limits.ts'
 import { failure, type Outcome, success, tlsCodes } from './api.ts'
 import { chargeOf } from './charge.ts'
+import { faultOf } from './fault.ts'
+import { FrameStream } from './frame-stream.ts'
 import { hexText } from './handle.ts'
 import {
   answerBit,
   callKinds,
   type Frame,
-  FrameReader,
   frameFlags,
-  headerOctets,
   helloMagic,
   readU32,
   wireVersion,
-  writeHeader,
 } from './wire.ts'
 
 /** A call as the channel sends it. */
@@ -29,11 +28,12 @@ export interface ChannelCall {
   readonly flags: number
   readonly priority: number
   readonly lease: number
-  /** What the body begins with, and the data behind it. */
+  /** What the body begins with. */
   readonly head: Uint8Array
-  readonly data: Uint8Array | undefined
-  /** Octets that the answer may hold. */
+  /** A read: octets that the answer may hold, sent behind `head`; else −1. */
   readonly readOctets: number
+  /** What the body ends with. */
+  readonly data: Uint8Array
 }
 
 /** An answer: on success its body, else the message (in `outcome`) and for a write the count. */
@@ -46,37 +46,44 @@ interface Waiting {
   readonly call: ChannelCall
   readonly resolve: (answer: Answer) => void
   /** The quiet call before it, which its answer stands for; 0: none. */
-  before: number
+  readonly before: number
 }
 
-const noOctets = new Uint8Array(0)
+/** No octets. */
+export const noOctets = new Uint8Array(0)
+
 const daemonGone = failure('daemonGone', 'no TLS daemon')
-const gatherOctetsMax = 16 * 1024
 
 /** One connection; open until it ends. */
 export class DaemonChannel {
   /** 16 hexadecimal digits; tokens of this daemon begin with them. */
   daemonId = ''
-  readonly #socket: net.Socket
-  readonly #reader = new FrameReader()
+  readonly #frames: FrameStream
   readonly #unanswered = new Map<number, Waiting>()
   #queued: Waiting[] = []
-  #pieces: Uint8Array[] = []
   #request = 0
   #creditCalls = tlsCreditCalls
   #creditOctets = tlsCreditOctets
   #fault: Outcome | undefined
 
   private constructor(socket: net.Socket) {
-    this.#socket = socket
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk))
-    socket.on('error', () => undefined)
-    socket.on('close', () => this.#end(daemonGone))
+    this.#frames = new FrameStream(socket, {
+      onFrame: (frame) => this.#onAnswer(frame),
+      onRead: (fault) => {
+        if (fault === undefined) this.#onRead()
+        else this.close()
+      },
+      onDrain: () => undefined,
+      onClose: () => this.#end(daemonGone),
+    })
   }
 
   /** Connects and says hello. @returns the reason where there is no daemon that serves us. */
   static async open(path: string): Promise<DaemonChannel | Outcome> {
-    const channel = new DaemonChannel(net.connect({ path }))
+    const socket = net.connect({ path }).pause()
+    const reached = await connected(socket)
+    if (reached.code !== 'none') return failure('daemonGone', `${path}: ${reached.message}`)
+    const channel = new DaemonChannel(socket)
     const body = Buffer.from(`${helloMagic}  `)
     body[helloMagic.length] = wireVersion
     body[helloMagic.length + 1] = 0
@@ -104,10 +111,8 @@ export class DaemonChannel {
         resolve({ outcome: this.#fault, body: noOctets })
         return
       }
-      if (this.#unanswered.size === 0) this.#socket.ref()
-      const waiting = { call, resolve, before: 0 }
-      if (this.#queued.length > 0 || !this.#hasCreditFor(call)) this.#queued.push(waiting)
-      else this.#send(waiting)
+      this.#hold()
+      this.#place({ call, resolve, before: 0 })
     })
   }
 
@@ -117,20 +122,15 @@ export class DaemonChannel {
       return this.#exchangeInTurn(write, read)
     }
     return new Promise((resolve) => {
-      if (this.#unanswered.size === 0) this.#socket.ref()
+      this.#hold()
       const before = this.#send({ call: write, resolve, before: 0 })
-      const waiting = { call: read, resolve, before }
-      if (this.#hasCreditFor(read)) this.#send(waiting)
-      else this.#queued.push(waiting)
+      this.#place({ call: read, resolve, before })
     })
   }
 
   /** Sends a call that is never answered: a lease or its end, in order with the calls around it. */
   tell(call: ChannelCall): void {
-    if (this.#fault !== undefined) return
-    const waiting = { call, resolve: ignore, before: 0 }
-    if (this.#queued.length > 0 || !this.#hasCreditFor(call)) this.#queued.push(waiting)
-    else this.#send(waiting)
+    if (this.#fault === undefined) this.#place({ call, resolve: ignore, before: 0 })
   }
 
   async #exchangeInTurn(write: ChannelCall, read: ChannelCall): Promise<Answer> {
@@ -142,64 +142,49 @@ export class DaemonChannel {
 
   /** Ends the connection. */
   close(): void {
-    this.#socket.destroy()
+    this.#frames.close()
     this.#end(daemonGone)
+  }
+
+  /** An unanswered call keeps the process alive. */
+  #hold(): void {
+    if (this.#unanswered.size === 0 && this.#queued.length === 0) this.#frames.hold(true)
   }
 
   #hasCreditFor(call: ChannelCall): boolean {
     return this.#creditCalls > 0 && this.#creditOctets >= weightOf(call)
   }
 
+  #place(waiting: Waiting): void {
+    if (this.#queued.length > 0 || !this.#hasCreditFor(waiting.call)) this.#queued.push(waiting)
+    else this.#send(waiting)
+  }
+
   #send(waiting: Waiting): number {
     const { call } = waiting
     this.#request = this.#request === 0xffff_ffff ? 1 : this.#request + 1
+    const request = this.#request
     if (waiting.resolve !== ignore) {
       this.#creditCalls--
       this.#creditOctets -= weightOf(call)
-      this.#unanswered.set(this.#request, waiting)
+      this.#unanswered.set(request, waiting)
     }
-    const { head, data } = call
-    const frame = Buffer.allocUnsafe(headerOctets + head.length)
-    const bodyOctets = head.length + (data?.length ?? 0)
-    const { kind, flags, priority, lease } = call
-    const request = this.#request
-    writeHeader(frame, { kind, flags, priority, code: 0, request, lease }, bodyOctets)
-    frame.set(head, headerOctets)
-    if (this.#pieces.length === 0) process.nextTick(flush, this)
-    this.#pieces.push(frame)
-    if (data !== undefined) this.#pieces.push(data)
-    return this.#request
+    const { kind, flags, priority, lease, head, readOctets, data } = call
+    this.#frames.put({ kind, flags, priority, code: 0, request, lease }, head, readOctets, data)
+    return request
   }
 
-  flush(): void {
-    const pieces = this.#pieces
-    this.#pieces = []
-    if (this.#socket.destroyed) return
-    const octets = pieces.reduce((sum, piece) => sum + piece.length, 0)
-    const [only] = pieces
-    if (pieces.length === 1 && only !== undefined) this.#socket.write(only)
-    else if (octets <= gatherOctetsMax) this.#socket.write(Buffer.concat(pieces, octets))
-    else {
-      this.#socket.cork()
-      for (const piece of pieces) this.#socket.write(piece)
-      this.#socket.uncork()
-    }
-  }
-
-  #onData(chunk: Buffer): void {
-    this.#reader.read(chunk, (frame) => this.#onAnswer(frame))
-    if (this.#reader.fault !== undefined) this.close()
+  #onRead(): void {
     while (this.#queued.length > 0) {
       const next = this.#queued[0]
       if (next === undefined || !this.#hasCreditFor(next.call)) break
       this.#queued.shift()
       this.#send(next)
     }
-    if (this.#unanswered.size === 0 && this.#queued.length === 0) this.#socket.unref()
+    if (this.#unanswered.size === 0 && this.#queued.length === 0) this.#frames.hold(false)
   }
 
   #onAnswer(frame: Frame): void {
-    const code = tlsCodes[frame.code] ?? 'refused'
     if ((frame.kind & answerBit) === 0) {
       this.close()
       return
@@ -208,14 +193,17 @@ export class DaemonChannel {
     const request = isHello ? 1 : frame.request
     const waiting = this.#unanswered.get(request)
     if (waiting === undefined) return
+    const code = tlsCodes[frame.code] ?? 'refused'
     const body = frame.body()
     this.#settle(request, waiting, { outcome: outcomeOf(code, frame.kind, body), body })
   }
 
   #settle(request: number, waiting: Waiting, answer: Answer): void {
     this.#giveBack(request, waiting)
-    const before = this.#unanswered.get(waiting.before)
-    if (before !== undefined) this.#giveBack(waiting.before, before)
+    if (waiting.before !== 0) {
+      const before = this.#unanswered.get(waiting.before)
+      if (before !== undefined) this.#giveBack(waiting.before, before)
+    }
     waiting.resolve(answer)
   }
 
@@ -242,12 +230,13 @@ export const plain = {
   priority: 0,
   lease: 0,
   head: noOctets,
-  data: undefined,
-  readOctets: 0,
+  readOctets: -1,
+  data: noOctets,
 } as const
 
-function weightOf(call: ChannelCall): number {
-  return chargeOf(call.head.length + (call.data?.length ?? 0), call.readOctets)
+function weightOf({ head, readOctets, data }: ChannelCall): number {
+  const wordOctets = readOctets === -1 ? 0 : 4
+  return chargeOf(head.length + wordOctets + data.length, readOctets)
 }
 
 function outcomeOf(code: Outcome['code'], kind: number, body: Uint8Array): Outcome {
@@ -256,8 +245,18 @@ function outcomeOf(code: Outcome['code'], kind: number, body: Uint8Array): Outco
   return failure(code, Buffer.from(body.subarray(start)).toString('utf8'))
 }
 
-function ignore(): void {}
-
-function flush(channel: DaemonChannel): void {
-  channel.flush()
+function connected(socket: net.Socket): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => socket.destroy(new Error('ETIMEDOUT')), tlsClientTurnMsMax)
+    const finish = (outcome: Outcome): void => {
+      clearTimeout(timer)
+      socket.off('connect', onConnect).off('error', onError)
+      resolve(outcome)
+    }
+    const onConnect = (): void => finish(success)
+    const onError = (error: Error): void => finish(faultOf(error))
+    socket.on('error', ignore).on('connect', onConnect).on('error', onError)
+  })
 }
+
+function ignore(): void {}

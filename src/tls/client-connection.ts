@@ -16,12 +16,14 @@ import {
 import { tlsCodes } from './api.ts'
 import { CallServer, type Extra } from './call-server.ts'
 import type { GroupCalls } from './calls.ts'
+import { FrameStream } from './frame-stream.ts'
 import {
   answerBit,
   callKinds,
   encodeFrame,
   type Frame,
-  FrameReader,
+  type FrameFault,
+  type FrameHeader,
   helloMagic,
   wireVersion,
   writeU32,
@@ -39,14 +41,7 @@ export interface ClientOwner {
   onGone(client: ClientConnection): void
 }
 
-/** Who is at the other end, as the kernel says. */
-export interface PeerCredentials {
-  readonly pid: number
-  readonly uid: number
-  readonly gid: number
-}
-
-const gatherOctetsMax = 16 * 1024
+const noOctets = new Uint8Array(0)
 const refusedNumber = tlsCodes.indexOf('refused')
 /** Time to take a refusal. */
 const refusalMs = 1000
@@ -54,88 +49,68 @@ const refusalMs = 1000
 /** One client. Belongs to the socket's owner; ends when the socket closes. */
 export class ClientConnection {
   readonly #server: CallServer
-  readonly #socket: net.Socket
+  readonly #frames: FrameStream
   readonly #owner: ClientOwner
   readonly #calls: GroupCalls
-  readonly #reader = new FrameReader()
-  readonly #onFrame = (frame: Frame): void => this.#serve(frame)
   #isGreeted = false
-  #answers: Uint8Array[] = []
-  #answerOctets = 0
   #heardAtMs = performance.now()
   #stalledAtMs = 0
 
   constructor(socket: net.Socket, calls: GroupCalls, owner: ClientOwner) {
-    this.#socket = socket
     this.#calls = calls
     this.#owner = owner
-    const send = (head: Uint8Array, tail: Uint8Array | undefined) => this.send(head, tail)
-    this.#server = new CallServer(calls, send, owner.extra)
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk))
-    socket.on('drain', () => this.#onDrain())
-    socket.on('error', () => socket.destroy())
-    socket.on('close', () => this.#owner.onGone(this))
+    this.#frames = new FrameStream(socket, {
+      onFrame: (frame) => this.#serve(frame),
+      onRead: (fault) => this.#onRead(fault),
+      onDrain: () => this.#onDrain(),
+      onClose: () => owner.onGone(this),
+    })
+    this.#server = new CallServer(calls, this.#frames, owner.extra)
   }
 
-  /** Sends one frame in one or two pieces, together with what else leaves in this wake-up. */
-  send(head: Uint8Array, tail: Uint8Array | undefined): void {
-    if (this.#answers.length === 0) process.nextTick(flush, this)
-    this.#answers.push(head)
-    this.#answerOctets += head.length
-    if (tail === undefined) return
-    this.#answers.push(tail)
-    this.#answerOctets += tail.length
+  /** Sends one frame, together with what else leaves in this wake-up. */
+  put(header: FrameHeader, body: Uint8Array): void {
+    this.#frames.put(header, noOctets, -1, body)
   }
 
   /** Closes the client if it is late; the owner asks every second or so. */
   checkTime(nowMs: number): void {
     const isSilent = nowMs - this.#heardAtMs > tlsClientTurnMsMax
     const isLate =
-      isSilent && (!this.#isGreeted || this.#calls.hasOpenWrite || this.#reader.held > 0)
+      isSilent && (!this.#isGreeted || this.#calls.hasOpenWrite || this.#frames.held > 0)
+    // Not read any more because it takes no answers: its answers come from elsewhere, too.
+    if (this.#frames.backlog > tlsAnswerBacklogOctetsMax) this.#stall()
     const isStalled = this.#stalledAtMs !== 0 && nowMs - this.#stalledAtMs > tlsClientStallMsMax
     if (isLate || isStalled) this.close()
   }
 
   /** Closes the connection at once. */
   close(): void {
-    this.#socket.destroy()
+    this.#frames.close()
   }
 
-  flush(): void {
-    const answers = this.#answers
-    const octets = this.#answerOctets
-    this.#answers = []
-    this.#answerOctets = 0
-    if (this.#socket.destroyed || this.#socket.writableEnded) return
-    const [only] = answers
-    if (answers.length === 1 && only !== undefined) this.#socket.write(only)
-    else if (octets <= gatherOctetsMax) this.#socket.write(Buffer.concat(answers, octets))
-    else this.#writeAll(answers)
-    if (this.#socket.writableLength > tlsAnswerBacklogOctetsMax) {
-      this.#stalledAtMs ||= performance.now()
-      this.#socket.pause()
-    }
-  }
-
-  #writeAll(answers: readonly Uint8Array[]): void {
-    this.#socket.cork()
-    for (const answer of answers) this.#socket.write(answer)
-    this.#socket.uncork()
+  #stall(): void {
+    if (this.#stalledAtMs !== 0) return
+    this.#stalledAtMs = performance.now()
+    this.#frames.read(false)
   }
 
   #onDrain(): void {
+    if (this.#stalledAtMs === 0) return
     this.#stalledAtMs = 0
-    this.#socket.resume()
+    this.#frames.read(true)
   }
 
-  #onData(chunk: Buffer): void {
+  #onRead(fault: FrameFault | undefined): void {
     this.#heardAtMs = performance.now()
-    this.#reader.read(chunk, this.#onFrame)
-    if (this.#reader.fault !== undefined) this.close()
+    if (fault !== undefined) {
+      this.close()
+      return
+    }
+    if (this.#frames.backlog > tlsAnswerBacklogOctetsMax) this.#stall()
   }
 
   #serve(frame: Frame): void {
-    if (this.#socket.destroyed || this.#socket.writableEnded) return
     if (!this.#isGreeted) this.#greet(frame)
     else if ((frame.kind & answerBit) !== 0 || frame.kind === callKinds.hello) this.close()
     else if (this.#owner.forward?.(frame) !== true) this.#server.serve(frame)
@@ -152,7 +127,10 @@ export class ClientConnection {
     }
     const version = (body[helloMagic.length] ?? 0) | ((body[helloMagic.length + 1] ?? 0) << 8)
     if (version !== wireVersion) {
-      refuse(this.#socket, `frames of version ${version}; this daemon speaks ${wireVersion}`)
+      const text = `frames of version ${version}; this daemon speaks ${wireVersion}`
+      this.put(helloAnswer(refusedNumber), Buffer.from(text))
+      this.#frames.flush()
+      this.close()
       return
     }
     this.#isGreeted = true
@@ -161,7 +139,7 @@ export class ClientConnection {
     answer.set(Buffer.from(this.#owner.daemonId, 'hex'), 2)
     writeU32(answer, 10, tlsCreditOctets)
     writeU32(answer, 14, tlsCreditCalls)
-    this.send(encodeFrame(helloAnswer(0), answer), undefined)
+    this.put(helloAnswer(0), answer)
   }
 }
 
@@ -174,10 +152,6 @@ export function refuse(socket: net.Socket, message: string): void {
   setTimeout(() => socket.destroy(), refusalMs).unref()
 }
 
-function helloAnswer(code: number) {
+function helloAnswer(code: number): FrameHeader {
   return { kind: callKinds.hello | answerBit, flags: 0, priority: 0, code, request: 0, lease: 0 }
-}
-
-function flush(client: ClientConnection): void {
-  client.flush()
 }

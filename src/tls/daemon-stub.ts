@@ -14,6 +14,7 @@ import {
   type Lease,
   type LeaseEnding,
   type LeaseOptions,
+  leaseOf,
   type NewOptions,
   newLeaseId,
   type Outcome,
@@ -24,10 +25,10 @@ import {
   type WriteOutcome,
   writeEnd,
 } from './api.ts'
-import { type Answer, type ChannelCall, DaemonChannel, plain } from './channel.ts'
+import { type Answer, type ChannelCall, DaemonChannel, noOctets, plain } from './channel.ts'
 import type { DaemonStatistics } from './daemon.ts'
 import { encodeHandle, hexText } from './handle.ts'
-import { callKinds, frameFlags, handleOctets, readU32, writeU32 } from './wire.ts'
+import { callKinds, frameFlags, handleOctets, readU32 } from './wire.ts'
 
 interface Known {
   readonly octets: Uint8Array
@@ -106,7 +107,6 @@ export class DaemonStub implements TlsCalls {
     const answer = await this.#call(handle, callKinds.read, {
       ...ordered(options),
       flags: options.wait === false ? frameFlags.noWait : 0,
-      data: lengthOf(wanted),
       readOctets: wanted,
     })
     return this.#readEnd(handle, answer)
@@ -126,23 +126,15 @@ export class DaemonStub implements TlsCalls {
       if (written.code !== 'none') return emptyRead(written)
       return this.read(handle, octetsMax, options)
     }
-    const { octets } = known
     const priority = options.priority ?? known.priority
     const lease = options.lease ?? 0
-    const wanted = Math.min(octetsMax, tlsDataOctetsMax)
+    const head = known.octets
+    const readOctets = Math.min(octetsMax, tlsDataOctetsMax)
     // Literals of one shape: spread objects cost more here than all the rest (bench tls).
     const { quiet } = frameFlags
     const answer = await channel.exchange(
-      { kind: callKinds.write, flags: quiet, priority, lease, head: octets, data, readOctets: 0 },
-      {
-        kind: callKinds.read,
-        flags: 0,
-        priority,
-        lease,
-        head: octets,
-        data: lengthOf(wanted),
-        readOctets: wanted,
-      },
+      { kind: callKinds.write, flags: quiet, priority, lease, head, readOctets: -1, data },
+      { kind: callKinds.read, flags: 0, priority, lease, head, readOctets, data: noOctets },
     )
     if (answer.outcome.code !== 'none') this.#note(handle, answer.outcome)
     return this.#readEnd(handle, answer)
@@ -171,25 +163,24 @@ export class DaemonStub implements TlsCalls {
     const known = this.#known.get(handle.token)
     if (options.eager === true && known !== undefined && this.#channel !== undefined) {
       this.#tell(known, callKinds.lease, frameFlags.quiet, options.priority ?? known.priority, id)
-      const release = (ending?: LeaseEnding) => this.#tellRelease(known, id, ending ?? 'finished')
-      return { ...success, id, greeting: '', release }
+      return leaseOf(success, id, '', async (ending) => {
+        const flags = frameFlags.quiet | flagOf(ending)
+        this.#tell(known, callKinds.release, flags, 0, id)
+        return success
+      })
     }
     const order = ordered({ ...options, lease: id }, known?.priority)
     const answer = await this.#call(handle, callKinds.lease, order)
     const greeting = answer.outcome.code === 'none' ? textOf(answer.body) : ''
-    const release = (ending?: LeaseEnding) => this.#release(handle, id, ending ?? 'finished')
-    return { ...answer.outcome, id, greeting, release }
-  }
-
-  async #tellRelease(known: Known, lease: number, ending: LeaseEnding): Promise<Outcome> {
-    const flags = frameFlags.quiet | (ending === 'finished' ? 0 : frameFlags[ending])
-    this.#tell(known, callKinds.release, flags, 0, lease)
-    return success
+    return leaseOf(answer.outcome, id, greeting, async (ending) => {
+      const more = { lease: id, flags: flagOf(ending) }
+      return (await this.#call(handle, callKinds.release, more)).outcome
+    })
   }
 
   #tell(known: Known, kind: number, flags: number, priority: number, lease: number): void {
     const head = known.octets
-    this.#channel?.tell({ kind, flags, priority, lease, head, data: undefined, readOctets: 0 })
+    this.#channel?.tell({ kind, flags, priority, lease, head, readOctets: -1, data: noOctets })
   }
 
   /** Names a program to start when octets come for the session and nobody reads them. */
@@ -231,7 +222,7 @@ export class DaemonStub implements TlsCalls {
     const head = this.#known.get(handle.token)?.octets ?? encodeHandle(handle)
     const outcome = handle.fault ?? (head === undefined ? badToken : daemonGone)
     if (handle.fault !== undefined || head === undefined || this.#channel === undefined) {
-      return { outcome, body: new Uint8Array(0) }
+      return { outcome, body: noOctets }
     }
     const answer = await this.#channel.call({ ...plain, ...more, kind, head })
     if (answer.outcome.code !== 'none') this.#note(handle, answer.outcome)
@@ -259,11 +250,6 @@ export class DaemonStub implements TlsCalls {
     return { code: 'none', message: '', data: answer.body.subarray(4) }
   }
 
-  async #release(handle: SessionHandle, id: number, ending: LeaseEnding): Promise<Outcome> {
-    const flags = ending === 'finished' ? 0 : frameFlags[ending]
-    return (await this.#call(handle, callKinds.release, { lease: id, flags })).outcome
-  }
-
   #note(handle: SessionHandle, outcome: Outcome): Outcome {
     const known = this.#known.get(handle.token)
     if (known !== undefined) known.error = outcome
@@ -275,10 +261,8 @@ function ordered(options: CallOptions, usual = 0): { priority: number; lease: nu
   return { priority: options.priority ?? usual, lease: options.lease ?? 0 }
 }
 
-function lengthOf(octets: number): Uint8Array {
-  const body = new Uint8Array(4)
-  writeU32(body, 0, octets)
-  return body
+function flagOf(ending: LeaseEnding): number {
+  return ending === 'finished' ? 0 : frameFlags[ending]
 }
 
 function textOf(body: Uint8Array): string {

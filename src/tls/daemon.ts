@@ -7,11 +7,12 @@
  */
 import type net from 'node:net'
 import { loadAddon } from '../addon/addon.ts'
+import type { PeerCredentials } from '../addon/peer-credentials.ts'
 import { Activation, type Programs } from './activation.ts'
 import { failure, success } from './api.ts'
 import type { Extra } from './call-server.ts'
 import { GroupCalls } from './calls.ts'
-import { ClientConnection, type PeerCredentials } from './client-connection.ts'
+import { ClientConnection } from './client-connection.ts'
 import { routeOf, tokenOf } from './handle.ts'
 import { targetOf } from './options.ts'
 import type { Discipline } from './queue.ts'
@@ -91,8 +92,8 @@ export class TlsDaemon {
     const daemon = new TlsDaemon(options)
     const disableCoreDumps = loadAddon()?.['disableCoreDumps'] as (() => void) | undefined
     disableCoreDumps?.()
-    daemon.#server = await listenForClients(options.socket, (socket, peer) =>
-      daemon.#onClient(socket, peer),
+    daemon.#server = await listenForClients(options.socket, (socket, peer, onGone) =>
+      daemon.#onClient(socket, peer, onGone),
     )
     daemon.#timer = setInterval(() => daemon.#tick(), tickMs)
     return daemon
@@ -124,13 +125,14 @@ export class TlsDaemon {
     }
   }
 
-  #onClient(socket: net.Socket, peer: PeerCredentials): void {
+  #onClient(socket: net.Socket, peer: PeerCredentials, onGone: () => void): void {
     const holder: Client = { userId: peer.uid }
     const client = new ClientConnection(socket, new GroupCalls(this.#sessions, holder), {
       daemonId: this.daemonId,
       extra: (frame) => this.#extra(frame, peer, holder),
       onGone: (gone) => {
         this.#clients.delete(gone)
+        onGone()
         this.#sessions.forget(holder)
       },
     })

@@ -42,7 +42,8 @@ export interface Tenancy {
   state: 'waiting' | 'granting' | 'held' | 'ending' | 'gone'
   /** The session that it holds, in the states `held` and `ending`. */
   session: Session | undefined
-  timer: NodeJS.Timeout | undefined
+  /** When it is taken back, on the clock of `performance.now()`. */
+  endsAtMs: number
   /** Told once: granted, or why not. */
   readonly done: (outcome: Outcome, greeting: string) => void
 }
@@ -68,6 +69,8 @@ export class SessionGroup {
   readonly #held = new Map<Session, Tenancy>()
   #context: tls.SecureContext | undefined
   #isClosed = false
+  #isGranting = false
+  #timer: NodeJS.Timeout | undefined
 
   /** @param mayAdd asked before a further connection to the same target is made. */
   constructor(options: NewOptions, discipline: Discipline, mayAdd: () => boolean = () => true) {
@@ -134,7 +137,7 @@ export class SessionGroup {
       lanes,
       state: 'waiting',
       session: undefined,
-      timer: undefined,
+      endsAtMs: 0,
       done,
     }
     if (!this.#waiting.push(tenancy, priority, performance.now())) this.#refuse(tenancy, queueFull)
@@ -199,6 +202,7 @@ export class SessionGroup {
   /** Ends everything, with close-notify (and QUIT). */
   async close(): Promise<void> {
     this.#isClosed = true
+    clearTimeout(this.#timer)
     this.server?.close()
     for (const tenancy of this.#waiting.remove(() => true)) this.#refuse(tenancy, givenBack)
     await Promise.all(this.sessions.map((session) => session.close()))
@@ -227,40 +231,50 @@ export class SessionGroup {
 
   /** Gives free sessions to the leases that wait, in their order. */
   #grantNext(): void {
+    const isInside = this.#isGranting
+    this.#isGranting = true
     while (this.#waiting.size > 0 && !this.#isClosed) {
       const session = this.#freeSession()
-      if (session === undefined) return
-      const tenancy = this.#waiting.shift()
-      if (tenancy === undefined) return
+      const tenancy = session === undefined ? undefined : this.#waiting.shift()
+      if (session === undefined || tenancy === undefined) break
       this.#held.set(session, tenancy)
-      void this.#grant(session, tenancy)
+      this.#grant(session, tenancy)
     }
+    this.#isGranting = isInside
   }
 
   #freeSession(): Session | undefined {
-    const free = this.sessions.filter(
-      (session) => !session.isOpening && session.isFreeFor(this.#waiting),
-    )
-    const open = free.find((session) => session.isOpen) ?? free[0]
-    if (open !== undefined) return open
+    let closed: Session | undefined
+    for (const session of this.sessions) {
+      if (session.isOpening || !session.isFreeFor(this.#waiting)) continue
+      if (session.isOpen) return session
+      closed ??= session
+    }
+    if (closed !== undefined) return closed
     return this.sessions.length < (this.options.sessions ?? 1) && this.#mayAdd()
       ? this.#add()
       : undefined
   }
 
-  async #grant(session: Session, tenancy: Tenancy): Promise<void> {
+  #grant(session: Session, tenancy: Tenancy): void {
     tenancy.state = 'granting'
-    session.setTurn(new Lanes(fifo))
     const isStale = performance.now() - session.usedAtMs > tlsProbeAfterIdleMs
-    if (session.isOpen && isStale && this.#speaksSmtp) await this.#reset(session)
+    if (session.isOpen && !(isStale && this.#speaksSmtp)) this.#settle(session, tenancy)
+    else void this.#prepare(session, tenancy)
+  }
+
+  /** Asks a session that was idle for long, and opens one that is not open. */
+  async #prepare(session: Session, tenancy: Tenancy): Promise<void> {
+    session.setTurn(session.noLanes)
+    if (session.isOpen) await this.#reset(session)
     const outcome = session.isOpen ? success : await this.#openFor(session)
-    if (outcome.code !== 'none' || tenancy.state !== 'granting') {
-      this.#held.delete(session)
-      if (tenancy.state === 'granting') this.#refuse(tenancy, outcome)
-      this.#giveAway(session)
+    if (outcome.code === 'none' && tenancy.state === 'granting') {
+      this.#settle(session, tenancy)
       return
     }
-    this.#settle(session, tenancy)
+    this.#held.delete(session)
+    if (tenancy.state === 'granting') this.#refuse(tenancy, outcome)
+    this.#giveAway(session)
   }
 
   #settle(session: Session, tenancy: Tenancy): void {
@@ -268,12 +282,27 @@ export class SessionGroup {
     tenancy.state = 'held'
     tenancy.session = session
     const leaseMs = this.options.leaseMs ?? leaseMsDefault
-    tenancy.timer = setTimeout(() => {
-      tenancy.lanes.answerAll(overHeld)
-      this.release(tenancy, 'broken')
-    }, leaseMs)
+    tenancy.endsAtMs = performance.now() + leaseMs
+    // One timer for all leases of the group: they last equally long, and most end before it.
+    this.#timer ??= setTimeout(() => this.#endOverheld(), leaseMs).unref()
     tenancy.done(success, session.link?.agreement.greeting ?? '')
     session.setTurn(tenancy.lanes)
+  }
+
+  #endOverheld(): void {
+    this.#timer = undefined
+    const nowMs = performance.now()
+    let nextMs = Number.POSITIVE_INFINITY
+    for (const tenancy of [...this.#held.values()]) {
+      if (tenancy.state !== 'held' && tenancy.state !== 'ending') continue
+      if (tenancy.endsAtMs > nowMs) nextMs = Math.min(nextMs, tenancy.endsAtMs)
+      else {
+        tenancy.lanes.answerAll(overHeld)
+        this.release(tenancy, 'broken')
+      }
+    }
+    if (nextMs === Number.POSITIVE_INFINITY || this.#timer !== undefined) return
+    this.#timer = setTimeout(() => this.#endOverheld(), nextMs - nowMs + 1).unref()
   }
 
   #openFor(session: Session): Promise<Outcome> {
@@ -289,26 +318,25 @@ export class SessionGroup {
 
   #takeBack(tenancy: Tenancy, session: Session, isBroken: boolean): void {
     if (tenancy.state === 'gone') return
-    clearTimeout(tenancy.timer)
     tenancy.state = 'gone'
     const isHalfWritten = isBroken && session.isWriting
     tenancy.lanes.answerAll(givenBack)
     this.#held.delete(session)
-    const { hasWritten } = tenancy.lanes
-    session.setTurn(new Lanes(fifo))
-    void this.#turnOver(session, hasWritten, isBroken, isHalfWritten)
+    const mustAsk = session.isOpen && this.#speaksSmtp && tenancy.lanes.hasWritten
+    if (mustAsk || (session.isOpen && isHalfWritten)) {
+      session.setTurn(session.noLanes)
+      void this.#turnOver(session, mustAsk && !isBroken && session.pending === 0)
+    } else if (this.#isGranting) {
+      // Granted, served and over in one go: a long row of such leases must not grow the stack.
+      session.setTurn(session.noLanes)
+      queueMicrotask(() => this.#giveAway(session))
+    } else this.#giveAway(session)
   }
 
-  async #turnOver(
-    session: Session,
-    hasWritten: boolean,
-    isBroken: boolean,
-    isHalfWritten: boolean,
-  ): Promise<void> {
-    if (session.isOpen && this.#speaksSmtp && hasWritten) {
-      if (isBroken || session.pending > 0) await session.destroy()
-      else await this.#reset(session)
-    } else if (session.isOpen && isHalfWritten) await session.destroy()
+  /** Makes a session fit for the next tenant, by RSET where that may help, else by its end. */
+  async #turnOver(session: Session, mayAsk: boolean): Promise<void> {
+    if (mayAsk) await this.#reset(session)
+    else await session.destroy()
     this.#giveAway(session)
   }
 
@@ -318,7 +346,7 @@ export class SessionGroup {
   }
 
   async #retire(session: Session): Promise<void> {
-    session.setTurn(new Lanes(fifo))
+    session.setTurn(session.noLanes)
     await session.close()
     this.#giveAway(session)
   }

@@ -95,6 +95,8 @@ export class Session {
   readonly options: NewOptions
   /** Calls outside any lease. */
   readonly commonLanes: Lanes
+  /** Have the turn while nobody's calls may be served: between two tenants. Always empty. */
+  readonly noLanes = new Lanes({ kind: 'fifo' })
   handshakes = 0
   octetsIn = 0
   octetsOut = 0

@@ -8,30 +8,32 @@ import { mkdirSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import { dirname } from 'node:path'
 import { addonFault, loadAddon } from '../addon/addon.ts'
+import { isOwnUser, type PeerCredentials, peerCredentials } from '../addon/peer-credentials.ts'
 import { OperatingError } from '../base/errors.ts'
 import { tlsClientsMax } from '../base/limits.ts'
-import { type PeerCredentials, refuse } from './client-connection.ts'
+import { refuse } from './client-connection.ts'
 
-/** Listens on `path` and hands over the clients that may stay. @throws OperatingError */
+/**
+ * Listens on `path` and hands over the clients that may stay, read by nobody yet; their owner calls
+ * `onGone` when one has left. @throws OperatingError
+ */
 export async function listenForClients(
   path: string,
-  onClient: (socket: net.Socket, peer: PeerCredentials) => void,
+  onClient: (socket: net.Socket, peer: PeerCredentials, onGone: () => void) => void,
 ): Promise<net.Server> {
-  const credentialsOf = peerCredentials()
+  requireCredentials()
   await removeStale(path)
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   let clients = 0
-  const server = net.createServer((socket) => {
-    const peer = credentialsOf(socket)
-    if (peer === undefined || (peer.uid !== process.getuid?.() && peer.uid !== 0)) {
-      return refuse(socket, 'another user')
-    }
+  const onGone = (): void => {
+    clients--
+  }
+  const server = net.createServer({ pauseOnConnect: true }, (socket) => {
+    const peer = peerCredentials(socket)
+    if (peer === undefined || !isOwnUser(peer)) return refuse(socket, 'another user')
     if (clients >= tlsClientsMax) return refuse(socket, `${tlsClientsMax} clients already`)
     clients++
-    socket.once('close', () => {
-      clients--
-    })
-    onClient(socket, peer)
+    onClient(socket, peer, onGone)
   })
   await bind(server, path)
   return server
@@ -67,19 +69,8 @@ async function removeStale(path: string): Promise<void> {
   rmSync(path, { force: true })
 }
 
-function peerCredentials(): (socket: net.Socket) => PeerCredentials | undefined {
-  const ask = loadAddon()?.['peerCredentials'] as ((fd: number) => PeerCredentials) | undefined
-  if (ask === undefined) {
-    const text = `the addon did not load (${addonFault() ?? 'unknown'}): without it nobody's user is known; run npm run build`
-    throw new OperatingError('TLS_NO_CREDENTIALS', text)
-  }
-  return (socket) => {
-    // Node has no public name for a socket's descriptor; every version since 0.10 has this one.
-    const { _handle: handle } = socket as unknown as { _handle?: { fd?: number } }
-    try {
-      return handle?.fd === undefined ? undefined : ask(handle.fd)
-    } catch {
-      return undefined
-    }
-  }
+function requireCredentials(): void {
+  if (loadAddon() !== undefined) return
+  const text = `the addon did not load (${addonFault() ?? 'unknown'}): without it nobody's user is known; run npm run build`
+  throw new OperatingError('TLS_NO_CREDENTIALS', text)
 }

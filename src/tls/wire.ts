@@ -88,15 +88,20 @@ export interface FrameHeader {
   readonly lease: number
 }
 
-/** Writes a header for a body of `bodyOctets` at the start of `target`. */
-export function writeHeader(target: Uint8Array, header: FrameHeader, bodyOctets: number): void {
-  writeU32(target, 0, headerOctets - 4 + bodyOctets)
-  target[4] = header.kind
-  target[5] = header.flags
-  target[6] = header.priority & 0xff
-  target[7] = header.code
-  writeU32(target, 8, header.request)
-  writeU32(target, 12, header.lease)
+/** Writes a header for a body of `bodyOctets` at `at` of `target`. */
+export function writeHeader(
+  target: Uint8Array,
+  header: FrameHeader,
+  bodyOctets: number,
+  at = 0,
+): void {
+  writeU32(target, at, headerOctets - 4 + bodyOctets)
+  target[at + 4] = header.kind
+  target[at + 5] = header.flags
+  target[at + 6] = header.priority & 0xff
+  target[at + 7] = header.code
+  writeU32(target, at + 8, header.request)
+  writeU32(target, at + 12, header.lease)
 }
 
 /** A whole frame in octets of its own. */
@@ -166,40 +171,48 @@ export class FrameReader {
   }
 
   /**
-   * Reads a chunk and hands each frame to `onFrame`, which must take what it wants to keep; the
-   * octets of the body are the chunk's own or a buffer that is not used again.
+   * Reads octets [start, end) of a chunk and hands each frame to `onFrame`, which must take what it
+   * wants to keep; the octets of the body are the chunk's own or a buffer that is not used again.
    */
-  read(chunk: Uint8Array, onFrame: (frame: Frame) => void): void {
-    let at = 0
-    while (at < chunk.length && this.fault === undefined) {
-      at = this.#held === 0 ? this.#readWhole(chunk, at, onFrame) : this.#join(chunk, at, onFrame)
+  read(
+    chunk: Uint8Array,
+    onFrame: (frame: Frame) => void,
+    start = 0,
+    end: number = chunk.length,
+  ): void {
+    let at = start
+    while (at < end && this.fault === undefined) {
+      at =
+        this.#held === 0
+          ? this.#readWhole(chunk, at, end, onFrame)
+          : this.#join(chunk, at, end, onFrame)
     }
   }
 
-  #readWhole(chunk: Uint8Array, at: number, onFrame: (frame: Frame) => void): number {
-    const there = chunk.length - at
+  #readWhole(chunk: Uint8Array, at: number, end: number, onFrame: (frame: Frame) => void): number {
+    const there = end - at
     const length = there < headerOctets ? 0 : this.#judge(chunk, at)
-    if (this.fault !== undefined) return chunk.length
+    if (this.fault !== undefined) return end
     if (length !== 0 && there >= length) {
       this.#deliver(chunk, at, at + length, onFrame)
       return at + length
     }
     const target = length === 0 ? this.#header : new Uint8Array(length)
     this.#partial = length === 0 ? undefined : target
-    target.set(chunk.subarray(at))
+    target.set(chunk.subarray(at, end))
     this.#held = there
-    return chunk.length
+    return end
   }
 
-  #join(chunk: Uint8Array, at: number, onFrame: (frame: Frame) => void): number {
+  #join(chunk: Uint8Array, at: number, end: number, onFrame: (frame: Frame) => void): number {
     const target = this.#partial ?? this.#header
-    const taken = Math.min(target.length - this.#held, chunk.length - at)
+    const taken = Math.min(target.length - this.#held, end - at)
     target.set(chunk.subarray(at, at + taken), this.#held)
     this.#held += taken
     if (this.#held < target.length) return at + taken
     if (this.#partial === undefined) {
       const length = this.#judge(this.#header, 0)
-      if (this.fault !== undefined) return chunk.length
+      if (this.fault !== undefined) return end
       this.#partial = new Uint8Array(length)
       this.#partial.set(this.#header)
     }

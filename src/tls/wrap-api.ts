@@ -9,23 +9,14 @@
 import type net from 'node:net'
 import { tlsCreditCalls, tlsCreditOctets } from '../base/limits.ts'
 import { type Outcome, success, tlsCodes } from './api.ts'
-import { type Answer, type ChannelCall, DaemonChannel } from './channel.ts'
+import { type Answer, type ChannelCall, DaemonChannel, noOctets } from './channel.ts'
 import { chargeOf } from './charge.ts'
 import { ClientConnection } from './client-connection.ts'
 import { routeOf } from './handle.ts'
 import { parseNewOptions } from './options.ts'
 import { OwnSessions } from './own-sessions.ts'
 import { listenForClients } from './unix-server.ts'
-import {
-  answerBit,
-  callKinds,
-  type Frame,
-  frameFlags,
-  handleOctets,
-  headerOctets,
-  readU32,
-  writeHeader,
-} from './wire.ts'
+import { answerBit, callKinds, type Frame, frameFlags, handleOctets, readU32 } from './wire.ts'
 
 /** A running wrapper process; ends by `stop`. */
 export class ApiWrap {
@@ -41,8 +32,11 @@ export class ApiWrap {
   /** Starts to take clients at `path`. @throws OperatingError */
   static async start(path: string, daemon: string): Promise<ApiWrap> {
     const wrap = new ApiWrap(daemon)
-    wrap.#server = await listenForClients(path, (socket) => {
-      const client = new WrapClient(socket, wrap.#daemon, () => wrap.#clients.delete(client))
+    wrap.#server = await listenForClients(path, (socket, _peer, onGone) => {
+      const client = new WrapClient(socket, wrap.#daemon, () => {
+        wrap.#clients.delete(client)
+        onGone()
+      })
       wrap.#clients.add(client)
     })
     wrap.#timer = setInterval(() => {
@@ -97,9 +91,7 @@ class WrapClient {
       flags: flags & ~frameFlags.quiet,
       priority,
       lease,
-      head: frame.body(),
-      data: undefined,
-      readOctets: kind === callKinds.read ? readU32(frame.body(handleOctets), 0) : 0,
+      ...bodyOf(frame),
     }
     const charge = chargeOf(frame.bodyOctets, call.readOctets)
     this.#unansweredCalls++
@@ -119,7 +111,7 @@ class WrapClient {
   async #call(call: ChannelCall): Promise<Answer> {
     const channel = await this.#reach(call.kind)
     if (channel instanceof DaemonChannel) return channel.call(call)
-    return { outcome: channel, body: new Uint8Array(0) }
+    return { outcome: channel, body: noOctets }
   }
 
   /** The channel; `new` and statistics make another where the last one ended. */
@@ -137,13 +129,19 @@ class WrapClient {
   }
 
   #answer(kind: number, request: number, outcome: Outcome, body: Uint8Array): void {
-    const payload = body.length > 0 ? body : bodyOf(kind, outcome)
-    const head = Buffer.allocUnsafe(headerOctets)
+    const payload = body.length > 0 ? body : messageOf(kind, outcome)
     const code = tlsCodes.indexOf(outcome.code)
     const header = { kind: kind | answerBit, flags: 0, priority: 0, code, request, lease: 0 }
-    writeHeader(head, header, payload.length)
-    this.connection.send(head, payload)
+    this.connection.put(header, payload)
   }
+}
+
+/** The parts of a call's body as a channel sends them. */
+function bodyOf(frame: Frame): Pick<ChannelCall, 'head' | 'readOctets' | 'data'> {
+  const isRead = frame.kind === callKinds.read && frame.bodyOctets === handleOctets + 4
+  if (!isRead) return { head: frame.body(), readOctets: -1, data: noOctets }
+  const head = frame.body().subarray(0, handleOctets)
+  return { head, readOctets: readU32(frame.octets, frame.start + handleOctets), data: noOctets }
 }
 
 /** The first parameter says where a call goes; for `new`, its `shared`; figures are the daemon's. */
@@ -155,8 +153,8 @@ function isShared(frame: Frame): boolean {
 }
 
 /** The body of a failed call that never reached a daemon. */
-function bodyOf(kind: number, outcome: Outcome): Uint8Array {
-  if (outcome.code === success.code) return new Uint8Array(0)
+function messageOf(kind: number, outcome: Outcome): Uint8Array {
+  if (outcome.code === success.code) return noOctets
   const message = Buffer.from(outcome.message)
   if (kind !== callKinds.write) return message
   return Buffer.concat([new Uint8Array(writtenOctets), message])
