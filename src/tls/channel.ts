@@ -44,7 +44,7 @@ export interface Answer {
 
 interface Waiting {
   readonly call: ChannelCall
-  readonly resolve: (answer: Answer) => void
+  readonly end: (answer: Answer) => void
   /** The quiet call before it, which its answer stands for; 0: none. */
   readonly before: number
 }
@@ -53,6 +53,9 @@ interface Waiting {
 export const noOctets = new Uint8Array(0)
 
 const daemonGone = failure('daemonGone', 'no TLS daemon')
+
+/** How long an idle connection may keep a process alive: less than anybody notices. */
+const holdMs = 20
 
 /** One connection; open until it ends. */
 export class DaemonChannel {
@@ -65,6 +68,7 @@ export class DaemonChannel {
   #creditCalls = tlsCreditCalls
   #creditOctets = tlsCreditOctets
   #fault: Outcome | undefined
+  #isHeld = false
 
   private constructor(socket: net.Socket) {
     this.#frames = new FrameStream(socket, {
@@ -112,25 +116,27 @@ export class DaemonChannel {
         return
       }
       this.#hold()
-      this.#place({ call, resolve, before: 0 })
+      this.#place({ call, end: resolve, before: 0 })
     })
   }
 
-  /** Sends a write that is answered only if it fails, and the read that stands for both. */
-  exchange(write: ChannelCall, read: ChannelCall): Promise<Answer> {
+  /**
+   * Sends a write that is answered only if it fails, and the read that stands for both; tells the
+   * fault of the first or the answer of the second.
+   */
+  exchange(write: ChannelCall, read: ChannelCall, end: (answer: Answer) => void): void {
     if (this.#fault !== undefined || this.#queued.length > 0 || !this.#hasCreditFor(write)) {
-      return this.#exchangeInTurn(write, read)
+      void this.#exchangeInTurn(write, read).then(end)
+      return
     }
-    return new Promise((resolve) => {
-      this.#hold()
-      const before = this.#send({ call: write, resolve, before: 0 })
-      this.#place({ call: read, resolve, before })
-    })
+    this.#hold()
+    const before = this.#send({ call: write, end, before: 0 })
+    this.#place({ call: read, end, before })
   }
 
   /** Sends a call that is never answered: a lease or its end, in order with the calls around it. */
   tell(call: ChannelCall): void {
-    if (this.#fault === undefined) this.#place({ call, resolve: ignore, before: 0 })
+    if (this.#fault === undefined) this.#place({ call, end: ignore, before: 0 })
   }
 
   async #exchangeInTurn(write: ChannelCall, read: ChannelCall): Promise<Answer> {
@@ -146,9 +152,21 @@ export class DaemonChannel {
     this.#end(daemonGone)
   }
 
-  /** An unanswered call keeps the process alive. */
+  /** An unanswered call keeps the process alive; and a moment longer, as the next is not far. */
   #hold(): void {
-    if (this.#unanswered.size === 0 && this.#queued.length === 0) this.#frames.hold(true)
+    if (this.#isHeld) return
+    this.#isHeld = true
+    this.#frames.hold(true)
+    this.#letGoLater()
+  }
+
+  #letGoLater(): void {
+    const timer = setTimeout(() => {
+      this.#isHeld = this.#unanswered.size > 0 || this.#queued.length > 0
+      if (this.#isHeld) this.#letGoLater()
+      else this.#frames.hold(false)
+    }, holdMs)
+    timer.unref()
   }
 
   #hasCreditFor(call: ChannelCall): boolean {
@@ -164,7 +182,7 @@ export class DaemonChannel {
     const { call } = waiting
     this.#request = this.#request === 0xffff_ffff ? 1 : this.#request + 1
     const request = this.#request
-    if (waiting.resolve !== ignore) {
+    if (waiting.end !== ignore) {
       this.#creditCalls--
       this.#creditOctets -= weightOf(call)
       this.#unanswered.set(request, waiting)
@@ -181,7 +199,6 @@ export class DaemonChannel {
       this.#queued.shift()
       this.#send(next)
     }
-    if (this.#unanswered.size === 0 && this.#queued.length === 0) this.#frames.hold(false)
   }
 
   #onAnswer(frame: Frame): void {
@@ -204,7 +221,7 @@ export class DaemonChannel {
       const before = this.#unanswered.get(waiting.before)
       if (before !== undefined) this.#giveBack(waiting.before, before)
     }
-    waiting.resolve(answer)
+    waiting.end(answer)
   }
 
   #giveBack(request: number, { call }: Waiting): void {
@@ -217,8 +234,8 @@ export class DaemonChannel {
     if (this.#fault !== undefined) return
     this.#fault = fault
     const answer = { outcome: fault, body: noOctets }
-    for (const { resolve } of this.#unanswered.values()) resolve(answer)
-    for (const { resolve } of this.#queued) resolve(answer)
+    for (const { end } of this.#unanswered.values()) end(answer)
+    for (const { end } of this.#queued) end(answer)
     this.#unanswered.clear()
     this.#queued = []
   }

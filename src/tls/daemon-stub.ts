@@ -113,7 +113,7 @@ export class DaemonStub implements TlsCalls {
   }
 
   /** A write and the read of its answer in one frame each way. The write's fault, or the read's end. */
-  async exchange(
+  exchange(
     handle: SessionHandle,
     data: Uint8Array,
     octetsMax: number,
@@ -122,9 +122,7 @@ export class DaemonStub implements TlsCalls {
     const known = this.#known.get(handle.token)
     const channel = this.#channel
     if (known === undefined || channel === undefined || data.length > partOctets) {
-      const written = await this.write(handle, data, options)
-      if (written.code !== 'none') return emptyRead(written)
-      return this.read(handle, octetsMax, options)
+      return this.#writeAndRead(handle, data, octetsMax, options)
     }
     const priority = options.priority ?? known.priority
     const lease = options.lease ?? 0
@@ -132,12 +130,23 @@ export class DaemonStub implements TlsCalls {
     const readOctets = Math.min(octetsMax, tlsDataOctetsMax)
     // Literals of one shape: spread objects cost more here than all the rest (bench tls).
     const { quiet } = frameFlags
-    const answer = await channel.exchange(
-      { kind: callKinds.write, flags: quiet, priority, lease, head, readOctets: -1, data },
-      { kind: callKinds.read, flags: 0, priority, lease, head, readOctets, data: noOctets },
-    )
-    if (answer.outcome.code !== 'none') this.#note(handle, answer.outcome)
-    return this.#readEnd(handle, answer)
+    return new Promise((resolve) => {
+      channel.exchange(
+        { kind: callKinds.write, flags: quiet, priority, lease, head, readOctets: -1, data },
+        { kind: callKinds.read, flags: 0, priority, lease, head, readOctets, data: noOctets },
+        (answer) => resolve(this.#readEnd(handle, answer)),
+      )
+    })
+  }
+
+  async #writeAndRead(
+    handle: SessionHandle,
+    data: Uint8Array,
+    octetsMax: number,
+    options: CallOptions,
+  ): Promise<ReadOutcome> {
+    const written = await this.write(handle, data, options)
+    return written.code === 'none' ? this.read(handle, octetsMax, options) : emptyRead(written)
   }
 
   pending(handle: SessionHandle): number {
@@ -244,7 +253,7 @@ export class DaemonStub implements TlsCalls {
   }
 
   #readEnd(handle: SessionHandle, answer: Answer): ReadOutcome {
-    if (answer.outcome.code !== 'none') return emptyRead(answer.outcome)
+    if (answer.outcome.code !== 'none') return emptyRead(this.#note(handle, answer.outcome))
     const known = this.#known.get(handle.token)
     if (known !== undefined) known.pending = readU32(answer.body, 0)
     return { code: 'none', message: '', data: answer.body.subarray(4) }

@@ -147,17 +147,28 @@ export class TlsWrapper implements TlsCalls {
    * A write, and the read of what the peer answers: one journey to the daemon in place of two. Of
    * use to one user of a session, or under a lease; else another's read may take the answer.
    */
-  async exchange(
+  exchange(
     session: SessionHandle,
     data: Uint8Array | string,
     octetsMax: number,
     options?: CallOptions,
   ): Promise<ReadOutcome> {
     const octets = octetsOf(data)
-    if (session.route === 'shared') return this.#stub.exchange(session, octets, octetsMax, options)
-    const written = await this.#own.write(session, octets, options)
-    if (written.code !== 'none') return emptyRead(written)
-    return this.#own.read(session, octetsMax, options)
+    return session.route === 'shared'
+      ? this.#stub.exchange(session, octets, octetsMax, options)
+      : this.#exchangeOwn(session, octets, octetsMax, options)
+  }
+
+  async #exchangeOwn(
+    session: SessionHandle,
+    data: Uint8Array,
+    octetsMax: number,
+    options?: CallOptions,
+  ): Promise<ReadOutcome> {
+    const written = await this.#own.write(session, data, options)
+    return written.code === 'none'
+      ? this.#own.read(session, octetsMax, options)
+      : emptyRead(written)
   }
 
   pending(session: SessionHandle): number {
