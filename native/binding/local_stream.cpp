@@ -6,8 +6,9 @@
 // over: it is replaced when it is nearly full, and JavaScript's views keep it as long as they need.
 //
 // Ownership: a stream owns a descriptor of its own (a duplicate), and itself until its poll handle
-// has closed. What waits to be sent is bounded by the credit of the protocol above. Threads: the environment's. When the environment ends, an asynchronous cleanup hook
-// closes each stream, and the loop waits for it.
+// has closed. What waits to be sent is bounded by the credit of the protocol above. Threads: the
+// environment's. When the environment ends, an asynchronous cleanup hook closes each stream, and
+// the loop waits for it.
 #include <fcntl.h>
 #include <napi.h>
 #include <sys/socket.h>
@@ -213,7 +214,7 @@ Napi::Value new_local_input(const Napi::CallbackInfo& info) {
                           [](Napi::Env, std::shared_ptr<LocalInput>* owned) { delete owned; });
 }
 
-// Fills a stream whose descriptor is open. False: no memory, or a descriptor that cannot be watched.
+// Fills a stream whose descriptor is open. False: no memory, or it cannot be watched.
 bool start(LocalStream& stream, const Napi::CallbackInfo& info) {
   napi_env env = info.Env();
   uv_loop_t* loop = nullptr;
