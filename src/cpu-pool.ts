@@ -3,9 +3,11 @@
  *
  * Threads start with the first task and end after a while without one. `atomics` is off: with piscina's
  * default an idle thread's event loop stands still. Threads always run the built worker: Node 20 does not
- * run TypeScript.
+ * run TypeScript. Tasks are handed over one a turn of the asking thread's loop, since each may start a
+ * thread, which takes some milliseconds.
  */
 import { availableParallelism } from 'node:os'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Piscina } from 'piscina'
 import { packageRoot } from './addon/package-root.ts'
 import { OperatingError } from './base/errors.ts'
@@ -28,8 +30,11 @@ export function newCpuPool(threadsMax: number = availableParallelism()): OwnedCp
     idleTimeout: idleMs,
     atomics: 'disabled',
   })
+  let turn: Promise<unknown> = Promise.resolve()
   return {
     async run(name, task, transfer = []) {
+      turn = turn.then(() => nextTurn())
+      await turn
       try {
         return await pool.run(task, { name, transferList: [...transfer] })
       } catch (fault) {

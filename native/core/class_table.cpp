@@ -34,21 +34,30 @@ std::string ClassTable::list_name(ListId list) const {
 
 std::vector<VerdictClass> ClassTable::adopt(std::span<const ListSet> sets,
                                             std::span<const ListId> list_ids) {
+  begin_generation();
+  std::vector<VerdictClass> numbers;
+  numbers.reserve(sets.size());
+  while (numbers.size() < sets.size()) {
+    const std::lock_guard lock(mutex_);
+    const std::size_t end = std::min(sets.size(), numbers.size() + adopted_at_once);
+    while (numbers.size() < end) {
+      const ListSet& own = sets[numbers.size()];
+      ListSet set(own.size());
+      std::transform(own.begin(), own.end(), set.begin(), [&](ListId id) { return list_ids[id]; });
+      std::sort(set.begin(), set.end());
+      const VerdictClass number = number_of(set);
+      if (number == 0 && !set.empty()) return {};
+      numbers.push_back(number);
+    }
+  }
+  return numbers;
+}
+
+void ClassTable::begin_generation() {
   const std::lock_guard lock(mutex_);
   ++generation_;
   // Remembered steps would keep numbers in use that are not marked so any more.
   for (auto& slot : remembered_) slot.store(0, std::memory_order_relaxed);
-  std::vector<VerdictClass> numbers;
-  numbers.reserve(sets.size());
-  for (const ListSet& own : sets) {
-    ListSet set(own.size());
-    std::transform(own.begin(), own.end(), set.begin(), [&](ListId id) { return list_ids[id]; });
-    std::sort(set.begin(), set.end());
-    const VerdictClass number = number_of(set);
-    if (number == 0 && !set.empty()) return {};
-    numbers.push_back(number);
-  }
-  return numbers;
 }
 
 VerdictClass ClassTable::step(VerdictClass from, ListId list, bool is_excluded) {

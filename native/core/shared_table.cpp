@@ -36,7 +36,7 @@ SharedTable::SharedTable() : added_(epochs_), published_(new Published{empty_ima
 SharedTable::~SharedTable() { delete published_.load(); }
 
 TableError SharedTable::publish(CompiledTable compiled) {
-  const std::lock_guard lock(writer_mutex_);
+  const std::lock_guard turn(publication_mutex_);
   auto next = std::make_unique<Published>();
   next->image = std::move(compiled.image);
   for (const std::string& name : next->image->lists) {
@@ -45,15 +45,19 @@ TableError SharedTable::publish(CompiledTable compiled) {
   }
   next->meanings = classes_.adopt(next->image->sets, next->list_ids);
   if (next->meanings.empty()) return TableError::kTooManyClasses;
-
-  added_.mark_listed(compiled.any24);
-  any24_.add(compiled.any24);
-  const Published* const old = published_.exchange(next.release());
-  any24_.assign(compiled.any24);
-
-  epochs_.retire(std::shared_ptr<const Published>(old));
-  free_elsewhere(epochs_.collect());
+  free_elsewhere(exchange(std::move(next), compiled.any24));
   return TableError::kNone;
+}
+
+std::vector<std::shared_ptr<const void>> SharedTable::exchange(
+    std::unique_ptr<const Published> next, std::vector<std::uint64_t>& any24) {
+  const std::lock_guard lock(writer_mutex_);
+  added_.mark_listed(any24);
+  any24_.add(any24);
+  const Published* const old = published_.exchange(next.release());
+  any24_.assign(any24);
+  epochs_.retire(std::shared_ptr<const Published>(old));
+  return epochs_.collect();
 }
 
 TableError SharedTable::add(Key6 start, std::uint8_t length, bool is_ipv4, std::string_view list,

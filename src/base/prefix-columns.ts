@@ -156,6 +156,42 @@ export class PrefixColumnsBuilder {
   }
 }
 
+/** The same columns in one buffer of their own, so that moving them to another thread is one step. */
+export function packedColumns(columns: PrefixColumns): PrefixColumns {
+  const parts = [columns.v4, columns.v6].flatMap((family) => columnsOf(family))
+  const octets = parts.reduce((sum, part) => sum + aligned(part.byteLength), 0)
+  const buffer = new ArrayBuffer(octets)
+  let offset = 0
+  const pack = <T extends Uint32Array | Uint16Array | Uint8Array>(
+    part: T,
+    make: new (buffer: ArrayBuffer, offset: number, length: number) => T,
+  ): T => {
+    const packed = new make(buffer, offset, part.length)
+    packed.set(part)
+    offset += aligned(part.byteLength)
+    return packed
+  }
+  const family = ({ count, words, lengths, listIds, fileIds, lines, excluded }: FamilyColumns) => ({
+    count,
+    words: pack(words, Uint32Array),
+    lengths: pack(lengths, Uint8Array),
+    listIds: pack(listIds, Uint16Array),
+    fileIds: pack(fileIds, Uint16Array),
+    lines: pack(lines, Uint32Array),
+    excluded: pack(excluded, Uint8Array),
+  })
+  return { ...columns, v4: family(columns.v4), v6: family(columns.v6) }
+}
+
+function columnsOf({ words, lengths, listIds, fileIds, lines, excluded }: FamilyColumns) {
+  return [words, lengths, listIds, fileIds, lines, excluded]
+}
+
+/** Every column may begin here. */
+function aligned(octets: number): number {
+  return (octets + 3) & ~3
+}
+
 function idOf(ids: Map<string, number>, name: string, max: number, what: string): number {
   const known = ids.get(name)
   if (known !== undefined) return known

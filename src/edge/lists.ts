@@ -10,7 +10,6 @@ import { Turns } from '../base/turns.ts'
 import type { Config } from '../config/schema.ts'
 import { newCpuPool, type OwnedCpuPool } from '../cpu-pool.ts'
 import { type FeedConfig, Feeds } from '../feeds/feeds.ts'
-import type { CpuPool } from '../lists/cpu-pool.ts'
 import type { ListReport } from '../lists/list-report.ts'
 import {
   dynamicListName,
@@ -19,12 +18,11 @@ import {
   loadLists,
 } from '../lists/load-lists.ts'
 import { loopbackNetworks, specialNetworks } from '../lists/never-block.ts'
-import { type ReadListTask, readList } from '../lists/read-list.ts'
 import { chooseForm } from '../tables/choose-form.ts'
-import { type CompileTableTask, compileTable } from '../tables/compile-table.ts'
 import type { IpTable } from '../tables/ip-table.ts'
 import { classRulesOf } from './class-rules.ts'
 import type { DynamicTable } from './dynamic-entries.ts'
+import { inlinePool } from './inline-pool.ts'
 import type { ListService } from './list-service.ts'
 import type { GateTables } from './policies.ts'
 
@@ -173,7 +171,8 @@ export class Lists implements ListService {
       (one) => !Array.isArray(one) || one.length === 0,
     )
     return {
-      pool: isSmall ? ownThread : this.#pool,
+      // Nothing to read is not worth a thread.
+      pool: isSmall ? inlinePool : this.#pool,
       formOf: chooseForm,
       cache: cacheOf(config),
       store: config.store.path,
@@ -215,15 +214,6 @@ function addressesOf(prefix: string): readonly string[] {
 
 function holds(table: IpTable | undefined, address: string): boolean {
   return table !== undefined && table.lookupClass(address) !== 0
-}
-
-/** Nothing to read: not worth a thread. */
-const ownThread: CpuPool = {
-  async run(name, task) {
-    return name === 'readList'
-      ? readList(task as ReadListTask)
-      : compileTable(task as CompileTableTask)
-  },
 }
 
 /** The native handle, or one that only the gate's twin knows. */

@@ -11,15 +11,14 @@
 import { resolve } from 'node:path'
 import { OperatingError } from '../base/errors.ts'
 import { type PrefixColumns, prefixText } from '../base/prefix-columns.ts'
-import type { IpTable, IpTableForm, IpTableFormName, TableImage } from '../tables/ip-table.ts'
+import type { IpTableFormName } from '../tables/ip-table.ts'
 import { type NameTable, newNameTable } from '../tables/name-table.ts'
-import { buffersOf } from './column-buffers.ts'
-import type { CpuPool } from './cpu-pool.ts'
 import { listNameOf } from './list-name.ts'
 import type { PlaceDescription } from './list-place.ts'
 import type { ListKind, ListReport } from './list-report.ts'
 import { loopbackNetworks, type NeverBlockNetwork, specialNetworks } from './never-block.ts'
 import type { ListFormat } from './parse-list.ts'
+import { type IpTables, type PublishParts, publishLists } from './publish-lists.ts'
 import type { ReadListResult, ReadListTask } from './read-list.ts'
 
 /** A list of exempt or trusted hosts, as configured. */
@@ -53,14 +52,8 @@ export interface ListsConfig {
 }
 
 /** The tables of a load. Objects stay the same from load to load, but for the names. */
-export interface ListTables {
-  readonly blacklist: IpTable
-  readonly trusted: IpTable
+export interface ListTables extends IpTables {
   readonly trustedNames: NameTable
-  readonly relay: IpTable
-  readonly dialup: IpTable
-  /** The operator's never-block lists; special-purpose space is not in it. */
-  readonly neverBlock: IpTable
 }
 
 /** A feed's state, as src/feeds/ keeps it. */
@@ -79,16 +72,8 @@ export interface LoadProgress {
   readonly last: string
 }
 
-/** What the load is given beside the configuration. */
-export interface LoadParts {
-  readonly pool: CpuPool
-  /** The form of a table by its name; `folder` is for forms that keep files. */
-  readonly formOf: (choice: {
-    readonly name: IpTableFormName
-    readonly folder: string
-  }) => IpTableForm
-  /** Folder for last good lists and for forms that keep files (`lists.cache`). */
-  readonly cache: string
+/** What the load is given beside the configuration; `cache` is also for last good lists. */
+export interface LoadParts extends PublishParts {
   /** Folder of the store for `keep = "store"`. */
   readonly store: string
   /** Our own networks and the mailhosts: no blacklist may touch them. */
@@ -110,8 +95,6 @@ export interface LoadedLists {
 /** The name that feedback's own list has. */
 export const dynamicListName = 'dynamic'
 
-type TableName = Exclude<keyof ListTables, 'trustedNames'>
-
 /** Loads. Rejects with OperatingError LIST_NAME_TAKEN, TABLE_… and keeps `previous` as it was. */
 export async function loadLists(
   config: ListsConfig,
@@ -129,10 +112,12 @@ export async function loadLists(
   const exempt6 = results
     .filter(({ report }) => report.kind !== 'blacklist')
     .flatMap(({ columns }) => prefixes6Of(columns))
-  const tables = await publish(config, parts, results, previous?.tables)
+  const tables = await publishLists(config.blacklistForm, parts, results, previous?.tables)
+  const trustedNames = newNameTable(results.flatMap((result) => result.names))
   const { length } = results
   parts.onProgress?.({ done: length + 1, total: length + 1, last: 'tables' })
-  return { tables, reports: results.map((result) => result.report), exempt6 }
+  const reports = results.map((result) => result.report)
+  return { tables: { ...tables, trustedNames }, reports, exempt6 }
 }
 
 interface Tasks {
@@ -248,67 +233,4 @@ function networksOf(columns: PrefixColumns): readonly NeverBlockNetwork[] {
 
 function prefixes6Of({ v6 }: PrefixColumns): readonly string[] {
   return Array.from({ length: v6.count }, (_, at) => prefixText(6, v6, at))
-}
-
-const tableKinds: Readonly<Record<TableName, ListKind>> = {
-  blacklist: 'blacklist',
-  trusted: 'trusted',
-  relay: 'relay',
-  dialup: 'dialup',
-  neverBlock: 'never_block',
-}
-
-/** Compiles every table, then puts all of them in place without a step between that could fail. */
-async function publish(
-  config: ListsConfig,
-  parts: LoadParts,
-  results: readonly ReadListResult[],
-  previous: ListTables | undefined,
-): Promise<ListTables> {
-  const names = Object.keys(tableKinds) as TableName[]
-  const compiled = await Promise.allSettled(
-    names.map((name) => compile(name, config, parts, results)),
-  )
-  const failed = compiled.find((one) => one.status === 'rejected')
-  if (failed !== undefined) {
-    for (const one of compiled)
-      if (one.status === 'fulfilled') one.value.form.discard(one.value.image)
-    throw failed.reason
-  }
-  const tables: Partial<Record<TableName, IpTable>> = {}
-  compiled.forEach((one, at) => {
-    const name = names[at]
-    if (name !== undefined && one.status === 'fulfilled') {
-      tables[name] = placed(one.value, previous?.[name])
-    }
-  })
-  const trustedNames = newNameTable(results.flatMap((result) => result.names))
-  return { ...(tables as Record<TableName, IpTable>), trustedNames }
-}
-
-interface Compiled {
-  readonly form: IpTableForm
-  readonly image: TableImage
-}
-
-async function compile(
-  name: TableName,
-  config: ListsConfig,
-  parts: LoadParts,
-  results: readonly ReadListResult[],
-): Promise<Compiled> {
-  const kind = tableKinds[name]
-  const form = kind === 'blacklist' ? config.blacklistForm : 'prefix'
-  const choice = { name: form, folder: resolve(parts.cache, `table-${kind}`) }
-  const columns = results.filter((one) => one.report.kind === kind).map((one) => one.columns)
-  const task = { form: choice, columns }
-  const image = await parts.pool.run('compileTable', task, columns.flatMap(buffersOf))
-  return { form: parts.formOf(choice), image: image as TableImage }
-}
-
-/** The table goes on with the new image, unless it is of another form. */
-function placed({ form, image }: Compiled, before: IpTable | undefined): IpTable {
-  if (before === undefined || before.form !== image.form) return form.open(image)
-  before.replace(image)
-  return before
 }

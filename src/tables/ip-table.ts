@@ -129,6 +129,8 @@ export interface IpTableForm {
   /** Compiles without publishing: for a thread of the CPU pool. Throws TABLE_TOO_MANY_CLASSES. */
   compile(columns: PrefixColumns): TableImage
   open(image: TableImage): IpTable
+  /** Native forms only: a table that another thread made and left to this one (publish-images.ts). */
+  own?(handle: number): IpTable
   /** Frees an image that will not be used. */
   discard(image: TableImage): void
   /** Reads a snapshot. Throws OperatingError SNAPSHOT_DAMAGED, SNAPSHOT_FOREIGN, SNAPSHOT_UNREADABLE. */

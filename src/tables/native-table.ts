@@ -64,6 +64,7 @@ export const nativeTable = {
   fromColumns: (columns) => openImage(compile(columns)),
   compile: (columns) => ({ form: 'prefix', content: compile(columns) }),
   open: (image) => openImage(imageNumber(image)),
+  own: (handle) => new NativeTable(handle, true),
   discard: (image) => tableAddon().tableDiscard(imageNumber(image)),
   load: (path) => openImage(imageOrThrow(tableAddon().tableLoad(path), `snapshot ${path}`)),
 } satisfies IpTableForm
@@ -93,8 +94,13 @@ function imageNumber(image: TableImage): number {
 
 function openImage(image: number): NativeIpTable {
   const table = new NativeTable(tableAddon().tableCreate(), true)
-  table.publish(image)
-  return table
+  try {
+    table.publish(image)
+    return table
+  } catch (fault) {
+    table.close()
+    throw fault
+  }
 }
 
 class NativeTable implements NativeIpTable {

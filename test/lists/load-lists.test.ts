@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { inlinePool } from '../../src/edge/inline-pool.ts'
 import type { CpuPool } from '../../src/lists/cpu-pool.ts'
 import { reportLine } from '../../src/lists/list-report.ts'
 import {
@@ -14,15 +15,12 @@ import {
   type LoadProgress,
   loadLists,
 } from '../../src/lists/load-lists.ts'
-import { type ReadListTask, readList } from '../../src/lists/read-list.ts'
 import { chooseForm } from '../../src/tables/choose-form.ts'
-import { type CompileTableTask, compileTable } from '../../src/tables/compile-table.ts'
 
 /** Tasks on this thread, through a structured clone as between threads. */
 const ownThread: CpuPool = {
   async run(name, task) {
-    if (name === 'readList') return structuredClone(readList(structuredClone(task) as ReadListTask))
-    return structuredClone(compileTable(structuredClone(task) as CompileTableTask))
+    return structuredClone(await inlinePool.run(name, structuredClone(task)))
   },
 }
 
