@@ -12,11 +12,13 @@ import { messageOf, type OperatingError } from './base/errors.ts'
 import { Turns } from './base/turns.ts'
 import { inForce } from './config/differences.ts'
 import { isStressedAt } from './config/effective.ts'
+import { warningsOf } from './config/rules.ts'
 import type { Config } from './config/schema.ts'
 import { type CounterSums, Counters } from './edge/counters.ts'
 import { DynamicEntries } from './edge/dynamic-entries.ts'
 import type { ListService } from './edge/list-service.ts'
 import { Lists } from './edge/lists.ts'
+import { type LookupSources, lookUp } from './edge/look-up.ts'
 import { recordOfList } from './edge/main-records.ts'
 import {
   gatePolicyOf,
@@ -51,6 +53,10 @@ export interface ProxyStatus {
   readonly threads: number
   readonly gate: GateCounters
   readonly counters: CounterSums
+  /** What became of each list at the last load. */
+  readonly lists: readonly ListReport[]
+  /** What is allowed but should be looked at. */
+  readonly warnings: readonly string[]
   readonly mailhosts: readonly { readonly address: string; readonly sessions: number }[]
 }
 
@@ -254,7 +260,16 @@ class Instance implements RunningProxy {
   }
 
   get commands(): Readonly<Record<string, ProbingCommand>> {
-    return probingCommands(this.#probing)
+    return {
+      ...probingCommands(this.#probing),
+      lookup: ({ subject }) => lookUp(String(subject), this.#lookupSources()),
+    }
+  }
+
+  #lookupSources(): LookupSources {
+    const { recipientDomains } = journeyPolicyOf(this.#config, this.#files, false)
+    const whitelist = this.learnt?.whitelist
+    return { config: this.#config, lists: this.#lists, recipientDomains, whitelist }
   }
 
   status(): ProxyStatus {
@@ -267,6 +282,8 @@ class Instance implements RunningProxy {
       threads: this.#threads?.count ?? 0,
       gate: this.#gate.counters(),
       counters: Counters.sum(this.#memory.counters),
+      lists: this.#lists.reports,
+      warnings: warningsOf(this.#config),
       mailhosts: policy.route.mailhosts.map(({ address, port, slot }) => ({
         address: `${address}:${port}`,
         sessions: cap.held(slot),

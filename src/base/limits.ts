@@ -269,6 +269,9 @@ export const logBatchMs = 20
 /** Commands at once that watch connections with `trace`; above: refused. */
 export const logTracesMax = 16
 
+/** Lines of one read or reply that a trace shows; those behind are left out. */
+export const dialogueLinesMax = 100
+
 // Probes (src/probes): what they take from servers that others chose.
 
 /** Records of one DNS answer that are looked at; the rest is left out. */

@@ -1,6 +1,7 @@
 /**
  * What the commands share that ask a running instance: where its socket is, and how they print.
  */
+import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import { OperatingError } from '../base/errors.ts'
 import { faultLine, loadConfig } from '../config/load.ts'
@@ -15,6 +16,8 @@ export interface InstanceOptions {
 }
 
 const defaultSocket = '/run/activemx/control.sock'
+/** Of a try-out that was started in this folder. */
+const tryOutSocket = 'var/control.sock'
 
 /** Adds --config, --socket and --json. */
 export function withInstanceOptions(command: Command): Command {
@@ -33,10 +36,11 @@ export function ask<T>(
   return askInstance({ socket: socketOf(options), command, arguments: given }) as Promise<T>
 }
 
-/** The instance's socket: as given, as configured, or the default one. */
+/** The instance's socket: as given, as configured, the default one, or that of a try-out here. */
 export function socketOf({ socket, config }: InstanceOptions): string {
   if (socket !== undefined) return socket
-  return config === undefined ? defaultSocket : readConfig(config).control.socket
+  if (config !== undefined) return readConfig(config).control.socket
+  return !existsSync(defaultSocket) && existsSync(tryOutSocket) ? tryOutSocket : defaultSocket
 }
 
 /** The configuration. Throws OperatingError CONFIG with every fault. */

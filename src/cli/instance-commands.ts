@@ -6,10 +6,11 @@ import { messageOf, OperatingError } from '../base/errors.ts'
 import { newPrefixCell, parsePrefix } from '../base/ip-address.ts'
 import { Turns } from '../base/turns.ts'
 import { differencesOf, inForce } from '../config/differences.ts'
-import { faultLine, loadConfig } from '../config/load.ts'
+import { faultLine, type LoadedConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import type { ControlHandler } from '../control/control-server.ts'
 import { reloadInstance } from '../edge/reload.ts'
+import { reportLine } from '../lists/list-report.ts'
 import type { SystemLog } from '../log/system-log.ts'
 import type { RunningProxy } from '../main.ts'
 import type { DynamicEntry, DynamicList } from '../store/dynamic-list.ts'
@@ -20,8 +21,10 @@ import { addressKey } from '../tables/address-table.ts'
 
 /** The parts of a running instance that commands touch. */
 export interface InstanceParts {
-  /** The configuration file. */
+  /** The configuration file, '' where there is none. */
   readonly file: string
+  /** Takes the configuration anew. */
+  readonly load: () => LoadedConfig
   readonly log: SystemLog
   readonly proxy: RunningProxy
   /** An operator's change is on disk before it is answered. */
@@ -57,8 +60,8 @@ export class InstanceCommands {
   /** Takes the file anew, opens the log again; a fault is told and the last good one stays whole. */
   reload(): Promise<ReloadAnswer> {
     return this.#turns.take(async () => {
-      const { file, log } = this.#parts
-      const loaded = loadConfig(file)
+      const { load, log } = this.#parts
+      const loaded = load()
       const answer = loaded.ok
         ? await this.#take(loaded.value)
         : faulty(loaded.error.map(faultLine))
@@ -112,8 +115,16 @@ export class InstanceCommands {
         expiresAtMs: Number.isFinite(entry.expiresMs) ? entry.expiresMs : 0,
       }))
     }
+    if (list !== 'dynamic') return this.#showLoaded(list)
     const entries = firstOf(this.#dynamic(list).entries(Date.now()))
     return entries.map(({ prefix, ...rest }) => ({ entry: prefix, ...rest }))
+  }
+
+  /** A list that is loaded from a file or feed: what became of it. */
+  #showLoaded(list: string): unknown {
+    const reports = this.#parts.proxy.status().lists.filter((report) => report.list === list)
+    if (reports.length === 0) throw usage(`list ${list}: no list of this instance has that name`)
+    return reports.map((report) => ({ entry: report.file, reason: reportLine(report) }))
   }
 
   async #add(given: Readonly<Record<string, unknown>>): Promise<unknown> {

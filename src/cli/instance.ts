@@ -5,6 +5,7 @@ import { type Command, Option } from 'commander'
 import { OperatingError } from '../base/errors.ts'
 import { formatDuration } from '../base/units.ts'
 import { askInstance } from '../control/control-client.ts'
+import { reportLine } from '../lists/list-report.ts'
 import type { ProxyStatus } from '../main.ts'
 import { ask, type InstanceOptions, socketOf, withInstanceOptions } from './ask.ts'
 import { type CommandContext, exitStatus } from './command.ts'
@@ -54,10 +55,19 @@ async function trace(
     socket: socketOf(options),
     command: 'trace',
     arguments: { source: options.source },
-    onLine: (line) => context.terminal.print(line),
+    onLine: (line) => context.terminal.print(options.json === true ? line : tracedLine(line)),
     signal: aborting.signal,
   })
   process.off('SIGINT', stop).off('SIGTERM', stop)
+}
+
+/** A line of dialogue as a person reads it; a record as it is. */
+function tracedLine(line: string): string {
+  const record = JSON.parse(line) as Readonly<Record<string, string>>
+  if (record['event'] !== 'dialogue') return line
+  const { time = '', client, port, stage = '', from, to, text } = record
+  const who = `${from} > ${to}`.padEnd(17)
+  return `${time.slice(11, 23)} [${client}]:${port} ${stage.padEnd(8)} ${who} ${text}`
 }
 
 /** A command whose word is handed on: `probes off` asks `probes` with { action: 'off' }. */
@@ -88,6 +98,8 @@ function statusLines(status: ProxyStatus & { readonly pid: number }): readonly s
     `listening on ${status.addresses.join(', ')}${status.isStressed ? ', under stress' : ''}`,
     ...Object.entries(gate).map(([name, value]) => `gate ${name}: ${value}`),
     ...Object.entries(counters).map(([name, value]) => `${name}: ${JSON.stringify(value)}`),
+    ...status.lists.map(reportLine),
+    ...status.warnings.map((warning) => `warning: ${warning}`),
     ...status.mailhosts.map(({ address, sessions }) => `mailhost ${address}: ${sessions} sessions`),
   ]
 }

@@ -1,42 +1,67 @@
 /**
- * `activemx lookup ADDRESS --list FILE…`: which lists hold an address, by which line of which file.
+ * `activemx lookup ADDRESS|EMAIL|NAME`: what the running instance knows of it and would do.
+ * `activemx lookup ADDRESS --list FILE…`: which of these files hold an address, by which line.
  *
- * The files are read as they are: no guard sets an entry aside here, and every pattern of a cidr: table
- * counts, whatever its action. Status 0: listed; 1: not listed.
+ * With --list no instance is asked and the files are read as they are: no guard sets an entry aside, and
+ * every pattern of a cidr: table counts, whatever its action. Status 0: listed; 1: not listed.
  */
 import type { Command } from 'commander'
 import { OperatingError } from '../base/errors.ts'
 import { newPrefixCell, parseAddress } from '../base/ip-address.ts'
 import { PrefixColumnsBuilder } from '../base/prefix-columns.ts'
+import type { LookupAnswer } from '../edge/look-up.ts'
 import { listNameOf } from '../lists/list-name.ts'
 import { type ParsedList, parseList } from '../lists/parse-list.ts'
 import { readListFile } from '../lists/read-list-file.ts'
 import { chooseForm } from '../tables/choose-form.ts'
 import type { IpOrigin, IpTable } from '../tables/ip-table.ts'
+import { ask, type InstanceOptions, withInstanceOptions } from './ask.ts'
 import { type CommandContext, exitStatus, type Terminal } from './command.ts'
 
-interface LookupOptions {
-  readonly list: readonly string[]
+interface LookupOptions extends InstanceOptions {
+  readonly list?: readonly string[]
   readonly badLinesMax: number
-  readonly json?: boolean
 }
 
 /** Adds the command to the program. */
 export function addLookup(program: Command, context: CommandContext): void {
-  program
-    .command('lookup')
-    .description('which list holds an address, by which line of which file')
-    .argument('<address>', 'IPv4 or IPv6 address')
-    .requiredOption('--list <file...>', 'list files: their format is told by their content')
+  withInstanceOptions(program.command('lookup'))
+    .description(
+      'which list holds an address, sender or name, by which line of which file, and why',
+    )
+    .argument('<subject>', 'IP address; of a running instance also local@domain or a host name')
+    .option('--list <file...>', 'look in these files, not in the instance; any format')
     .option(
       '--bad-lines-max <share>',
       'share of bad lines above which a file is refused',
       parseShare,
       0.01,
     )
-    .option('--json', 'one JSON object on standard output')
-    .action((address: string, options: LookupOptions) => lookup(address, options, context))
+    .action(async (subject: string, options: LookupOptions) => {
+      const { list } = options
+      if (list === undefined) await lookupInInstance(subject, options, context)
+      else lookup(subject, { ...options, list }, context)
+    })
 }
+
+async function lookupInInstance(
+  subject: string,
+  options: LookupOptions,
+  { terminal, exit }: CommandContext,
+): Promise<void> {
+  const answer = await ask<LookupAnswer>(options, 'lookup', { subject })
+  if (options.json === true) terminal.print(JSON.stringify(answer))
+  else {
+    terminal.print(`${subject}: ${answer.verdict}: ${answer.why}`)
+    for (const { kind, list, entry, file, line } of answer.holdings) {
+      const place = file === '' ? '' : `  ${file}:${line}`
+      terminal.print(`  ${kind} ${list}  ${entry}${place}`)
+    }
+  }
+  exit(answer.verdict === 'unlisted' ? exitStatus.negative : exitStatus.fine)
+}
+
+type FileOptions = LookupOptions & { readonly list: readonly string[] }
 
 function parseShare(text: string): number {
   const share = Number(text)
@@ -44,7 +69,7 @@ function parseShare(text: string): number {
   throw new OperatingError('USAGE', `--bad-lines-max ${text}: not a share; give 0 to 1, as 0.01`)
 }
 
-function lookup(address: string, options: LookupOptions, { terminal, exit }: CommandContext): void {
+function lookup(address: string, options: FileOptions, { terminal, exit }: CommandContext): void {
   checkAddress(address)
   const parsed = parseFiles(options)
   for (const list of parsed) warnOf(list, terminal)
@@ -72,7 +97,7 @@ function checkAddress(address: string): void {
   )
 }
 
-function parseFiles(options: LookupOptions): readonly ParsedList[] {
+function parseFiles(options: FileOptions): readonly ParsedList[] {
   const names = new Set<string>()
   return options.list.map((file) => {
     const list = uniqueName(listNameOf(file), names)

@@ -9,13 +9,12 @@ import type { Command } from 'commander'
 import { faultLine as configFaultLine, loadConfig } from '../config/load.ts'
 import { warningsOf } from '../config/rules.ts'
 import type { Config } from '../config/schema.ts'
-import { openControlServer } from '../control/control-server.ts'
 import { openSyslogOverTls } from '../edge/tls-syslog.ts'
 import { openSystemLog, type SystemLog } from '../log/system-log.ts'
 import { serve } from '../main.ts'
 import type { CommandContext, Terminal } from './command.ts'
 import { exitStatus } from './command.ts'
-import { InstanceCommands } from './instance-commands.ts'
+import { openInstanceControl } from './instance-control.ts'
 import { startTryOut } from './try-out.ts'
 import { untilSignal } from './until-signal.ts'
 
@@ -53,26 +52,17 @@ async function serveUntilSignal(config: Config, file: string): Promise<void> {
     await log.close()
     throw fault
   })
-  const commands = new InstanceCommands(config, {
-    file,
-    log,
-    proxy,
-    more: proxy.commands,
-    learnt: proxy.learnt,
-    onDynamic: (change, entry) => proxy.dynamic.onChange(change, entry, Date.now()),
+  const instance = { file, load: () => loadConfig(file), log, proxy }
+  const control = await openInstanceControl(config, instance).catch(async (error: unknown) => {
+    await proxy.stop()
+    await log.close()
+    throw error
   })
-  const control = await openControlServer(config.control.socket, commands.handlers()).catch(
-    async (error: unknown) => {
-      await proxy.stop()
-      await log.close()
-      throw error
-    },
-  )
-  const onReload = () => void commands.reload()
+  const onReload = () => void control.commands.reload()
   const onReopen = () => log.reopen()
   process.on('SIGHUP', onReload).on('SIGUSR1', onReopen)
   await untilSignal()
-  await control.close()
+  await control.server.close()
   await proxy.stop()
   process.off('SIGHUP', onReload).off('SIGUSR1', onReopen)
   await log.close()

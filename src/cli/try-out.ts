@@ -10,13 +10,14 @@ import { mkdirSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { packageRoot } from '../addon/package-root.ts'
 import { OperatingError } from '../base/errors.ts'
-import { buildConfig, faultLine } from '../config/load.ts'
+import { buildConfig, faultLine, type LoadedConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { openSyslogOverTls } from '../edge/tls-syslog.ts'
 import { openSystemLog } from '../log/system-log.ts'
 import { startMailhost } from '../mailhost/mailhost.ts'
 import { serve } from '../main.ts'
 import type { Terminal } from './command.ts'
+import { openInstanceControl } from './instance-control.ts'
 
 /** What may be chosen, for tests. */
 export interface TryOutOptions {
@@ -47,14 +48,17 @@ export async function startTryOut(
     folder: mail,
     sizeOctetsMax: 60_000_000,
   })
-  const config = tryOutConfig(folder, mailhost.port, options.port ?? 2525)
+  const load = () => tryOutConfig(folder, mailhost.port, options.port ?? 2525)
+  const config = configOf(load())
   const log = await openSystemLog(config, openSyslogOverTls)
   const proxy = await serve(config, log)
+  const control = await openInstanceControl(config, { file: '', load, log, proxy })
   const port = Number(proxy.addresses[0]?.split(':').pop())
   for (const line of introduction(port, relative(process.cwd(), mail) || '.')) terminal.print(line)
   return {
     port,
     async stop() {
+      await control.server.close()
       await proxy.stop()
       await log.close()
       await mailhost.stop()
@@ -62,9 +66,9 @@ export async function startTryOut(
   }
 }
 
-function tryOutConfig(folder: string, mailhostPort: number, port: number): Config {
+function tryOutConfig(folder: string, mailhostPort: number, port: number): LoadedConfig {
   const lists = join(packageRoot(), 'examples/lists')
-  const loaded = buildConfig(
+  return buildConfig(
     {
       name: 'mx.example.test',
       listen: { smtp: [`127.0.0.1:${port}`], workers: 1 },
@@ -80,6 +84,9 @@ function tryOutConfig(folder: string, mailhostPort: number, port: number): Confi
     },
     folder,
   )
+}
+
+function configOf(loaded: LoadedConfig): Config {
   if (loaded.ok) return loaded.value
   throw new OperatingError('TRY_OUT', loaded.error.map(faultLine).join('; '))
 }
@@ -96,6 +103,9 @@ function introduction(port: number, mail: string): readonly string[] {
     `  ${server} --to me@example.test --local-interface ${listedAddress}`,
     'A recipient that is not ours (550):',
     `  ${server} --to me@elsewhere.example`,
+    '',
+    'What it is doing, and what it knows of an address:',
+    `  npx activemx status; npx activemx lookup ${listedAddress}`,
     '',
     'The log follows, one record per verdict. Ctrl-C ends.',
     '',

@@ -18,6 +18,7 @@ import type {
   VerdictRecord,
 } from '../journey/ports.ts'
 import { Transfer } from '../transfer/transfer.ts'
+import { tellInput, tellLines } from './dialogue.ts'
 import type { Edge } from './edge.ts'
 import type { Asker } from './questions.ts'
 
@@ -57,6 +58,10 @@ export class ClientConnection implements Ports, ClientPort, RecordPort, Question
   // The journey's effects.
 
   reply(text: string): boolean {
+    const { log } = this.#edge
+    if (log.isTraced(this.peer.address)) {
+      tellLines(log, this.peer, this.#journey.stage, 'proxy', 'client', text)
+    }
     return this.#edge.engine.sendText(this.id, text)
   }
 
@@ -111,6 +116,10 @@ export class ClientConnection implements Ports, ClientPort, RecordPort, Question
   }
 
   onData(chunk: Uint8Array, start: number, end: number): void {
+    const { log } = this.#edge
+    if (log.isTraced(this.peer.address)) {
+      tellInput(log, this.peer, this.#journey.stage, chunk, start, end)
+    }
     this.#journey.onBytes(chunk, start, end, this.#edge.now())
   }
 

@@ -12,6 +12,7 @@ import { type CompiledPolicy, timeoutsNow } from '../journey/policy.ts'
 import type { ListPort, VerdictRecord } from '../journey/ports.ts'
 import type { Log } from '../log/records.ts'
 import type { PoolPlace } from '../transfer/host.ts'
+import type { Identity } from '../transfer/identity.ts'
 import type { Link } from '../transfer/link.ts'
 import type { TransferPolicy } from '../transfer/mailhost.ts'
 import { Pool } from '../transfer/pool.ts'
@@ -19,6 +20,7 @@ import type { SessionCap } from '../transfer/session-cap.ts'
 import type { Transfer, TransferPlace } from '../transfer/transfer.ts'
 import { ClientConnection } from './client-connection.ts'
 import type { Counters } from './counters.ts'
+import { tellLines } from './dialogue.ts'
 import type { QuestionDesk } from './questions.ts'
 import type { ThreadTls, TlsPolicy } from './thread-tls.ts'
 
@@ -135,6 +137,16 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
 
   defer(transfer: Transfer): void {
     this.#deferred.push(transfer)
+  }
+
+  isTraced(client: string): boolean {
+    return this.log.isTraced(client)
+  }
+
+  /** A line of the dialogue with the mailhost, of a client that is traced. */
+  watch(client: Identity, from: 'proxy' | 'mailhost', text: string): void {
+    const to = from === 'proxy' ? 'mailhost' : 'proxy'
+    tellLines(this.log, client, 'transfer', from, to, text)
   }
 
   adopt(id: ConnectionId, link: Link): void {

@@ -3,7 +3,9 @@
  */
 import type { Config } from '../config/schema.ts'
 import type { ListPort } from '../journey/ports.ts'
+import type { ListReport } from '../lists/list-report.ts'
 import type { DynamicTable } from './dynamic-entries.ts'
+import type { Holding } from './look-up.ts'
 import type { GateTables } from './policies.ts'
 
 /** The lists of an instance, owned by the main thread. */
@@ -21,6 +23,10 @@ export interface ListService extends ListPort, DynamicTable {
   isDialupExempt(address: string): boolean
   /** Does a trusted, never-block, relay or dialup network touch the prefix? Feedback asks. */
   isFeedbackExempt(prefix: string): boolean
+  /** Every entry of every list that holds the address, with file and line. */
+  holdingsOf(address: string): readonly Holding[]
+  /** What became of each list at the last load. */
+  readonly reports: readonly ListReport[]
   /** Enters a prefix in the list `dynamic`, at once in every thread; a ttlMs of 0 never ends. */
   enterDynamic(entry: Parameters<DynamicTable['enterDynamic']>[0]): void
   /** Loads all lists anew; the old ones serve until then. Rejects with OperatingError. */
@@ -39,6 +45,8 @@ export const noLists: ListService = {
   isRelayExempt: () => false,
   isDialupExempt: () => false,
   isFeedbackExempt: () => false,
+  holdingsOf: () => [],
+  reports: [],
   enterDynamic: () => undefined,
   removeDynamic: () => undefined,
   reload: async () => undefined,

@@ -24,6 +24,7 @@ import { classRulesOf } from './class-rules.ts'
 import type { DynamicTable } from './dynamic-entries.ts'
 import { inlinePool } from './inline-pool.ts'
 import type { ListService } from './list-service.ts'
+import type { Holding } from './look-up.ts'
 import type { GateTables } from './policies.ts'
 
 /** Who hears of loads. */
@@ -111,6 +112,20 @@ export class Lists implements ListService {
     const { trusted, relay, dialup, neverBlock } = this.tables ?? {}
     const tables = [trusted, relay, dialup, neverBlock]
     return addressesOf(prefix).some((address) => tables.some((table) => holds(table, address)))
+  }
+
+  holdingsOf(address: string): readonly Holding[] {
+    const { blacklist, trusted, relay, dialup, neverBlock } = this.tables ?? {}
+    const tables = { trusted, blacklist, relay, dialup, never_block: neverBlock }
+    return Object.entries(tables).flatMap(([kind, table]) =>
+      (table?.explain(address) ?? []).map(({ list, prefix, file = '', line = 0 }) => ({
+        kind: kind as Holding['kind'],
+        list,
+        entry: prefix,
+        file,
+        line,
+      })),
+    )
   }
 
   enterDynamic({ prefix, ttlMs }: Parameters<DynamicTable['enterDynamic']>[0]): void {

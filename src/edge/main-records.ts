@@ -77,7 +77,8 @@ function replyOf({ cause, verdictClass }: Refusal, policy: GatePolicy): string {
   }
 }
 
-function ruleOf(rules: readonly ClassRule[], verdictClass: number): ClassRule | undefined {
+/** What the gate does with a verdict class. */
+export function ruleOf(rules: readonly ClassRule[], verdictClass: number): ClassRule | undefined {
   const isOwn = (rule: ClassRule) => rule.verdictClass === verdictClass
   return rules.find(isOwn) ?? rules.find((rule) => rule.verdictClass === 0)
 }

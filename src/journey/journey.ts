@@ -33,12 +33,23 @@ import { type Client, Session } from './session.ts'
 export { type CompiledPolicy, compilePolicy } from './policy.ts'
 export type { Client } from './session.ts'
 
+/** Where a connection is in its journey, for those who watch it. */
+export type Stage = 'hello' | 'envelope' | 'tests' | 'message' | 'transfer'
+
 /** The journey of one connection. */
 export class Journey {
   readonly #session: Session
 
   constructor(compiled: CompiledPolicy, ports: Ports, client: Client) {
     this.#session = new Session(compiled, ports, client)
+  }
+
+  get stage(): Stage {
+    const { transaction, waiting, reading } = this.#session
+    if (waiting === 'trust' || waiting === 'verdict') return 'tests'
+    if (reading === 'data' || reading === 'chunk') return 'message'
+    if (waiting === 'delivery') return 'transfer'
+    return transaction === undefined ? 'hello' : 'envelope'
   }
 
   /** The connection's first sign of life; the gate has sent the greeting. Once, before all others. */

@@ -102,7 +102,9 @@ export const fieldsOf: Readonly<Record<LogEvent, readonly Field[]>> = {
   dialogue: [
     client,
     port,
-    field('from', 'from', 'client, proxy or mailhost.'),
+    field('stage', 'stage', 'hello, envelope, tests, message or transfer.'),
+    field('from', 'from', 'Who says it: client, proxy or mailhost.'),
+    field('to', 'to', 'To whom.'),
     field('text', 'text', 'One line as sent.'),
   ],
 }

@@ -144,8 +144,11 @@ export interface DialogueLogRecord {
   readonly time: number
   readonly client: string
   readonly port: number
-  /** Who sent it. */
+  /** Where the connection is in its journey. */
+  readonly stage: string
+  /** Who says it to whom. */
   readonly from: 'client' | 'proxy' | 'mailhost'
+  readonly to: DialogueLogRecord['from']
   readonly text: string
 }
 

@@ -18,6 +18,7 @@ import type { Peer } from '../io/engine.ts'
 import type { Journey } from '../journey/journey.ts'
 import type { TransferPort } from '../journey/ports.ts'
 import type { Reply } from '../smtp/reply.ts'
+import { replyText } from '../smtp/reply-text.ts'
 import type { PoolTenant } from './host.ts'
 import type { Identity } from './identity.ts'
 import type { Link, TransactionKind } from './link.ts'
@@ -35,6 +36,9 @@ export interface TransferPlace {
   readonly pool: Pool
   /** Wall clock, milliseconds. */
   now(): number
+  /** Does somebody watch this client? Then `watch` is told what is said for it. */
+  isTraced(client: string): boolean
+  watch(client: Identity, from: 'proxy' | 'mailhost', text: string): void
   /** Calls `transfer.onDeferred` soon, but not before the running method of the journey is through. */
   defer(transfer: Transfer): void
 }
@@ -134,6 +138,7 @@ export class Transfer implements TransferPort, PoolTenant {
     if (this.#phase === 'body' && this.#link !== undefined) {
       this.#phase = 'dot'
       this.#link.endOfData()
+      this.#watch('proxy', '.')
       return
     }
     this.#deliveryAnswer = transferReplies.lost
@@ -167,9 +172,9 @@ export class Transfer implements TransferPort, PoolTenant {
     this.#isWaiting = false
     this.#link = link
     this.#phase = 'envelope'
-    link.command('mail', `MAIL FROM:${this.#mail}\r\n`)
+    this.#command(link, 'mail', `MAIL FROM:${this.#mail}\r\n`)
     this.#sent = this.#offers.filter((offer) => offer.reply === undefined || isGood(offer.reply))
-    for (const offer of this.#sent) link.command('rcpt', offer.line)
+    for (const offer of this.#sent) this.#command(link, 'rcpt', offer.line)
     link.flush()
   }
 
@@ -187,6 +192,7 @@ export class Transfer implements TransferPort, PoolTenant {
 
   onReply(kind: TransactionKind, reply: Reply): void {
     if (reply.code >= 400) this.#link?.countRefusal()
+    if (this.#place.isTraced(this.identity.address)) this.#watch('mailhost', replyText(reply))
     switch (kind) {
       case 'mail':
         if (reply.code >= 400) this.#doom = reply
@@ -273,17 +279,26 @@ export class Transfer implements TransferPort, PoolTenant {
     this.listener?.onDeliveryReply(reply, this.#place.now())
   }
 
+  #command(link: Link, kind: TransactionKind, line: string): void {
+    link.command(kind, line)
+    this.#watch('proxy', line)
+  }
+
+  #watch(from: 'proxy' | 'mailhost', text: string): void {
+    if (this.#place.isTraced(this.identity.address)) this.#place.watch(this.identity, from, text)
+  }
+
   #send(link: Link, offer: Offer): void {
     this.#unpark(link)
     this.#sent.push(offer)
-    link.command('rcpt', offer.line)
+    this.#command(link, 'rcpt', offer.line)
     link.flush()
   }
 
   #sendData(link: Link): void {
     this.#unpark(link)
     this.#phase = 'data'
-    link.command('data', 'DATA\r\n')
+    this.#command(link, 'data', 'DATA\r\n')
     link.flush()
   }
 

@@ -47,6 +47,8 @@ const proxy: RunningProxy = {
     threads: 1,
     gate: {} as ReturnType<RunningProxy['status']>['gate'],
     counters: {} as ReturnType<RunningProxy['status']>['counters'],
+    lists: [],
+    warnings: ['lists.allow_loopback = true: so'],
     mailhosts: [{ address: '127.0.0.1:1025', sessions: 2 }],
   }),
   endThread: async () => {},
@@ -65,6 +67,7 @@ beforeEach(async () => {
   store = new Store(root, { sizeMaxOctets: 2 ** 30, report: () => {} })
   const commands = new InstanceCommands(config, {
     file,
+    load: () => loadConfig(file),
     log,
     proxy,
     learnt: { store, dynamic: new DynamicList(store), whitelist: new WhitelistStore(store) },
@@ -137,6 +140,7 @@ describe('commands', () => {
     const { status, printed } = await run('status', '--config', file)
     expect(status).toBe(0)
     expect(printed).toContain('mailhost 127.0.0.1:1025: 2 sessions')
+    expect(printed).toContain('warning: lists.allow_loopback = true: so')
     const json = await run('status', '--config', file, '--json')
     expect(JSON.parse(json.printed[0] ?? '')).toMatchObject({ pid: process.pid, threads: 1 })
   })
@@ -196,7 +200,9 @@ describe('commands', () => {
     expect((await run('list', 'dynamic', 'remove', '192.0.2.7', ...at)).status).toBe(0)
     expect((await run('list', 'dynamic', 'remove', '192.0.2.7', ...at)).status).toBe(1)
     expect(changes).toEqual(['add 192.0.2.7/32', 'add 2001:db8::/64', 'remove 192.0.2.7/32'])
-    expect((await run('list', 'drop', 'show', ...at)).warned[0]).toMatch(/edit a file and run/)
+    expect((await run('list', 'drop', 'show', ...at)).warned[0]).toMatch(
+      /no list of this instance has that name/,
+    )
   })
 
   test('B7: the whitelist by hand', async () => {

@@ -78,7 +78,11 @@ test('a bad line is reported with file, line, text and reason, and skipped (B6)'
 
 test.each([
   { label: 'no address', words: ['lookup', '1.2.3', '--list', 'drop.netset'], says: '"1.2.3"' },
-  { label: 'no list', words: ['lookup', '1.2.3.4'], says: '--list' },
+  {
+    label: 'neither list nor instance',
+    words: ['lookup', '1.2.3.4', '--socket', 'none'],
+    says: 'is the instance running?',
+  },
   { label: 'no such file', words: ['lookup', '1.2.3.4', '--list', 'none'], says: 'check the path' },
   { label: 'no such command', words: ['frobnicate'], says: 'frobnicate' },
   {

@@ -6,10 +6,11 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { runCommandLine } from '../../src/cli/run.ts'
 import { listedAddress, startTryOut } from '../../src/cli/try-out.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 
-test('the try-out delivers into var/mail/, refuses a recipient that is not ours and a listed address', async () => {
+test('the try-out delivers into var/mail/, refuses a recipient that is not ours and a listed address, and can be asked', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'activemx-try-'))
   const printed: string[] = []
   const terminal = { print: (line: string) => void printed.push(line), warn: () => {} }
@@ -32,6 +33,13 @@ test('the try-out delivers into var/mail/, refuses a recipient that is not ours 
       connect({ host: '127.0.0.1', port: tryOut.port, localAddress: listedAddress }),
     )
     expect(await listed.reply()).toMatch(/^554 5\.7\.1 .*127\.0\.0\.66/)
+    const asked: string[] = []
+    const socket = join(folder, 'var/control.sock')
+    const words = ['lookup', listedAddress, '--socket', socket]
+    const ears = { print: (line: string) => void asked.push(line), warn: () => {} }
+    expect(await runCommandLine(words, ears)).toBe(0)
+    expect(asked[0]).toMatch(/^127\.0\.0\.66: refuse: listed in example/)
+    expect(await runCommandLine(['reload', '--socket', socket], ears)).toBe(0)
   } finally {
     await tryOut.stop()
     rmSync(folder, { recursive: true, force: true })

@@ -189,7 +189,16 @@ const others: readonly Exclude<LogRecord, { event: 'verdict' }>[] = [
   { event: 'store', time: someTime, what: 'rebuilt', detail: 'cut file' },
   { event: 'log_dropped', time: someTime, count: 7 },
   { event: 'service', time: someTime, what: 'start', detail: 'x' },
-  { event: 'dialogue', time: someTime, client: '::1', port: 1, from: 'client', text: 'EHLO x' },
+  {
+    event: 'dialogue',
+    time: someTime,
+    client: '::1',
+    port: 1,
+    stage: 'hello',
+    from: 'client',
+    to: 'proxy',
+    text: 'EHLO x',
+  },
 ]
 
 test('every event has a line in every format, and every field of it its value', () => {

@@ -171,7 +171,8 @@ describe('trace', () => {
     const end = log.trace('192.0.2.0/24', (line) => lines.push(line))
     await vi.waitFor(() => expect(thread.isTraced('192.0.2.7')).toBe(true))
     expect(thread.isTraced('192.0.3.7')).toBe(false)
-    const said = { event: 'dialogue', time: 0, port: 1, from: 'client', text: 'EHLO\x1b' } as const
+    const speakers = { stage: 'hello', from: 'client', to: 'proxy' } as const
+    const said = { event: 'dialogue', time: 0, port: 1, ...speakers, text: 'EHLO\x1b' } as const
     thread.record({ ...said, client: '192.0.2.7' })
     thread.record({ ...said, client: '192.0.3.7' })
     thread.record({

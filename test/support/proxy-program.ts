@@ -46,6 +46,11 @@ export class ProxyProgram {
     return this.#process.pid ?? 0
   }
 
+  /** Changes the configuration file; it is taken at the next reload or start. */
+  rewrite(change: (text: string) => string): void {
+    writeFileSync(this.file, change(readFileSync(this.file, 'utf8')))
+  }
+
   /** Records of its log, as far as they are written. */
   records(): readonly Record<string, unknown>[] {
     const lines = readFileSync(join(this.folder, 'log'), 'utf8').split('\n')

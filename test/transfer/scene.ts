@@ -86,6 +86,8 @@ export class Scene {
     const place = {
       pool: this.pool,
       now: () => this.nowMs,
+      isTraced: () => false,
+      watch: () => {},
       defer: (transfer: Transfer) => this.#deferred.push(transfer),
     }
     const peer = {
