@@ -282,9 +282,8 @@ test('A15: a session outlives its application; the sweeper frees it when it was 
   expect(peer.handshakes()).toBe(1)
   const third = application(daemon.socket)
   await open(third, optionsOf(peer.port, 'brief', { idleMs: 50 }))
-  const closed = new Promise((resolve) => peer.sockets.at(1)?.once('end', resolve))
   await third.end('SIGKILL')
-  await closed
+  await peer.ended(1)
   expect(await second.ask({ do: 'write', session: 's', data: base64('x') })).toMatchObject({
     code: 'none',
   })

@@ -16,6 +16,8 @@ export interface TlsPeer {
   receives(octets: number): Promise<void>
   /** Resolves with connection number `index`. */
   connection(index: number): Promise<tls.TLSSocket>
+  /** Resolves when the other side has ended connection number `index`, also if that was before. */
+  ended(index: number): Promise<void>
   close(): Promise<void>
 }
 
@@ -42,6 +44,7 @@ export async function startPeer(
       if (behaviour !== 'silent') socket.write(chunk)
       notify()
     })
+    socket.on('end', notify)
     notify()
   })
   server.on('tlsClientError', () => undefined)
@@ -69,6 +72,7 @@ export async function startPeer(
       if (socket === undefined) throw new Error(`no connection ${index}`)
       return socket
     },
+    ended: (index) => until(() => sockets[index]?.readableEnded === true),
     close: () =>
       new Promise((resolve) => {
         for (const socket of sockets) socket.destroy()
