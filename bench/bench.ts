@@ -6,6 +6,8 @@
 export interface BenchOptions {
   /** Less than a minute, for a look; results are not kept. */
   readonly isQuick: boolean
+  /** Full sizes that take minutes to build. */
+  readonly isFull: boolean
 }
 
 /** One figure. */

@@ -1,9 +1,9 @@
 /**
- * npm run bench [question…] [-- --quick]
+ * npm run bench [question…] [-- --quick | --full]
  *
  * Answers each question (all without a name), prints a table and writes JSON and an SVG plot with
  * machine, commit and versions into bench/results/. `--quick` takes less than a minute a question and
- * keeps nothing. Exit code 1 if a bar is missed, 2 on misuse.
+ * keeps nothing; `--full` builds what takes minutes (10 M verdicts). Exit code 1 if a bar is missed, 2 on misuse.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -21,7 +21,10 @@ import { tls } from './tls.ts'
 const questions: readonly BenchQuestion[] = [lookup, gate, load, probes, tls, proxy]
 
 const { values, positionals } = parseArgs({
-  options: { quick: { type: 'boolean', default: false } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    full: { type: 'boolean', default: false },
+  },
   allowPositionals: true,
 })
 const wanted = positionals.length === 0 ? questions.map(({ name }) => name) : positionals
@@ -37,7 +40,7 @@ if (unknown.length > 0) {
 async function answer(question: BenchQuestion): Promise<void> {
   console.log(`${question.name}: ${question.title}`)
   const machine = describeMachine()
-  const result = await question.run({ isQuick: values.quick })
+  const result = await question.run({ isQuick: values.quick, isFull: values.full })
   printResult(result)
   if (result.bars.some((bar) => !bar.holds)) process.exitCode = 1
   if (!values.quick) keep(question, machine, result)

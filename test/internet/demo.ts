@@ -5,14 +5,13 @@
  * verdict scrolls by with its reason, and the counts stand below. It ends by itself (20 s) or on q,
  * and leaves nothing behind.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buildConfig, faultLine } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/schema.ts'
 import { openSystemLog, type SystemLog } from '../../src/log/system-log.ts'
-import { serve } from '../../src/main.ts'
-import { newDemoLists } from './demo-lists.ts'
+import { type RunningProxy, serve } from '../../src/main.ts'
 import { type Internet, startInternet } from './internet.ts'
 import { type Letter, type Sending, sendLetter } from './letter.ts'
 import { evening, floodNetwork, nextLetter } from './worlds/evening.ts'
@@ -23,6 +22,12 @@ const isTerminal = process.stdout.isTTY === true
 const counts = new Map<string, number>()
 const folder = mkdtempSync(join(tmpdir(), 'activemx-demo-'))
 
+const intro = `An evening on 127.0.0.0/8; it ends in ${seconds} s, or on q.
+Everybody writes to home.example. While each client waits for its RCPT, activemx connects back to it:
+a server that relays is an open relay, a host without one and with the name of a pool is a dialup; and
+the sender is looked for at its own mail exchanger. What is found ends the host's next connection.
+Columns: what became of the letter, the client, its sender, the reply.`
+
 const colours = { green: 32, red: 31, yellow: 33, magenta: 35, cyan: 36 } as const
 
 function paint(text: string, colour: keyof typeof colours): string {
@@ -30,12 +35,14 @@ function paint(text: string, colour: keyof typeof colours): string {
 }
 
 function demoConfig(internet: Internet): Config {
+  writeFileSync(join(folder, 'flood.netset'), `${floodNetwork}\n`)
   const loaded = buildConfig(
     {
       name: 'mx.home.example',
       listen: { smtp: ['127.0.0.1:0'], per_address_max: 0, rate_max: '', workers: 1 },
       mailhost: { addresses: [internet.mailhost.endpoint], retry: '1s' },
       recipients: { domains: ['home.example'] },
+      lists: { allow_loopback: true, blacklist: [{ file: 'flood.netset', shortest_prefix: 8 }] },
       tests: { dialup: { mode: 'enforce' }, relay: { mode: 'enforce' }, user: { mode: 'enforce' } },
       probe: {
         helo: 'mx.home.example',
@@ -66,7 +73,9 @@ function outcomeOf({ last, isTaken }: Sending): readonly [string, keyof typeof c
   if (isTaken) return ['delivered', 'green']
   if (last.includes('is listed')) return ['blacklist', 'red']
   if (last.startsWith('550 5.1.8')) return ['forged sender', 'magenta']
-  if (last.startsWith('550 5.7.1')) return ['dialup or relay', 'yellow']
+  if (last.includes('found misbehaving')) return ['known by now', 'cyan']
+  if (last.startsWith('550 5.7.1 relay')) return ['open relay', 'yellow']
+  if (last.startsWith('550 5.7.1 dialup')) return ['dialup', 'yellow']
   return [last === '' ? 'closed' : 'refused', 'red']
 }
 
@@ -98,15 +107,24 @@ function untilOver(): Promise<void> {
   })
 }
 
+/** Shows what feedback has entered since the last look. */
+function showListed(proxy: RunningProxy, known: Set<string>): void {
+  for (const { prefix, reason } of proxy.learnt?.dynamic.entries(Date.now()) ?? []) {
+    if (known.has(prefix)) continue
+    known.add(prefix)
+    counts.set('listed by feedback', known.size)
+    const line = `${paint('→ listed'.padEnd(16), 'cyan')}${prefix} (${reason})`
+    process.stdout.write(isTerminal ? `\r\x1b[K${line}\n` : `${line}\n`)
+  }
+}
+
 async function run(log: SystemLog, config: Config): Promise<void> {
-  const lists = newDemoLists(floodNetwork, (prefix) => {
-    counts.set('listed by feedback', (counts.get('listed by feedback') ?? 0) + 1)
-    if (!isTerminal) process.stdout.write(`listed          ${prefix}\n`)
-  })
-  const proxy = await serve(config, log, { lists })
+  const proxy = await serve(config, log)
   const port = Number(proxy.addresses[0]?.split(':').pop())
   const running = new Set<Promise<void>>()
+  const known = new Set<string>()
   const timer = setInterval(() => {
+    showListed(proxy, known)
     const letter = nextLetter(Math.random)
     const sent = sendLetter('127.0.0.1', port, letter).then((sending) => show(letter, sending))
     running.add(sent)
@@ -115,6 +133,7 @@ async function run(log: SystemLog, config: Config): Promise<void> {
   await untilOver()
   clearInterval(timer)
   await Promise.all(running)
+  showListed(proxy, known)
   await proxy.stop()
 }
 
@@ -122,7 +141,7 @@ const internet = await startInternet(evening)
 const config = demoConfig(internet)
 const log = await openSystemLog(config)
 try {
-  process.stdout.write(`an evening on 127.0.0.0/8; it ends in ${seconds} s, or on q\n`)
+  process.stdout.write(`${intro}\n\n`)
   await run(log, config)
 } finally {
   await log.close()

@@ -142,12 +142,15 @@ describeWith([needsSharedData()], 'servers of the fuzz corpus and of the field',
       sharedData('remote-replies/smtp_replies_from_bounces.txt'),
       'latin1',
     ).split('\n')
+    const banners = readFileSync(sharedData('remote-replies/recog_smtp_banners.txt'), 'latin1')
+    for (const banner of banners.split('\n')) inputs.push(Buffer.from(`${banner}\r\n`, 'latin1'))
     for (const reply of replies) inputs.push(Buffer.from(`220 a\r\n${reply}\r\n`, 'latin1'))
     for (const input of inputs) {
       const { probe, run } = start()
       for (const octet of input) probe.onOctets(Uint8Array.of(octet))
       probe.onTimeout()
       expect(run.report).toBeDefined()
+      expect(run.sent.filter((text) => /^DATA|^\.\r\n/.test(text))).toEqual([])
     }
   })
 })
