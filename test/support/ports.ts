@@ -5,15 +5,31 @@ import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** A port of 127.0.0.1 that is free now. */
+/** Below the kernel's ephemeral range, so that no outgoing connection takes one by chance. */
+const portFirst = 10_000
+const portsCount = 20_000
+
+/**
+ * A port of 127.0.0.1 that is free now. Not an ephemeral one: a client that finds nobody there could
+ * be given the same port and be connected to itself.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
+  for (;;) {
+    const port = portFirst + Math.floor(Math.random() * portsCount)
+    if (await isFree(port)) return port
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer().listen(port, '127.0.0.1')
+  const [event] = await Promise.race([
+    once(server, 'listening').then(() => ['listening']),
+    once(server, 'error'),
+  ])
+  if (event !== 'listening') return false
   server.close()
   await once(server, 'close')
-  if (typeof address !== 'object' || address === null) throw new Error('no port')
-  return address.port
+  return true
 }
 
 /** Resolves when a server says its first octets on the port; rejects after a minute. */

@@ -19,21 +19,31 @@ export const program = join(projectRoot, 'dist/src/cli/activemx.js')
 export class ProxyProgram {
   readonly port: number
   readonly folder: string
+  readonly #fileKilobytesMax: number
   #process: ChildProcess
 
-  /** Starts it before a mailhost of this machine and waits until it answers. */
-  static async start(mailhostPort: number, more: MoreLines = {}): Promise<ProxyProgram> {
+  /**
+   * Starts it before a mailhost of this machine and waits until it answers. @param change what is
+   * written otherwise in the file. @param fileKilobytesMax largest file it may write, 0 = any.
+   */
+  static async start(
+    mailhostPort: number,
+    more: MoreLines = {},
+    change: (text: string) => string = (text) => text,
+    fileKilobytesMax = 0,
+  ): Promise<ProxyProgram> {
     const folder = mkdtempSync(join(tmpdir(), 'activemx-program-'))
     const port = await freePort()
-    writeFileSync(join(folder, 'activemx.toml'), configurationOf(port, mailhostPort, more))
-    const proxy = new ProxyProgram(port, folder)
+    writeFileSync(join(folder, 'activemx.toml'), change(configurationOf(port, mailhostPort, more)))
+    const proxy = new ProxyProgram(port, folder, fileKilobytesMax)
     await portAnswers(port)
     return proxy
   }
 
-  constructor(port: number, folder: string) {
+  constructor(port: number, folder: string, fileKilobytesMax = 0) {
     this.port = port
     this.folder = folder
+    this.#fileKilobytesMax = fileKilobytesMax
     this.#process = this.#spawn()
   }
 
@@ -77,8 +87,12 @@ export class ProxyProgram {
   }
 
   #spawn(): ChildProcess {
-    const words = ['serve', '--config', join(this.folder, 'activemx.toml')]
-    return spawn(process.execPath, [program, ...words], { stdio: 'ignore' })
+    const words = [process.execPath, program, 'serve', '--config', this.file]
+    if (this.#fileKilobytesMax === 0)
+      return spawn(words[0] ?? '', words.slice(1), { stdio: 'ignore' })
+    // The shell gives its limit on to what it becomes.
+    const limit = `ulimit -f ${this.#fileKilobytesMax}; exec "$@"`
+    return spawn('bash', ['-c', limit, 'bash', ...words], { stdio: 'ignore' })
   }
 }
 

@@ -1,0 +1,169 @@
+/**
+ * Clients that try what is bounded, on the native threads: balancers' headers, endless recipients,
+ * gigantic headers, slow lines, silence under stress, a full disk. An honest client is served after
+ * each.
+ */
+import { readFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { adversarialCases } from '../support/adversarial.ts'
+import { describeWith, needsSharedData } from '../support/needs.ts'
+import { ProxyProgram } from '../support/proxy-program.ts'
+import { type RecordingMailhost, startRecordingMailhost } from '../support/recording-mailhost.ts'
+import { startProxy, type TestProxy, type Written } from '../support/running-proxy.ts'
+import { SmtpClient } from '../support/smtp-client.ts'
+
+const envelope = ['EHLO c.example', 'MAIL FROM:<a@x.example>', 'RCPT TO:<b@example.test>']
+const message = 'Subject: x\r\n\r\nbody\r\n.'
+
+let mailhost: RecordingMailhost
+let proxy: TestProxy | undefined
+
+beforeEach(async () => {
+  mailhost = await startRecordingMailhost()
+})
+
+afterEach(async () => {
+  await proxy?.end()
+  proxy = undefined
+  await mailhost.stop()
+})
+
+async function started(changes: Written = {}): Promise<TestProxy> {
+  proxy = await startProxy([mailhost.port], changes)
+  return proxy
+}
+
+async function expectHonestService(port: number, localAddress = '127.0.0.1'): Promise<void> {
+  const client = await SmtpClient.open(port, localAddress)
+  expect(await client.saysAll(...envelope, 'DATA', message)).toMatch(/^250/)
+  client.leave()
+}
+
+describeWith(
+  [needsSharedData()],
+  'PROXY headers of a balancer, whole and cut at every octet',
+  () => {
+    for (const { id, name, input, expect: want } of adversarialCases('proxy-protocol')) {
+      test(`${id} ${name}`, async () => {
+        // The balancer is 127.0.0.2; what comes from elsewhere is a client like any other.
+        const { port } = await started({ listen: { proxy_protocol_from: ['127.0.0.2/32'] } })
+        const from = want.startsWith('peer not in') ? '127.0.0.3' : '127.0.0.2'
+        const isRefused = want.startsWith('connection closed')
+        const isStalling = name.endsWith('stall')
+        for (let cut = 0; cut < input.length; cut += isStalling ? input.length : 1) {
+          const socket = connect({ host: '127.0.0.1', port, localAddress: from, noDelay: true })
+          const client = new SmtpClient(socket)
+          socket.write(input.subarray(0, cut), () => socket.write(input.subarray(cut)))
+          const heard = isStalling ? '' : await client.reply()
+          if (isStalling) await client.closed()
+          if (isRefused) expect(client.heard, `cut at ${cut}`).toBe('')
+          else expect(heard, `cut at ${cut}`).toMatch(/^(220|554) /)
+          client.leave()
+        }
+        await expectHonestService(port)
+        await expect.poll(() => proxy?.status().gate.waiting).toBe(0)
+      })
+    }
+  },
+)
+
+test('the address of a PROXY header is the client’s: in the log and for the mailhost', async () => {
+  const { port } = await started({ listen: { proxy_protocol_from: ['127.0.0.2/32'] } })
+  const socket = connect({ host: '127.0.0.1', port, localAddress: '127.0.0.2', noDelay: true })
+  const client = new SmtpClient(socket)
+  socket.write('PROXY TCP4 203.0.113.9 192.0.2.10 4000 25\r\n')
+  expect(await client.reply()).toMatch(/^220 /)
+  expect(await client.saysAll(...envelope, 'DATA', message)).toMatch(/^250/)
+  client.leave()
+  await expect.poll(() => proxy?.verdicts()).toMatchObject([{ client: '203.0.113.9', port: 4000 }])
+  expect(mailhost.messages[0]?.wire.toString()).toContain('([203.0.113.9])')
+})
+
+test('10,000 recipients: those beyond the limit get 452 4.5.3, those before it the message', async () => {
+  const { port } = await started({ recipients: { max: 1000 } })
+  const client = await SmtpClient.open(port)
+  await client.saysAll('EHLO c.example', 'MAIL FROM:<a@x.example>')
+  let taken = 0
+  for (let batch = 0; batch < 100; batch++) {
+    const lines = Array.from(
+      { length: 100 },
+      (_, at) => `RCPT TO:<u${batch}-${at}@example.test>\r\n`,
+    )
+    client.send(lines.join(''))
+    for (let at = 0; at < 100 && !client.isClosed; at++) {
+      const reply = await client.reply()
+      if (reply.startsWith('250')) taken++
+      else expect(reply).toMatch(/^452 4\.5\.3/)
+    }
+  }
+  expect(taken).toBe(1000)
+  expect(await client.says('DATA')).toMatch(/^354/)
+  expect(await client.says(message)).toMatch(/^250/)
+  client.leave()
+  expect(mailhost.messages[0]?.recipients.length).toBe(1000)
+})
+
+test('a gigantic header is read, dropped and refused; the mailhost never got DATA', async () => {
+  const { port } = await started()
+  const client = await SmtpClient.open(port)
+  await client.saysAll(...envelope, 'DATA')
+  const field = `X-Filler: ${'x'.repeat(900)}\r\n`.repeat(1000)
+  for (let at = 0; at < 20; at++) client.send(field)
+  client.send('\r\nbody\r\n.\r\n')
+  expect(await client.reply()).toMatch(/^554 5\.6\.0 headers: header longer than \d+ octets/)
+  expect(mailhost.commands).not.toContain('DATA')
+  client.leave()
+  await expectHonestService(port)
+})
+
+test('a line that drips is cut by its own time; honest clients are served meanwhile', async () => {
+  const { port } = await started({ listen: { line_wait: '1s', command_wait: '1s' } })
+  const slow = await SmtpClient.open(port)
+  const drip = setInterval(() => slow.isClosed || slow.send('A'), 100)
+  await expectHonestService(port)
+  await slow.closed()
+  clearInterval(drip)
+  expect(slow.heard).toMatch(/421 4\.4\.2 timeout, closing\r\n$/)
+})
+
+test('stress begins: connections that are open already, silent or not, are cut by its waits', async () => {
+  const { port } = await started({
+    listen: { connections_max: 20 },
+    stress: { at: 0.5, until: 0.1, listen: { first_command_wait: '1s', command_wait: '1s' } },
+  })
+  const silent = await Promise.all(Array.from({ length: 6 }, () => SmtpClient.open(port)))
+  const begun = await Promise.all(Array.from({ length: 6 }, () => SmtpClient.open(port)))
+  for (const client of begun) await client.says('EHLO c.example')
+  for (const client of [...silent, ...begun]) await client.closed()
+  await expectHonestService(port)
+  expect(proxy?.records().filter(({ what }) => what === 'stress').length).toBeGreaterThan(0)
+})
+
+describe('a full disk', () => {
+  test('under the log costs records, never mail', async () => {
+    const program = await ProxyProgram.start(
+      mailhost.port,
+      { log: 'level = "connections"' },
+      (to) => to.replace('to = "log"', 'to = "/dev/full"'),
+    )
+    try {
+      for (let at = 0; at < 20; at++) await expectHonestService(program.port)
+      expect(mailhost.messages.length).toBe(20)
+    } finally {
+      await program.end()
+    }
+  })
+
+  test('under the log, by the limit of the process on files: mail goes on, the log is not torn', async () => {
+    const program = await ProxyProgram.start(mailhost.port, {}, undefined, 64)
+    try {
+      for (let at = 0; at < 200; at++) await expectHonestService(program.port)
+      expect(mailhost.messages.length).toBe(200)
+      const text = readFileSync(`${program.folder}/log`, 'utf8')
+      expect(text.length).toBeLessThanOrEqual(65_536)
+    } finally {
+      await program.end()
+    }
+  })
+})
