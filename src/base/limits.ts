@@ -240,6 +240,8 @@ export const tlsOptionsOctetsMax = 64 * 1024
 export const tlsTurnoverMsMax = 5_000
 /** After a failed connect the same session is not tried again for so long. Milliseconds. */
 export const tlsReconnectPauseMs = 500
+/** Opportunistic TLS: a mailhost that had none is not asked again for so long. Milliseconds. */
+export const tlsPlainMs = 60_000
 /** A leased SMTP session that was idle for longer is asked by RSET before it is given away. */
 export const tlsProbeAfterIdleMs = 10_000
 

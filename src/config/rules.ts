@@ -58,10 +58,10 @@ const rules: readonly Rule[] = [
     ),
   ({ mailhost }) =>
     when(
-      mailhost.sessions === 'shared' && mailhost.tls !== 'required',
+      mailhost.sessions === 'shared' && mailhost.tls === 'off',
       'mailhost.tls',
       quote(mailhost.tls),
-      'shared sessions are TLS sessions: set "required", or mailhost.sessions = "pooled"',
+      'shared sessions are TLS sessions: set "required" or "opportunistic", or mailhost.sessions = "pooled"',
     ),
   ({ whitelist, recipients }) =>
     when(

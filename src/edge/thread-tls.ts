@@ -10,7 +10,7 @@ import tls from 'node:tls'
 import type { ConnectionId, Engine, EngineHandler } from '../io/engine.ts'
 import { InboundTls, type InboundTlsPolicy } from '../tls/inbound.ts'
 import { SecureEngine } from '../tls/secure-engine.ts'
-import { openSharedCarrier } from '../tls/shared-carrier.ts'
+import { openSharedCarrier, type PlainHosts } from '../tls/shared-carrier.ts'
 import { TlsWrapper } from '../tls/wrapper.ts'
 import type { ClientConnection } from './client-connection.ts'
 
@@ -34,7 +34,7 @@ export interface OutboundTlsPolicy {
   readonly ca: string
   /** '' = any name that the authority has signed. */
   readonly servername: string
-  /** False: encryption without a check. */
+  /** False: opportunistic: encryption without a check, and none where the mailhost has none. */
   readonly isChecked: boolean
 }
 
@@ -104,6 +104,7 @@ export class ThreadTls {
     this.#wrapper ??= new TlsWrapper({ daemon: daemonSocket })
     const wrapper = this.#wrapper
     const { ca, servername, isChecked } = mailhost
+    const plainHosts: PlainHosts | undefined = isChecked ? undefined : new Map()
     return (host: string, port: number, events: Parameters<typeof openSharedCarrier>[2]) => {
       const options = {
         shared: `mailhost-${host}:${port}`,
@@ -117,7 +118,7 @@ export class ThreadTls {
         fallback: true,
         ...(ca === '' ? {} : { ca }),
       } as const
-      return openSharedCarrier(wrapper, options, events)
+      return openSharedCarrier(wrapper, options, events, plainHosts)
     }
   }
 }

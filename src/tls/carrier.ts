@@ -1,6 +1,7 @@
 /**
  * Carrier: what carries one connection of a SecureEngine: a TLS socket, or a lease on a session.
  */
+import type net from 'node:net'
 import type { CloseReason } from '../io/engine.ts'
 
 /** What a carrier tells; never from inside its own methods. */
@@ -24,4 +25,21 @@ export interface Carrier {
   end(done: () => void): void
   /** Ends at once. */
   destroy(): void
+}
+
+/** A socket, of TCP or TLS, as a carrier; its events are for the caller to hand on. */
+export function socketCarrier(socket: net.Socket): Carrier {
+  return {
+    write: (octets) => {
+      if (socket.writable) socket.write(octets)
+      return socket.writableLength
+    },
+    pause: () => void socket.pause(),
+    resume: () => void socket.resume(),
+    end: (done) => {
+      socket.resume()
+      socket.end(done)
+    },
+    destroy: () => void socket.destroy(),
+  }
 }

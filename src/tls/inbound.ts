@@ -10,7 +10,7 @@
  * Plain values travel to the threads (InboundTlsPolicy); each builds its own contexts. Pure but for
  * node:tls objects.
  */
-import { createHash, hkdfSync } from 'node:crypto'
+import { constants, createHash, hkdfSync } from 'node:crypto'
 import type net from 'node:net'
 import tls from 'node:tls'
 
@@ -102,6 +102,9 @@ function newContext(
       'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:ECDHE+AESGCM:ECDHE+CHACHA20',
     ecdhCurve: 'X25519:P-256:P-384',
     honorCipherOrder: true,
+    // A client that shakes hands again and again would cost us more than it costs the client
+    // (RFC 9325 §3.5); compression tells the length of secrets (§3.3).
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_COMPRESSION,
     ticketKeys: ticketKeysOf(ticketSecret, service, period),
     sessionIdContext: createHash('sha256').update(service).digest('hex').slice(0, 32),
   }

@@ -12,7 +12,7 @@
  * node:tls reports a TCP end without close-notify as an end: truncation must be told by the
  * protocol inside, as SMTP does.
  */
-import { createHash } from 'node:crypto'
+import { constants, createHash } from 'node:crypto'
 import net from 'node:net'
 import { hostname } from 'node:os'
 import tls from 'node:tls'
@@ -286,6 +286,9 @@ export class Link {
   }
 }
 
+/** RFC 9325 §3.3, §3.5. */
+const secureOptions = constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_COMPRESSION
+
 /** Keys, certificates and trust of a session, made once for all its links. Throws on bad PEM. */
 export function contextOf(options: NewOptions): tls.SecureContext {
   return tls.createSecureContext({
@@ -293,6 +296,7 @@ export function contextOf(options: NewOptions): tls.SecureContext {
     ...(options.certificate === undefined ? {} : { cert: options.certificate }),
     ...(options.key === undefined ? {} : { key: options.key }),
     minVersion: 'TLSv1.2',
+    secureOptions,
   })
 }
 
@@ -306,6 +310,7 @@ export async function listenFor(options: NewOptions): Promise<tls.Server> {
     rejectUnauthorized: options.insecure !== true,
     handshakeTimeout: options.connectTimeoutMs ?? connectTimeoutMsDefault,
     minVersion: 'TLSv1.2',
+    secureOptions,
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)

@@ -18,7 +18,7 @@ import {
   tlsHandshakeMsMax,
 } from '../base/limits.ts'
 import type { CloseReason, ConnectionId, Engine, EngineHandler, Peer } from '../io/engine.ts'
-import type { Carrier, CarrierEvents } from './carrier.ts'
+import { type Carrier, type CarrierEvents, socketCarrier } from './carrier.ts'
 import { faultOf } from './fault.ts'
 
 /** Puts TLS on a detached socket. Called outside the engine's own calls. */
@@ -313,22 +313,6 @@ export class SecureEngine implements Engine, EngineHandler {
   #setTimer(secured: Secured, afterMs: number, act: () => void): void {
     clearTimeout(secured.timer)
     secured.timer = afterMs > 0 ? setTimeout(act, afterMs) : undefined
-  }
-}
-
-function socketCarrier(socket: tls.TLSSocket): Carrier {
-  return {
-    write: (octets) => {
-      if (socket.writable) socket.write(octets)
-      return socket.writableLength
-    },
-    pause: () => void socket.pause(),
-    resume: () => void socket.resume(),
-    end: (done) => {
-      socket.resume()
-      socket.end(done)
-    },
-    destroy: () => void socket.destroy(),
   }
 }
 

@@ -6,23 +6,34 @@
  * else passes unchanged. Where the daemon is away, the wrapper makes the session in this process:
  * the direct connection takes over and the user sees no difference.
  *
+ * Where TLS is opportunistic and the mailhost offers none, or the handshake fails, the connection is
+ * a plain one, and stays so for a while for those that follow: nothing is asked twice for each.
+ *
  * A connection that ends in any other way than QUIT gives the lease back as broken: the daemon then
  * ends that session, so that nothing half said is ever completed by the next tenant.
  */
-import type { NewOptions } from './api.ts'
-import { newLeaseId } from './api.ts'
-import type { Carrier, CarrierEvents } from './carrier.ts'
+import net from 'node:net'
+import { tlsPlainMs } from '../base/limits.ts'
+import { type NewOptions, newLeaseId } from './api.ts'
+import { type Carrier, type CarrierEvents, socketCarrier } from './carrier.ts'
 import type { TlsSession, TlsWrapper } from './wrapper.ts'
 
 const readOctets = 64 * 1024
 
-/** Opens a connection over a shared session. */
+/** Mailhosts that had no TLS to offer: until when (`performance.now()`) nothing is asked, by name. */
+export type PlainHosts = Map<string, number>
+
+/**
+ * Opens a connection over a shared session.
+ * @param plainHosts where TLS is opportunistic: the thread's memory of those without.
+ */
 export function openSharedCarrier(
   wrapper: TlsWrapper,
   options: NewOptions,
   events: CarrierEvents,
+  plainHosts?: PlainHosts,
 ): Carrier {
-  const carrier = new SharedCarrier(wrapper, options, events)
+  const carrier = new SharedCarrier(wrapper, options, events, plainHosts)
   void carrier.run()
   return carrier
 }
@@ -41,14 +52,27 @@ class SharedCarrier implements Carrier {
   #isPaused = false
   #onResume: () => void = () => undefined
   #mustClose = false
+  readonly #plainHosts: PlainHosts | undefined
+  #plain: Carrier | undefined
 
-  constructor(wrapper: TlsWrapper, options: NewOptions, events: CarrierEvents) {
+  constructor(
+    wrapper: TlsWrapper,
+    options: NewOptions,
+    events: CarrierEvents,
+    plainHosts: PlainHosts | undefined,
+  ) {
+    this.#plainHosts = plainHosts
     this.#wrapper = wrapper
     this.#options = options
     this.#events = events
   }
 
   async run(): Promise<void> {
+    const plainUntilMs = this.#plainHosts?.get(this.#hostName) ?? 0
+    if (performance.now() < plainUntilMs) {
+      this.#goPlain()
+      return
+    }
     const session = await this.#wrapper.new(this.#options)
     this.#session = session
     const lease = await session.lease({ id: this.#lease })
@@ -56,7 +80,10 @@ class SharedCarrier implements Carrier {
       const isBusy = lease.code === 'none'
       if (isBusy) await lease.release('cancelled')
       await this.#leave(session)
-      this.#events.onClose(isBusy ? 'closed' : 'unreachable')
+      if (lease.code === 'ssl' && this.#plainHosts !== undefined && !this.#isOver) {
+        this.#plainHosts.set(this.#hostName, performance.now() + tlsPlainMs)
+        this.#goPlain()
+      } else this.#events.onClose(isBusy ? 'closed' : 'unreachable')
       return
     }
     this.#greeting = lease.greeting
@@ -70,6 +97,7 @@ class SharedCarrier implements Carrier {
   }
 
   write(octets: Uint8Array): number {
+    if (this.#plain !== undefined) return this.#plain.write(octets)
     const session = this.#session
     if (session === undefined || this.#isOver) return 0
     if (!this.#hasGreeted && this.#answersHello(octets)) return this.#backlog
@@ -88,16 +116,22 @@ class SharedCarrier implements Carrier {
   }
 
   pause(): void {
+    this.#plain?.pause()
     this.#isPaused = true
   }
 
   resume(): void {
+    this.#plain?.resume()
     this.#isPaused = false
     this.#onResume()
   }
 
   end(done: () => void): void {
     this.#isOver = true
+    if (this.#plain !== undefined) {
+      this.#plain.end(done)
+      return
+    }
     this.#wake()
     done()
   }
@@ -105,7 +139,30 @@ class SharedCarrier implements Carrier {
   destroy(): void {
     this.#hasQuit = false
     this.#isOver = true
+    this.#plain?.destroy()
     this.#wake()
+  }
+
+  get #hostName(): string {
+    return `${this.#options.host}:${this.#options.port}`
+  }
+
+  /** The mailhost itself, in the clear: it greets by itself, and QUIT is sent to it. */
+  #goPlain(): void {
+    const { host = '', port = 0 } = this.#options
+    const events = this.#events
+    const socket = net.connect({ host, port, noDelay: true })
+    let reason: 'ended' | 'unreachable' = 'unreachable'
+    socket.on('connect', () => {
+      reason = 'ended'
+      events.onConnected()
+    })
+    socket.on('data', (chunk: Buffer) => events.onData(chunk))
+    socket.on('drain', () => events.onDrain())
+    socket.on('end', () => events.onEnd())
+    socket.on('error', () => socket.destroy())
+    socket.on('close', () => events.onClose(this.#isOver ? 'closed' : reason))
+    this.#plain = socketCarrier(socket)
   }
 
   /** Delivers what the peer says, until the connection or the session ends. */

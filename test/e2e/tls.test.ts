@@ -9,6 +9,7 @@ import { DaemonStub } from '../../src/tls/daemon-stub.ts'
 import { describeWith, needsProgram, needsRoot } from '../support/needs.ts'
 import { type Postfix, startPostfix } from '../support/postfix.ts'
 import { runProgram, swaks } from '../support/programs.ts'
+import { startRecordingMailhost, usualKeywords } from '../support/recording-mailhost.ts'
 import { startProxy, testConfig, type Written } from '../support/running-proxy.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 import { type Authority, type Identity, makeAuthority } from '../tls/support/certificates.ts'
@@ -224,6 +225,44 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
     await swaks(proxy.port, '--to', 'b@example.test')
     await filed(postfix, 1)
     expect(handshakesOf(postfix)).toBe(0)
+  })
+
+  for (const isRefused of [false, true]) {
+    const how = isRefused ? 'refuses STARTTLS' : 'does not offer STARTTLS'
+    test(`opportunistic over shared sessions: a mailhost that ${how} gets plain text`, async () => {
+      const mailhost = await startRecordingMailhost({
+        keywords: [...usualKeywords, ...(isRefused ? ['STARTTLS'] : [])],
+        answer: (command) => (command === 'STARTTLS' ? '454 4.7.0 not now' : undefined),
+      })
+      ends.push(() => mailhost.stop())
+      const daemon = await startDaemon()
+      ends.push(() => daemon.end('SIGKILL'))
+      const proxy = await proxyBefore(mailhost.port, {
+        mailhost: { tls: 'opportunistic', sessions: 'shared' },
+        tls_daemon: { socket: daemon.socket },
+      })
+      for (let round = 0; round < 3; round++) {
+        const sent = await swaks(proxy.port, '--to', 'b@example.test', '--body', 'in the clear')
+        expect(sent.output).toContain('250 ')
+      }
+      expect(mailhost.messages.length).toBe(3)
+      expect(mailhost.commands.filter((command) => command === 'STARTTLS').length).toBe(
+        isRefused ? 1 : 0,
+      )
+    })
+  }
+
+  test('opportunistic over shared sessions: a mailhost with TLS gets it, unchecked', async () => {
+    const postfix = await postfixWithTls()
+    const daemon = await startDaemon()
+    ends.push(() => daemon.end('SIGKILL'))
+    const proxy = await proxyBefore(postfix.port, {
+      mailhost: { tls: 'opportunistic', sessions: 'shared' },
+      tls_daemon: { socket: daemon.socket },
+    })
+    for (let round = 0; round < 2; round++) await swaks(proxy.port, '--to', 'b@example.test')
+    await filed(postfix, 2)
+    expect(handshakesOf(postfix)).toBe(1)
   })
 
   function sharedMailhost(socket: string): Written {
@@ -442,5 +481,12 @@ describeWith([needsProgram('sslscan')], 'sslscan', () => {
     expect(accepted.length).toBeGreaterThan(2)
     expect(accepted.filter((line) => !/GCM|CHACHA20/.test(line))).toEqual([])
     expect(scan.output).not.toMatch(/(?<!not )vulnerable|RC4|3DES|ffdhe/)
+    expect(scan.output).toContain('Server supports TLS Fallback SCSV')
+    expect(scan.output).toContain('Session renegotiation not supported')
+    expect(scan.output).toMatch(/ECC Key Strength:\s+128/)
+    // Bits of strength of every key exchange that is taken.
+    const groups = scan.output.match(/^TLSv1\.[23] +\d+ bits +(secp|x25519).*$/gm) ?? []
+    expect(groups.length).toBeGreaterThan(2)
+    expect(groups.filter((line) => Number(/(\d+) bits/.exec(line)?.[1]) < 128)).toEqual([])
   })
 })
