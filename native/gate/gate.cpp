@@ -72,8 +72,8 @@ int Gate::listen(const Endpoint& at, std::uint16_t& bound_port) {
   socklen_t length = fill_sockaddr(at, address);
   const int fd = ::socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return errno;
+  // Not SO_REUSEPORT: a second instance of the same user would silently get half of the clients.
   set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-  set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
   set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);  // what it accepts inherits this
   if (address.ss_family == AF_INET6) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
   if (::bind(fd, reinterpret_cast<sockaddr*>(&address), length) != 0 ||

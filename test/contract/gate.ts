@@ -247,6 +247,15 @@ function lifeTests(world: World, parts: GateUnderTest): void {
     await (await world().client()).sees('220 other name\r\n')
   })
 
+  test('a port that another gate has is refused by name, and the other goes on', async () => {
+    await world().open()
+    const second = parts.newGate()
+    const address = `127.0.0.1:${world().port}`
+    await expect(second.listen([address])).rejects.toMatchObject({ code: 'LISTEN_IN_USE' })
+    await second.close()
+    await world().greeted()
+  })
+
   test('who connects between listen and configure waits for the policy', async () => {
     const [address = ''] = await world().gate.listen(['127.0.0.1:0'])
     world().port = Number(address.split(':')[1])
