@@ -155,7 +155,7 @@ export class Host implements LinkOwner {
     const at = this.#idle.indexOf(link)
     if (at >= 0) this.#idle.splice(at, 1)
     if (!link.wasReady) this.#noteFailure()
-    else if (link.isLost) this.mustAsk = true
+    else if (link.isLost) this.#noteLoss()
     this.#serve()
   }
 
@@ -235,6 +235,13 @@ export class Host implements LinkOwner {
     const tenants = this.#waiters.map((waiter) => waiter.tenant)
     this.#waiters = []
     this.#owner.onAway(this, tenants)
+  }
+
+  // What ended this session (a restart, a time-out) may have ended the unused ones, unseen so far:
+  // whoever tries again gets a fresh one.
+  #noteLoss(): void {
+    this.mustAsk = true
+    this.quitIdle()
   }
 
   #sweepWaiters(): void {

@@ -159,6 +159,48 @@ describe('trouble with the mailhost', () => {
     expect(client.answers).toEqual(['rcpt 250 2.1.5'])
   })
 
+  test.each([
+    ['closes when it is used again', (scene: Scene, id: number) => scene.ends(id)],
+    ['answers RSET with 421', (scene: Scene, id: number) => scene.says(id, '421 4.4.2 idle\r\n')],
+    [
+      'answers RSET and MAIL, then closes',
+      (scene: Scene, id: number) => {
+        scene.says(id, '250 Ok\r\n250 Ok\r\n')
+        scene.ends(id)
+      },
+    ],
+  ])('a mailhost that %s costs one try, however many sessions lie idle', (_label, breaks) => {
+    const scene = new Scene(policyWith({ sessionsMax: 8 }))
+    scene.open(1)
+    const ids = [1, 2, 3, 4, 5]
+    const used = ids.map((id) => {
+      const client = scene.client().offers('b@y.example')
+      if (id > 1) scene.open(id)
+      scene.says(id, accepted)
+      return client
+    })
+    used.forEach((client, at) => {
+      const id = ids[at] ?? 0
+      client.data()
+      scene.says(id, '354 go on\r\n')
+      client.sends('x\r\n')
+      scene.says(id, '250 queued\r\n')
+      scene.engine.take(id)
+    })
+    const client = scene.client().offers('b@y.example')
+    const reused = ids.filter((id) => scene.engine.take(id).startsWith('RSET'))
+    expect(reused).toHaveLength(1)
+    breaks(scene, reused[0] ?? 0)
+    scene.open(6)
+    expect(scene.engine.take(6)).toBe(envelope)
+    scene.says(6, accepted)
+    client.data()
+    scene.says(6, '354 go on\r\n')
+    client.sends('x\r\n')
+    scene.says(6, '250 queued\r\n')
+    expect(client.answers).toEqual(['rcpt 250 2.1.5', 'data 354', 'delivery 250'])
+  })
+
   test('a replay that the mailhost refuses is a temporary failure, never a smaller delivery', () => {
     const scene = new Scene()
     scene.open(1)
