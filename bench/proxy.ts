@@ -1,16 +1,19 @@
 /**
  * Question: what does a message cost on its way through the proxy, against a pass-through that filters
- * nothing?
+ * nothing, and against Postfix's own before-queue proxy?
  *
  * smtp-source → server → smtp-sink, servers on core 0, the rest on core 1, rounds interleaved. CPU
  * microseconds of all threads of the server a message; the ratio is the median of the rounds' ratios
- * to HAProxy. Anything below 1.1 apart is noise.
+ * to HAProxy. Anything below 1.1 apart is noise. A series that fails is told and misses its bar; the
+ * others go on. Takes about two minutes; --full has more rounds.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { messageOf } from '../src/base/errors.ts'
 import { needsProgram } from '../test/support/needs.ts'
 import {
+  atLeast,
   atMost,
   type Bar,
   type BenchOptions,
@@ -18,8 +21,14 @@ import {
   type BenchResult,
   type Measurement,
 } from './bench.ts'
-import { loadCore, startActivemx, startHaproxy, startSink } from './proxy/peers.ts'
-import { cpuMicroseconds, runOn, type Server } from './proxy/processes.ts'
+import {
+  loadCore,
+  startActivemx,
+  startHaproxy,
+  startPostfixProxy,
+  startSink,
+} from './proxy/peers.ts'
+import { runOn, type Server } from './proxy/processes.ts'
 
 /** One kind of load. */
 interface Load {
@@ -29,52 +38,41 @@ interface Load {
   readonly messages: number
   /** Sessions are used again (`smtp-source -d`). */
   readonly isReusing: boolean
-  /** The most of HAProxy's CPU that the proxy may need. */
+  /** The most of HAProxy's CPU that the proxy may need; 0 = not judged. */
   readonly ratioMax: number
+  /** The least of HAProxy's messages a second; 0 = not judged. */
+  readonly rateMin: number
+  /** Postfix takes part. */
+  readonly hasPostfix: boolean
 }
 
+const usual = { octets: 1024, sessions: 20, messages: 3000, isReusing: false, rateMin: 0 } as const
+const kilobyte = 1024
+const megabyte = 1024 * kilobyte
+const many = '1 KB, 200 sessions'
+const reused = '1 KB, sessions reused'
+
 const loads: readonly Load[] = [
-  {
-    label: '1 KB, 20 sessions',
-    octets: 1024,
-    sessions: 20,
-    messages: 5000,
-    isReusing: false,
-    ratioMax: 0.9,
-  },
-  {
-    label: '10 KB, 20 sessions',
-    octets: 10_240,
-    sessions: 20,
-    messages: 5000,
-    isReusing: false,
-    ratioMax: 0.9,
-  },
-  {
-    label: '1 KB, 200 sessions',
-    octets: 1024,
-    sessions: 200,
-    messages: 5000,
-    isReusing: false,
-    ratioMax: 0.75,
-  },
-  {
-    label: '1 KB, sessions reused',
-    octets: 1024,
-    sessions: 20,
-    messages: 10_000,
-    isReusing: true,
-    ratioMax: 1,
-  },
-  {
-    label: '1 MB, 4 sessions',
-    octets: 1_048_576,
-    sessions: 4,
-    messages: 100,
-    isReusing: false,
-    ratioMax: 1.3,
-  },
+  { ...usual, label: '1 KB, 20 sessions', ratioMax: 0.9, hasPostfix: true },
+  { ...usual, label: '10 KB, 20 sessions', octets: 10 * kilobyte, ratioMax: 0.9, hasPostfix: true },
+  { ...usual, label: many, sessions: 200, ratioMax: 0.75, hasPostfix: false },
+  { ...usual, label: reused, messages: 6000, isReusing: true, ratioMax: 1, hasPostfix: false },
+  bulk('1 MB, 4 sessions', megabyte, 60, 1.3, 0),
+  bulk('10 MB, 4 sessions', 10 * megabyte, 8, 0, 0.9),
 ]
+
+function bulk(
+  label: string,
+  octets: number,
+  messages: number,
+  ratioMax: number,
+  rateMin: number,
+): Load {
+  return { ...usual, label, octets, sessions: 4, messages, ratioMax, rateMin, hasPostfix: false }
+}
+
+/** The most of Postfix's CPU that the proxy may need. */
+const postfixRatioMax = 0.3
 
 /** `npm run bench proxy`. */
 export const proxy: BenchQuestion = {
@@ -83,25 +81,56 @@ export const proxy: BenchQuestion = {
   run,
 }
 
-async function run({ isQuick }: BenchOptions): Promise<BenchResult> {
+async function run({ isQuick, isFull }: BenchOptions): Promise<BenchResult> {
   const missing = needsProgram('smtp-source', 'smtp-sink', 'haproxy', 'taskset')
   if (missing !== undefined) return { measurements: [], bars: [], notes: [missing] }
   const folder = mkdtempSync(join(tmpdir(), 'activemx-bench-'))
-  const sink = await startSink()
-  const servers = [await startHaproxy(folder, sink.port), await startActivemx(folder, sink.port)]
+  const notes = ['every list, header filter, log and counters on']
+  const measurements: Measurement[] = []
+  const bars: Bar[] = []
+  const servers: Server[] = []
   try {
-    const measurements: Measurement[] = []
-    const bars: Bar[] = []
+    const sink = await startSink()
+    servers.push(sink, await startHaproxy(folder, sink.port))
+    servers.push(await startActivemx(folder, sink.port))
+    const postfix = await startPostfixProxy(sink.port).catch((fault: unknown) => {
+      notes.push(`Postfix left out: ${messageOf(fault)}`)
+      return undefined
+    })
+    if (postfix !== undefined) servers.push(postfix)
+    const [, haproxy, activemx] = servers
     for (const load of loads) {
-      const { costs, ratio } = await compare(servers, load, isQuick ? 2 : 7, isQuick ? 5 : 1)
-      measurements.push(...costs)
-      bars.push(atMost(`${load.label}: CPU against HAProxy`, ratio, load.ratioMax))
+      const rivals = [haproxy, activemx, load.hasPostfix ? postfix : undefined]
+      const taking = rivals.filter((server) => server !== undefined)
+      const rounds = await compare(taking, load, roundsOf(isQuick, isFull), isQuick ? 5 : 1)
+      measurements.push(...rowsOf(rounds, load))
+      bars.push(...barsOf(rounds, load))
+      notes.push(...rounds.faults)
     }
-    return { measurements, bars, notes: ['every list, header filter, log and counters on'] }
+    return { measurements, bars, notes }
   } finally {
-    for (const server of [...servers, sink]) server.stop()
+    for (const server of servers.reverse()) await server.stop()
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+function roundsOf(isQuick: boolean, isFull: boolean): number {
+  if (isQuick) return 2
+  return isFull ? 9 : 3
+}
+
+/** One round of a server. */
+interface Figure {
+  /** CPU microseconds a message. */
+  readonly cost: number
+  /** Messages a second. */
+  readonly rate: number
+}
+
+/** By server, a figure for each round; without those that failed. */
+interface Rounds {
+  readonly figures: ReadonlyMap<string, readonly Figure[]>
+  readonly faults: readonly string[]
 }
 
 async function compare(
@@ -109,30 +138,60 @@ async function compare(
   load: Load,
   rounds: number,
   share: number,
-): Promise<{ readonly costs: readonly Measurement[]; readonly ratio: number }> {
+): Promise<Rounds> {
   const messages = Math.ceil(load.messages / share)
-  const figures = new Map(servers.map((server) => [server.name, [] as number[]]))
-  for (const server of servers) await send(server, load, Math.ceil(messages / 5))
-  for (let round = 0; round < rounds; round++) {
+  const figures = new Map(servers.map((server) => [server.name, [] as Figure[]]))
+  const faults: string[] = []
+  for (let round = -1; round < rounds; round++) {
     for (const server of round % 2 === 0 ? servers : [...servers].reverse()) {
-      figures.get(server.name)?.push(await send(server, load, messages))
+      try {
+        // The first round warms up.
+        const figure = await send(server, load, round < 0 ? Math.ceil(messages / 5) : messages)
+        if (round >= 0) figures.get(server.name)?.push(figure)
+      } catch (fault) {
+        faults.push(`FAILED ${load.label}, ${server.name}: ${messageOf(fault)}`)
+      }
     }
   }
-  const costs = [...figures].map(([name, values]) => ({
-    group: load.label,
-    name,
-    value: median(values),
-    unit: 'µs',
-  }))
-  const floor = figures.get('HAProxy') ?? []
-  const own = figures.get('activemx') ?? []
-  return { costs, ratio: median(own.map((value, at) => value / (floor[at] ?? 1))) }
+  return { figures, faults }
 }
 
-/** Sends messages through a server. @returns its CPU microseconds a message. */
-async function send(server: Server, load: Load, messages: number): Promise<number> {
-  const pid = server.process.pid ?? 0
-  const before = cpuMicroseconds(pid)
+function rowsOf({ figures }: Rounds, { label, octets }: Load): readonly Measurement[] {
+  return [...figures].flatMap(([name, all]) => {
+    const cost = { group: label, name, value: median(all.map((one) => one.cost)), unit: 'µs' }
+    if (octets < 10 * megabyte) return [cost]
+    const rate = median(all.map((one) => one.rate * octets)) / 1e6
+    return [cost, { group: `${label}, bulk`, name, value: rate, unit: 'MB/s' }]
+  })
+}
+
+function barsOf({ figures, faults }: Rounds, load: Load): readonly Bar[] {
+  const { label, ratioMax, rateMin, hasPostfix } = load
+  const own = figures.get('activemx') ?? []
+  const ratioTo = (name: string, of: (figure: Figure) => number) => {
+    const others = figures.get(name) ?? []
+    return median(own.map((one, at) => of(one) / (of(others[at] ?? one) || 1)))
+  }
+  const cost = (one: Figure) => one.cost
+  const bars: Bar[] = []
+  if (ratioMax > 0) {
+    bars.push(atMost(`${label}: CPU against HAProxy`, ratioTo('HAProxy', cost), ratioMax))
+  }
+  if (rateMin > 0) {
+    const rate = ratioTo('HAProxy', (one) => one.rate)
+    bars.push(atLeast(`${label}: MB/s against HAProxy`, rate, rateMin))
+  }
+  if (hasPostfix && (figures.get('Postfix proxy filter')?.length ?? 0) > 0) {
+    const ratio = ratioTo('Postfix proxy filter', cost)
+    bars.push(atMost(`${label}: CPU against Postfix`, ratio, postfixRatioMax))
+  }
+  return faults.length === 0 ? bars : bars.map((bar) => ({ ...bar, holds: false }))
+}
+
+/** Sends messages through a server. */
+async function send(server: Server, load: Load, messages: number): Promise<Figure> {
+  const before = server.cpuMicroseconds()
+  const startMs = performance.now()
   const reuse = load.isReusing ? ['-d'] : []
   await runOn(
     loadCore,
@@ -141,10 +200,11 @@ async function send(server: Server, load: Load, messages: number): Promise<numbe
     ...['-s', String(load.sessions), '-m', String(messages), '-l', String(load.octets)],
     ...['-f', 'a@x.org', '-t', 'b@example.org', `127.0.0.1:${server.port}`],
   )
-  return (cpuMicroseconds(pid) - before) / messages
+  const seconds = (performance.now() - startMs) / 1000
+  return { cost: (server.cpuMicroseconds() - before) / messages, rate: messages / seconds }
 }
 
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)] ?? 0
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
 }

@@ -4,7 +4,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort, portAnswers } from '../../test/support/ports.ts'
-import { type Server, startOn } from './processes.ts'
+import { startPostfix } from '../gate/postfix-instance.ts'
+import { type Server, serverOf, startOn } from './processes.ts'
 
 /** The core of the servers; generator and sink have the other. */
 export const serverCore = 0
@@ -25,7 +26,7 @@ export async function startSink(): Promise<Server> {
     '4096',
   )
   await portAnswers(port)
-  return { name: 'smtp-sink', port, process, stop: () => process.kill() }
+  return serverOf('smtp-sink', port, process)
 }
 
 /** activemx as installed: lists, header filter, log and counters on. */
@@ -40,7 +41,7 @@ export async function startActivemx(folder: string, sinkPort: number): Promise<S
   writeFileSync(file, activemxConfig(port, sinkPort, list))
   const process = startOn(serverCore, 'node', 'dist/src/cli/activemx.js', 'serve', '--config', file)
   await portAnswers(port)
-  return { name: 'activemx', port, process, stop: () => process.kill() }
+  return serverOf('activemx', port, process)
 }
 
 function activemxConfig(port: number, sinkPort: number, list: string): string {
@@ -98,5 +99,28 @@ backend b
   )
   const process = startOn(serverCore, 'haproxy', '-q', '-f', file)
   await portAnswers(port)
-  return { name: 'HAProxy', port, process, stop: () => process.kill() }
+  return serverOf('HAProxy', port, process)
+}
+
+/** Postfix with smtpd_proxy_filter: the before-queue proxy that it ships with. */
+export async function startPostfixProxy(sinkPort: number): Promise<Server> {
+  const port = await freePort()
+  const server = startPostfix({
+    core: serverCore,
+    port,
+    services:
+      `127.0.0.1:${port} inet n - n - 100 smtpd -o smtpd_proxy_filter=127.0.0.1:${sinkPort}\n` +
+      'postlog unix-dgram n - n - 1 postlogd\nanvil unix - - n - 1 anvil\n' +
+      'rewrite unix - - n - - trivial-rewrite\nproxymap unix - - n - - proxymap\n',
+    settings: {
+      mynetworks: '127.0.0.0/8',
+      relay_domains: 'example.org',
+      local_recipient_maps: '',
+      smtpd_peername_lookup: 'no',
+      smtpd_client_connection_count_limit: '0',
+      smtpd_relay_restrictions: 'permit_mynetworks, reject',
+    },
+  })
+  await portAnswers(port)
+  return { name: 'Postfix proxy filter', ...server }
 }

@@ -8,9 +8,15 @@ import { readdirSync, readFileSync } from 'node:fs'
 export interface Server {
   readonly name: string
   readonly port: number
-  /** The first process; its descendants are counted too. */
-  readonly process: ChildProcess
-  stop(): void
+  /** CPU time of all its processes and threads so far, microseconds. */
+  cpuMicroseconds(): number
+  stop(): void | Promise<void>
+}
+
+/** A server that is one process with its descendants. */
+export function serverOf(name: string, port: number, process: ChildProcess): Server {
+  const pid = process.pid ?? 0
+  return { name, port, cpuMicroseconds: () => cpuOf(pid), stop: () => void process.kill() }
 }
 
 /** Starts a program on a core; what it says of faults is shown. */
@@ -20,15 +26,19 @@ export function startOn(core: number, program: string, ...words: readonly string
   })
 }
 
-/** Runs a program on a core to its end; throws when it fails. */
+/** Longest that one run of the generator may take: a server that stalls fails its series. */
+const runMsMax = 30_000
+
+/** Runs a program on a core to its end; throws when it fails or takes too long. */
 export async function runOn(core: number, program: string, ...words: readonly string[]) {
   const child = startOn(core, program, ...words)
+  const timer = setTimeout(() => child.kill(), runMsMax)
   const status = await new Promise<number | null>((resolve) => child.on('close', resolve))
+  clearTimeout(timer)
   if (status !== 0) throw new Error(`${program} ${words.join(' ')}: status ${status}`)
 }
 
-/** CPU time of a process and its descendants, all threads, microseconds. */
-export function cpuMicroseconds(pid: number): number {
+function cpuOf(pid: number): number {
   return [pid, ...descendants(pid)].reduce((sum, id) => sum + ownMicroseconds(id), 0)
 }
 
