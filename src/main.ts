@@ -30,7 +30,7 @@ import {
   transferPolicyOf,
 } from './edge/policies.ts'
 import { dropPrivileges } from './edge/privileges.ts'
-import { learntSettingsOf } from './edge/probe-settings.ts'
+import { learntSettingsOf, probeSettingsOf } from './edge/probe-settings.ts'
 import { Probing } from './edge/probing.ts'
 import { type ProbingCommand, probingCommands } from './edge/probing-commands.ts'
 import { RefusalLog } from './edge/refusal-log.ts'
@@ -325,10 +325,12 @@ class Instance implements RunningProxy {
   }
 
   #policiesOf(config: Config, files: PolicyFiles): ThreadPolicies {
+    const journey = journeyPolicyOf(config, files, this.#lists.hasTrustedNames)
     return {
-      journey: journeyPolicyOf(config, files, this.#lists.hasTrustedNames),
+      journey,
       transfer: transferPolicyOf(config, this.#slots),
       tls: tlsPolicyOf(config, files, this.#ticketSecret),
+      probes: probeSettingsOf(config, journey.recipientDomains),
     }
   }
 

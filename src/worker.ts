@@ -6,7 +6,7 @@
  */
 import { threadId } from 'node:worker_threads'
 import { BugError } from './base/errors.ts'
-import { attachLists, nativeEngine } from './edge/native-edge.ts'
+import { attachLists, nativeEngine, ThreadVerdicts } from './edge/native-edge.ts'
 import { RemoteAsks } from './edge/remote-asks.ts'
 import { configureEdge, newEdge } from './edge/thread.ts'
 import type { ThreadBirth, ThreadOrder, ThreadReport } from './edge/thread-messages.ts'
@@ -20,10 +20,11 @@ export default async function serveThread(birth: ThreadBirth): Promise<void> {
   const { setup, port } = birth
   const log = openThreadLog(birth.log)
   const post = (report: ThreadReport) => port.postMessage(report)
-  const asks = new RemoteAsks(post)
   const tell = (detail: string) =>
     log.record({ event: 'store', time: Date.now(), what: 'fault', detail })
   const lists = attachLists(setup.lists, tell)
+  const verdicts = new ThreadVerdicts(setup.lists.store, setup.policies.probes, tell)
+  const asks = new RemoteAsks(post, (question) => verdicts.answer(question))
   const edge = newEdge(setup, { log, asks, lists, newEngine: nativeEngine })
   const telling = setInterval(() => asks.flush(), tellEveryMs)
   await edge.ready()
@@ -32,6 +33,7 @@ export default async function serveThread(birth: ThreadBirth): Promise<void> {
       switch (order.kind) {
         case 'configure':
           configureEdge(edge, order.policies)
+          verdicts.configure(order.policies.probes)
           return
         case 'stress':
           edge.stress(order.isStressed)

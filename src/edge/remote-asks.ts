@@ -11,15 +11,20 @@ import type { Asker, QuestionDesk } from './questions.ts'
 import type { ThreadAsks } from './thread.ts'
 import type { ThreadOrder, ThreadReport } from './thread-messages.ts'
 
+/** What the thread knows by itself of a question; undefined: the main thread is asked. */
+export type AnswerKnown = (question: Question) => readonly Finding[] | undefined
+
 /** Serving thread: numbers the questions and hands answers to who asked. */
 export class RemoteDesk implements QuestionDesk {
   readonly #post: (report: ThreadReport) => void
+  readonly #answerKnown: AnswerKnown
   readonly #askers = new Map<number, Asker>()
   readonly #numbers = new Map<Asker, number>()
   #last = 0
 
-  constructor(post: (report: ThreadReport) => void) {
+  constructor(post: (report: ThreadReport) => void, answerKnown: AnswerKnown) {
     this.#post = post
+    this.#answerKnown = answerKnown
   }
 
   trustedName(address: string, asker: Asker): void {
@@ -27,7 +32,10 @@ export class RemoteDesk implements QuestionDesk {
   }
 
   examine(question: Question, asker: Asker): void {
-    this.#post({ kind: 'examine', number: this.#take(asker), question })
+    const number = this.#take(asker)
+    const findings = this.#answerKnown(question)
+    if (findings === undefined) this.#post({ kind: 'examine', number, question })
+    else setImmediate(() => this.onAnswer(number, { question: 'examine', findings }))
   }
 
   forget(asker: Asker): void {
@@ -69,9 +77,9 @@ export class RemoteAsks implements ThreadAsks {
   readonly #post: (report: ThreadReport) => void
   #delivered = new Set<string>()
 
-  constructor(post: (report: ThreadReport) => void) {
+  constructor(post: (report: ThreadReport) => void, answerKnown: AnswerKnown) {
     this.#post = post
-    this.desk = new RemoteDesk(post)
+    this.desk = new RemoteDesk(post, answerKnown)
   }
 
   onFinding(address: string, finding: Finding): void {

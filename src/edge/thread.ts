@@ -10,6 +10,7 @@ import { newSocketEngine } from '../io/socket-engine.ts'
 import { type CompiledPolicy, compilePolicy, type JourneyPolicy } from '../journey/policy.ts'
 import type { ListPort } from '../journey/ports.ts'
 import type { Log } from '../log/records.ts'
+import type { ProbeSettings } from '../probes/settings.ts'
 import type { TransferPolicy } from '../transfer/mailhost.ts'
 import { SessionCap } from '../transfer/session-cap.ts'
 import { Counters } from './counters.ts'
@@ -31,6 +32,8 @@ export interface ThreadPolicies {
   readonly journey: JourneyPolicy
   readonly transfer: TransferPolicy
   readonly tls: TlsPolicy
+  /** What a thread needs to answer from the store what is known already. */
+  readonly probes: ProbeSettings
 }
 
 /** Memory that all threads share. */

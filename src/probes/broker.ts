@@ -17,14 +17,14 @@ import { Caller } from './caller.ts'
 import type { Converse } from './converse.ts'
 import type { NameService } from './dns.ts'
 import { Inquiry, type ProbeRecord } from './inquiry.ts'
+import { Known } from './known.ts'
 import type { NamePatterns } from './name-patterns.ts'
 import type { ProbeSettings } from './settings.ts'
-import { isSafe } from './smtp-probe.ts'
 import { checkSpf } from './spf.ts'
 import { makeFinding, type TestResult } from './tools.ts'
 import type { UserResult } from './user-test.ts'
 import type { VerdictCache } from './verdict-cache.ts'
-import { type HostTests, hostCacheKey, VerdictMemory } from './verdict-memory.ts'
+import { type HostTests, VerdictMemory } from './verdict-memory.ts'
 
 /** Hosts that the tests leave alone: the relay and dialup databases. */
 export interface Exemptions {
@@ -51,20 +51,12 @@ export interface BrokerParts {
   readonly onProbe: (record: ProbeRecord) => void
 }
 
-/** The sender as the user test sees it. */
-type Asked =
-  | { readonly kind: 'nobody' }
-  | { readonly kind: 'unaskable'; readonly finding: Finding }
-  | { readonly kind: 'mailbox'; readonly mailbox: Mailbox }
-
-const nobody: Asked = { kind: 'nobody' }
-
 /** The broker. */
 export class ProbeBroker {
   readonly #parts: BrokerParts
   readonly #settings: ProbeSettings
   readonly #caller: Caller
-  readonly #memory: VerdictMemory
+  readonly #known: Known
   readonly #inquiry: Inquiry
   #isStopped = false
   #isStressed = false
@@ -74,8 +66,9 @@ export class ProbeBroker {
     this.#parts = parts
     this.#settings = settings
     this.#caller = new Caller(settings, converse, now)
-    this.#memory = new VerdictMemory(cache, settings.keep, now)
-    const { caller, memory } = { caller: this.#caller, memory: this.#memory }
+    const memory = new VerdictMemory(cache, settings.keep, now)
+    const caller = this.#caller
+    this.#known = new Known(settings, memory)
     this.#inquiry = new Inquiry({ settings, names, patterns, caller, memory, now, onProbe })
   }
 
@@ -96,7 +89,7 @@ export class ProbeBroker {
       void this.#examineWithin(question, respondent, running)
       return
     }
-    const known = this.#known(question)
+    const known = this.#known.findings(question, this.#hostTests(question.address))
     if (known !== undefined) respondent.onAnswer(known)
     else if (question.sender === '') respondent.onAnswer([])
     else void this.#examineWithin(question, respondent, undefined)
@@ -133,31 +126,6 @@ export class ProbeBroker {
     return this.#inquiry.askMailbox('user', mailbox, '')
   }
 
-  /** Every finding, where the cache holds all that must be known; else undefined. */
-  #known(question: Question): readonly Finding[] | undefined {
-    if (question.isWhitelisted === true) return undefined
-    const findings: Finding[] = []
-    const recipient = this.#recipientToAsk(question)
-    if (recipient !== undefined) {
-      const found = this.#memory.mailbox('recipient', recipient)
-      if (found === undefined) return undefined
-      findings.push(found)
-      if (found.outcome === 'positive') return findings
-    }
-    const tests = this.#hostTests(question.address)
-    if (tests.relay || tests.dialup) {
-      const host = this.#memory.host(hostCacheKey(question.address, tests))
-      if (host === undefined) return undefined
-      findings.push(host)
-      if (this.#isFinal(host)) return findings
-    }
-    const asked = this.#senderToAsk(question.sender)
-    if (asked.kind === 'nobody') return findings
-    const user =
-      asked.kind === 'unaskable' ? asked.finding : this.#memory.mailbox('user', asked.mailbox)
-    return user === undefined ? undefined : [...findings, user]
-  }
-
   /** Asks step by step until done or out of time; the flights go on without us then. */
   async #examineWithin(
     question: Question,
@@ -185,7 +153,7 @@ export class ProbeBroker {
       const finding = await asking
       if (isAnswered) return
       findings.push(finding)
-      if (this.#isFinal(finding)) break
+      if (this.#known.isFinal(finding)) break
     }
     answer()
   }
@@ -200,7 +168,7 @@ export class ProbeBroker {
       const layer = tests.relay ? 'relay' : 'dialup'
       missing.push(makeFinding(layer, 'indeterminate', 'budget-spent', facts))
     }
-    if (this.#senderToAsk(question.sender).kind !== 'nobody') {
+    if (this.#known.senderToAsk(question.sender).kind !== 'nobody') {
       missing.push(makeFinding('user', 'indeterminate', 'budget-spent', facts))
     }
     return missing
@@ -218,7 +186,7 @@ export class ProbeBroker {
   }
 
   #recipient(question: Question): Promise<Finding> | undefined {
-    const mailbox = this.#recipientToAsk(question)
+    const mailbox = this.#known.recipientToAsk(question)
     if (mailbox === undefined) return undefined
     return this.#inquiry.mailbox('recipient', mailbox, question.address)
   }
@@ -230,7 +198,7 @@ export class ProbeBroker {
   }
 
   #user({ sender, address }: Question): Promise<Finding> | undefined {
-    const asked = this.#senderToAsk(sender)
+    const asked = this.#known.senderToAsk(sender)
     if (asked.kind === 'unaskable') return Promise.resolve(asked.finding)
     if (asked.kind === 'nobody') return undefined
     return this.#inquiry.mailbox('user', asked.mailbox, address)
@@ -244,45 +212,4 @@ export class ProbeBroker {
       dialup: modes.dialup !== 'off' && !exemptions.isDialupExempt(address),
     }
   }
-
-  /**
-   * Whom the user test asks for: nobody for `<>` and senders of ours. What cannot be asked for is told
-   * as indeterminate, so that an odd address is no way round the policy for that.
-   */
-  #senderToAsk(sender: string): Asked {
-    if (this.#settings.modes.user === 'off' || sender === '') return nobody
-    const mailbox = mailboxOf(sender)
-    if (mailbox !== undefined && this.#isOurs(mailbox.domain)) return nobody
-    if (mailbox !== undefined && isSafe(sender) && !mailbox.domain.startsWith('[')) {
-      return { kind: 'mailbox', mailbox }
-    }
-    const facts = ['no mail exchanger can be asked for this form of address']
-    return {
-      kind: 'unaskable',
-      finding: makeFinding('user', 'indeterminate', 'not-askable', facts),
-    }
-  }
-
-  #recipientToAsk({ recipient }: Question): Mailbox | undefined {
-    if (!this.#settings.callAhead || recipient === '' || !isSafe(recipient)) return undefined
-    return mailboxOf(recipient)
-  }
-
-  #isOurs(domain: string): boolean {
-    return this.#settings.ownDomains.some((own) => holdsDomain(own, domain))
-  }
-
-  /** Does this finding decide, so that nothing more need be asked? */
-  #isFinal({ layer, outcome }: Finding): boolean {
-    if (layer === 'whitelist') return outcome === 'negative'
-    if (outcome !== 'positive') return false
-    if (layer === 'recipient') return true
-    const mode = layer === 'relay' || layer === 'dialup' ? this.#settings.modes[layer] : 'off'
-    return mode === 'enforce' || mode === 'tempfail'
-  }
-}
-
-/** `*.example.org` holds every name below it, not itself. */
-function holdsDomain(own: string, domain: string): boolean {
-  return own.startsWith('*.') ? domain.endsWith(own.slice(1)) : own === domain
 }

@@ -235,7 +235,8 @@ describe('bounded', () => {
   })
 
   test('a host that says 421 or 450 is left alone for a while', async () => {
-    const { ask } = brokerOver(internet, { modes: userOnly })
+    const waits = { connectWaitMs: 30_000, replyWaitMs: 30_000 }
+    const { ask } = brokerOver(internet, { modes: userOnly, ...waits })
     const before = internet.sessionsAt('127.0.6.8').length
     await ask('127.0.9.1', 'x@busy.example')
     const [finding] = await ask('127.0.9.1', 'y@busy.example')
