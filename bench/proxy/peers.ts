@@ -12,6 +12,9 @@ export const serverCore = 0
 /** See `serverCore`. */
 export const loadCore = 1
 
+/** Name of the slow peer. */
+export const postfixName = 'Postfix proxy filter'
+
 /** Starts the sink that all servers forward to. */
 export async function startSink(): Promise<Server> {
   const port = await freePort()
@@ -122,5 +125,5 @@ export async function startPostfixProxy(sinkPort: number): Promise<Server> {
     },
   })
   await portAnswers(port)
-  return { name: 'Postfix proxy filter', ...server }
+  return { name: postfixName, ...server }
 }
