@@ -29,7 +29,7 @@ import {
 import { writeMmdb } from './lookup/mmdb-writer.ts'
 import { bgpTable, syntheticIpv4, syntheticIpv6 } from './lookup/prefix-sets.ts'
 import { mixedIpv6, type Workload, workloadsIpv4 } from './lookup/workloads.ts'
-import { timeInterleaved } from './timing.ts'
+import { median, timeInterleaved } from './timing.ts'
 
 const seed = 2_026_1121
 
@@ -60,15 +60,19 @@ async function run({ isQuick }: BenchOptions): Promise<BenchResult> {
     table.close()
     measurements.push(...(await changeTimes(set.label, columns, isQuick ? 5 : 40)))
   }
-  const columns6 = syntheticIpv6(isQuick ? 100_000 : 1_000_000, seed)
-  measurements.push(...ipv6Times(columns6, rounds, seconds))
+  const small6 = syntheticIpv6(100_000, seed)
+  measurements.push(...ipv6Times(small6, writeMmdb(6, small6.v6), rounds, seconds))
+  if (!isQuick) {
+    const large6 = syntheticIpv6(1_000_000, seed)
+    measurements.push(...ipv6Times(large6, undefined, rounds, seconds))
+  }
   const notes = [`synthetic prefixes and workloads from seed ${seed}`, ...leftOut]
   return { measurements, bars: barsOf(measurements), notes }
 }
 
 const leftOut = [
   'net.BlockList, cidr-matcher and ipaddr.js go over all prefixes: 1k only; BlockList is being rewritten upstream',
-  'maxmind has no set of 10M: its tree would need more than 1 GB',
+  'maxmind has no set of 10M, and none of 1M of IPv6: its trees would need more than 1 GB',
 ]
 
 function prefixSets(isQuick: boolean): readonly PrefixSet[] {
@@ -93,7 +97,7 @@ function lookupTimes(
   rounds: number,
   seconds: number,
 ): readonly Measurement[] {
-  const mmdb = set.hasMmdb ? writeMmdb(columns) : undefined
+  const mmdb = set.hasMmdb ? writeMmdb(4, columns.v4) : undefined
   const peers = set.linearCount > 0 ? buildLinearPeers(columns) : undefined
   const found: Measurement[] = [
     { group: set.label, name: 'table', value: table.sizes().tableBytes / 1e6, unit: 'MB' },
@@ -133,17 +137,28 @@ async function changeTimes(
     { group, name: 'add seen by another thread, median', value: times.addSeenMs, unit: 'ms' },
     { group, name: 'add seen by another thread, worst', value: times.addSeenWorstMs, unit: 'ms' },
     { group, name: 'longest gap of the reader', value: times.longestGapMs, unit: 'ms' },
+    {
+      group,
+      name: 'longest gap of a thread that asks nothing',
+      value: times.controlGapMs,
+      unit: 'ms',
+    },
   ]
 }
 
 function ipv6Times(
   columns: PrefixColumns,
+  mmdb: Buffer | undefined,
   rounds: number,
   seconds: number,
 ): readonly Measurement[] {
   const table = nativeTable.fromColumns(columns)
   const group = `IPv6 ${columns.v6.count / 1000}k mixed`
-  const contenders = ipv6Contenders(table, mixedIpv6(columns, seed))
+  const workload = mixedIpv6(columns, seed)
+  const contenders = [
+    ...ipv6Contenders(table, workload),
+    ...(mmdb === undefined ? [] : [mmdbContender(mmdb, workload)]),
+  ]
   const times = timeInterleaved(contenders, rounds, seconds)
   const found = [...times].map(([name, value]) => ({ group, name, value, unit: 'ns' }))
   const octets = { group, name: 'table', value: table.sizes().tableBytes / 1e6, unit: 'MB' }
@@ -162,7 +177,15 @@ function barsOf(measurements: readonly Measurement[]): readonly Bar[] {
     values.length === 0
       ? Number.NaN
       : Math.exp(values.reduce((a, b) => a + Math.log(b), 0) / values.length)
-  const misses = groups.filter((group) => !group.endsWith('hits'))
+  const misses = groups.filter((group) => /(random|zipf)$/.test(group))
+  const textRatios = misses.map((group) => ({
+    group,
+    ratio: figure(group, 'maxmind') / figure(group, 'text → class'),
+  }))
+  const below = textRatios
+    .filter(({ ratio }) => ratio < 7)
+    .map(({ group, ratio }) => `${group} ${ratio.toFixed(1)}`)
+  const whyBelow = `${below.join(', ')}: where most addresses are listed, each question costs a native call`
   const echo = 'Node-API call, number in and out'
   return [
     atMost(
@@ -196,21 +219,33 @@ function barsOf(measurements: readonly Measurement[]): readonly Bar[] {
       'maxmind / text → class, random and zipf, worst',
       Math.min(...ratios('maxmind', 'text → class', misses)),
       7,
+      whyBelow,
     ),
     ...sizeBars(figure),
   ].filter((bar) => Number.isFinite(bar.reached))
 }
 
 function sizeBars(figure: (group: string, name: string) => number): readonly Bar[] {
-  const worst = (name: string) =>
-    Math.max(
-      ...['1k', '100k', '1M', 'BGP', '10M'].map((g) => figure(g, name)).filter(Number.isFinite),
-    )
+  const sizes = ['1k', '100k', '1M', 'BGP', '10M'].filter((g) =>
+    Number.isFinite(figure(g, 'swap, median')),
+  )
+  const worst = (name: string) => Math.max(...sizes.map((g) => figure(g, name)))
   return [
     atMost('1M: memory / maxmind', figure('1M', 'table') / figure('1M', 'maxmind file'), 0.3),
     atMost('1M: build from columns, ms', figure('1M', 'build from columns'), 250),
     atMost('10M: build from columns, ms', figure('10M', 'build from columns'), 2500),
     atMost('swap, worst of medians, ms', worst('swap, median'), 1),
+    atMost(
+      'gap of the reader beyond a thread that asks nothing, middle of all sizes, ms',
+      median(
+        sizes.map(
+          (g) =>
+            figure(g, 'longest gap of the reader') -
+            figure(g, 'longest gap of a thread that asks nothing'),
+        ),
+      ),
+      1,
+    ),
     atMost(
       'add seen by another thread, worst of medians, ms',
       worst('add seen by another thread, median'),

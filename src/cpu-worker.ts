@@ -13,6 +13,7 @@ import { type ReadListResult, type ReadListTask, readList as read } from './list
 
 export { compileTable } from './tables/compile-table.ts'
 export { publishImages } from './tables/publish-images.ts'
+export { saveTable } from './tables/save-table.ts'
 
 /** Of 19: a quarter of the share of a serving thread where both want the core. */
 const niceness = 6

@@ -9,11 +9,16 @@ import { median } from '../timing.ts'
 
 const watched = '100.64.7.7'
 
-/** A thread that asks for one address without a pause and notes each change of the answer. */
+/**
+ * A thread that asks for one address without a pause, notes each change of the answer and its own longest
+ * gap. Without a table it asks nothing: its gaps are the machine's.
+ */
 const watcherCode = `
   const { workerData } = require('node:worker_threads')
   import(workerData.module).then(({ attachNativeTable }) => {
-    const table = attachNativeTable(workerData.handle)
+    const table = workerData.handle === 0
+      ? { lookupClass4: () => 0 }
+      : attachNativeTable(workerData.handle)
     const notes = workerData.notes
     let last = performance.now()
     let longest = 0
@@ -35,6 +40,8 @@ export interface ChangeTimes {
   readonly addSeenMs: number
   readonly addSeenWorstMs: number
   readonly longestGapMs: number
+  /** The same of a thread that asks nothing, over as long a time beside as busy a thread. */
+  readonly controlGapMs: number
 }
 
 /** Builds once, then swaps and adds while another thread watches. */
@@ -44,7 +51,8 @@ export async function measureChanges(columns: PrefixColumns, rounds: number): Pr
     timeMs(() => nativeTable.discard(nativeTable.compile(columns))),
   )
   const image = nativeTable.compile(columns)
-  const watcher = await startWatcher(table)
+  const watcher = await startWatcher(table.handle)
+  const start = performance.now()
   const swaps: number[] = []
   const adds: number[] = []
   for (let round = 0; round < rounds; round++) {
@@ -52,7 +60,9 @@ export async function measureChanges(columns: PrefixColumns, rounds: number): Pr
     swaps.push(timeMs(() => table.replace(next)))
     adds.push(timeMs(() => changeAndWait(table, watcher.notes)))
   }
+  const tookMs = performance.now() - start
   const longestGapMs = await watcher.stop()
+  const controlGapMs = await gapOfControl(tookMs)
   nativeTable.discard(image)
   table.close()
   return {
@@ -62,7 +72,16 @@ export async function measureChanges(columns: PrefixColumns, rounds: number): Pr
     addSeenMs: median(adds) / 2,
     addSeenWorstMs: Math.max(...adds) / 2,
     longestGapMs,
+    controlGapMs,
   }
+}
+
+/** The longest gap of a thread that asks nothing while this one spins for as long. */
+async function gapOfControl(spinMs: number): Promise<number> {
+  const control = await startWatcher(0)
+  const end = performance.now() + spinMs
+  while (performance.now() < end);
+  return control.stop()
 }
 
 function timeMs(work: () => void): number {
@@ -79,10 +98,11 @@ function changeAndWait(table: NativeIpTable, notes: Int32Array): void {
   while (Atomics.load(notes, 1) !== 1);
 }
 
-async function startWatcher(table: NativeIpTable) {
+/** @param handle of the table that is watched; 0 = none */
+async function startWatcher(handle: number) {
   const notes = new Int32Array(new SharedArrayBuffer(16))
   const module = new URL('../../src/tables/native-table.js', import.meta.url).href
-  const workerData = { module, handle: table.handle, notes }
+  const workerData = { module, handle, notes }
   const worker = new Worker(watcherCode, { eval: true, workerData })
   const ended = once(worker, 'exit')
   while (Atomics.load(notes, 0) === 0) await new Promise((resolve) => setTimeout(resolve, 5))

@@ -14,7 +14,7 @@ import { prefixText } from '../../src/base/prefix-columns.ts'
 import type { NativeIpTable } from '../../src/tables/native-table.ts'
 import type { Contender } from '../timing.ts'
 import { type NativeWay, nativeMeasures } from './native-measures.ts'
-import { passLength, type Workload } from './workloads.ts'
+import { type Ipv6Workload, passLength, type Workload } from './workloads.ts'
 
 /** cidr-matcher has no types. */
 type Matcher = new (prefixes: readonly string[]) => { contains(address: string): boolean }
@@ -161,7 +161,7 @@ export function textContenders(table: NativeIpTable, { texts }: Workload): reado
 }
 
 /** Texts in, verdicts out: a MaxMind database of the same prefixes. */
-export function mmdbContender(mmdb: Buffer, { texts }: Workload): Contender {
+export function mmdbContender(mmdb: Buffer, { texts }: Pick<Workload, 'texts'>): Contender {
   const reader = new Reader<never>(mmdb)
   const pass = () => {
     let sum = 0
@@ -213,8 +213,11 @@ export function linearContenders(
   ]
 }
 
-/** IPv6: the C loop and the batch over four words an address. */
-export function ipv6Contenders(table: NativeIpTable, words: Uint32Array): readonly Contender[] {
+/** IPv6: the C loop and the batch over four words an address, and one by one from texts. */
+export function ipv6Contenders(
+  table: NativeIpTable,
+  { words, texts }: Ipv6Workload,
+): readonly Contender[] {
   const classes = new Uint16Array(passLength)
   const { measureTable } = nativeMeasures()
   return [
@@ -230,6 +233,15 @@ export function ipv6Contenders(table: NativeIpTable, words: Uint32Array): readon
       name: 'IPv6 batch 65,536',
       count: passLength,
       pass: () => table.lookupMany6(words, classes)[7] ?? 0,
+    },
+    {
+      name: 'text → class',
+      count: texts.length,
+      pass: () => {
+        let sum = 0
+        for (const text of texts) sum += table.lookupClass(text)
+        return sum
+      },
     },
   ]
 }

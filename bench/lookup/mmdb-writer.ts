@@ -1,27 +1,29 @@
 /**
- * A small writer of MaxMind DB files (format 2.0), IPv4, 32-bit records, a 16-bit number a prefix: what a
- * user of `maxmind` would compile a block list to. Longer prefixes win.
+ * A small writer of MaxMind DB files (format 2.0), one family a file, 32-bit records, a 16-bit number a
+ * prefix: what a user of `maxmind` would compile a block list to. Longer prefixes win.
  *
  *   tree: nodes of two records | 16 zero octets | data | marker, metadata
  *   record: a node, node count = nothing, above = node count + 16 + offset into data
  *
  * Source: MaxMind DB File Format Specification, version 2.0.
  */
-import type { PrefixColumns } from '../../src/base/prefix-columns.ts'
+import type { FamilyColumns } from '../../src/base/prefix-columns.ts'
 
 const nothing = 0xffff_ffff
 /** Records that name a value while the tree grows: this flag and the value. */
 const valueFlag = 0x8000_0000
 
-/** The octets of a database of the IPv4 prefixes; the value of a prefix is its list id + 1. */
-export function writeMmdb({ v4 }: PrefixColumns): Buffer {
+/** The octets of a database of a family's prefixes; the value of a prefix is its list id + 1. */
+export function writeMmdb(family: 4 | 6, columns: FamilyColumns): Buffer {
   const tree = new Tree()
-  const shortFirst = Uint32Array.from({ length: v4.count }, (_, i) => i)
-  shortFirst.sort((a, b) => (v4.lengths[a] ?? 0) - (v4.lengths[b] ?? 0))
+  const wordsEach = family === 4 ? 1 : 4
+  const shortFirst = Uint32Array.from({ length: columns.count }, (_, i) => i)
+  shortFirst.sort((a, b) => (columns.lengths[a] ?? 0) - (columns.lengths[b] ?? 0))
   for (const at of shortFirst) {
-    tree.insert(v4.words[at] ?? 0, v4.lengths[at] ?? 0, (v4.listIds[at] ?? 0) + 1)
+    const words = columns.words.subarray(at * wordsEach, (at + 1) * wordsEach)
+    tree.insert(words, columns.lengths[at] ?? 0, (columns.listIds[at] ?? 0) + 1)
   }
-  return tree.finish()
+  return tree.finish(family)
 }
 
 class Tree {
@@ -33,14 +35,14 @@ class Tree {
   }
 
   /** Shorter prefixes must come before longer ones. */
-  insert(address: number, length: number, value: number): void {
+  insert(words: Uint32Array, length: number, value: number): void {
     let node = 0
     for (let bit = 0; bit < length - 1; bit++) {
-      const at = node * 2 + ((address >>> (31 - bit)) & 1)
+      const at = node * 2 + bitOf(words, bit)
       const record = this.#records[at] ?? nothing
       node = record < valueFlag ? record : this.#split(at, record)
     }
-    this.#records[node * 2 + ((address >>> (32 - length)) & 1)] = (valueFlag | value) >>> 0
+    this.#records[node * 2 + bitOf(words, length - 1)] = (valueFlag | value) >>> 0
   }
 
   /** A new node under `at`, both sides of which hold what `at` held. */
@@ -59,7 +61,7 @@ class Tree {
     this.#records = wider
   }
 
-  finish(): Buffer {
+  finish(family: 4 | 6): Buffer {
     const count = this.#count
     const offsets = new Map<number, number>()
     const data: Buffer[] = []
@@ -68,7 +70,7 @@ class Tree {
       const record = this.#records[i] ?? nothing
       tree.writeUInt32BE(record < valueFlag ? record : this.#resolve(record, offsets, data), i * 4)
     }
-    return Buffer.concat([tree, ...data, metadata(count)])
+    return Buffer.concat([tree, ...data, metadata(count, family)])
   }
 
   #resolve(record: number, offsets: Map<number, number>, data: Buffer[]): number {
@@ -84,7 +86,12 @@ class Tree {
   }
 }
 
-function metadata(nodeCount: number): Buffer {
+/** Bit 0 is the most significant of the first word. */
+function bitOf(words: Uint32Array, bit: number): number {
+  return ((words[bit >>> 5] ?? 0) >>> (31 - (bit & 31))) & 1
+}
+
+function metadata(nodeCount: number, ipVersion: 4 | 6): Buffer {
   const marker = Buffer.from('\xab\xcd\xefMaxMind.com', 'latin1')
   const unsigned = (type: number, value: number, octets: number): Buffer => {
     const content = Buffer.alloc(octets)
@@ -97,7 +104,7 @@ function metadata(nodeCount: number): Buffer {
   const pairs: readonly (readonly [string, Buffer])[] = [
     ['node_count', unsigned(6, nodeCount, 4)],
     ['record_size', unsigned(5, 32, 2)],
-    ['ip_version', unsigned(5, 4, 2)],
+    ['ip_version', unsigned(5, ipVersion, 2)],
     ['database_type', text('bench')],
     ['languages', Buffer.of(0x00, 0x04)],
     ['binary_format_major_version', unsigned(5, 2, 2)],

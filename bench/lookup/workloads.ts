@@ -3,7 +3,7 @@
  * them listed; hits, random listed addresses.
  */
 
-import { formatIpv4 } from '../../src/base/ip-address.ts'
+import { formatIpv4, formatIpv6 } from '../../src/base/ip-address.ts'
 import type { PrefixColumns } from '../../src/base/prefix-columns.ts'
 import { Random } from '../../test/support/random.ts'
 import { unicast } from './prefix-sets.ts'
@@ -32,12 +32,18 @@ export function workloadsIpv4(columns: PrefixColumns, seed: number): readonly Wo
   ]
   return makers.map(([name, make]) => {
     const addresses = Uint32Array.from({ length: passLength }, make)
-    return { name, addresses, texts: Array.from(addresses, flatText) }
+    return { name, addresses, texts: Array.from(addresses, (one) => flat(formatIpv4(one))) }
   })
 }
 
-/** IPv6: listed addresses and random ones below 2001::/16 by turns, four words each. */
-export function mixedIpv6(columns: PrefixColumns, seed: number): Uint32Array {
+/** IPv6 addresses, four words each, and as texts. */
+export interface Ipv6Workload {
+  readonly words: Uint32Array
+  readonly texts: readonly string[]
+}
+
+/** IPv6: listed addresses and random ones below 2001::/16 by turns. */
+export function mixedIpv6(columns: PrefixColumns, seed: number): Ipv6Workload {
   const random = new Random(seed)
   const words = new Uint32Array(passLength * 4)
   const { v6 } = columns
@@ -50,12 +56,13 @@ export function mixedIpv6(columns: PrefixColumns, seed: number): Uint32Array {
       words[i * 4 + at] = isListed ? own : at === 0 ? 0x20010000 | (anything & 0xffff) : anything
     }
   }
-  return words
+  const texts = Array.from({ length: passLength }, (_, i) => flat(formatIpv6(words, i * 4)))
+  return { words, texts }
 }
 
 /** A text in one piece, as sockets and files give it; a concatenated one is read more slowly. */
-function flatText(address: number): string {
-  return Buffer.from(formatIpv4(address), 'latin1').toString('latin1')
+function flat(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1')
 }
 
 function listed({ v4 }: PrefixColumns, random: Random): number {

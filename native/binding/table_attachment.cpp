@@ -154,11 +154,14 @@ Napi::Value lists_of(const Napi::CallbackInfo& info) {
   return names;
 }
 
-// origins() of the address in the mailbox → [{ list, words, length, file, line, endsInMs }]
+// origins() of the address in the mailbox → [{ list, length, file, line, endsInMs }], or the
+// TableError of the snapshot in which files and lines lie
 Napi::Value origins(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Held& own = held(info);
-  const auto all = own->reader.origins(own->key());
+  TableError fault = TableError::kNone;
+  const auto all = own->reader.origins(own->key(), &fault);
+  if (fault != TableError::kNone) return Napi::Number::New(env, static_cast<double>(fault));
   Napi::Array answer = Napi::Array::New(env, all.size());
   for (std::uint32_t i = 0; i < all.size(); ++i) {
     const Origin& one = all[i];

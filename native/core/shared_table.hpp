@@ -47,6 +47,7 @@ struct Origin {
   std::string file;     // "" = none
   std::uint32_t line;   // 0 = none
   std::int64_t ends_ms = AddedPrefix::never;  // on the clock of monotonic_ms()
+  std::uint32_t rule = no_rule;               // of its family in the image
 };
 
 struct Match {
@@ -143,8 +144,9 @@ class TableReader {
   // Class and longest prefix from one moment of the table.
   [[nodiscard]] Match match(Key6 address);
   // Every entry of every list that holds the address: longest first, then by list and input order,
-  // an entered prefix last. Of what was entered only what decides.
-  [[nodiscard]] std::vector<Origin> origins(Key6 address);
+  // an entered prefix last. Of what was entered only what decides. May read the image's snapshot: a
+  // fault of that file goes to `fault`, and files and lines are missing.
+  [[nodiscard]] std::vector<Origin> origins(Key6 address, TableError* fault = nullptr);
 
  private:
   using Published = SharedTable::Published;
@@ -152,6 +154,8 @@ class TableReader {
   [[nodiscard]] Match match_added(Key6 address);
   [[nodiscard]] std::vector<Origin> origins_of(const Published& published, Key6 address,
                                                VerdictClass found) const;
+  [[nodiscard]] static TableError name_places(const TableImage& image, bool is_ipv4,
+                                              std::vector<Origin>& origins);
   [[nodiscard]] VerdictClass find(const Published& published, Key6 address) const noexcept;
   template <class Key>
   void add_compiled(const Published& published, const SortedRules<Key>& rules, Key address,

@@ -26,7 +26,8 @@ struct SnapshotFault {
   [[nodiscard]] bool happened() const noexcept { return error != TableError::kNone; }
 };
 
-// Blocks on the disk. Any thread; two writers of one path: the last rename wins.
+// From then on the image's provenance lies in the file. Blocks on the disk. Any thread; two writers
+// of one path: the last rename wins.
 [[nodiscard]] SnapshotFault save_snapshot(const TableImage& image, const std::string& path);
 
 // Null and the reason, or the image. Blocks on the disk. Any thread.

@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "core/checksum.hpp"
+#include "core/provenance.hpp"
 
 namespace activemx::snapshot {
 
@@ -65,6 +67,17 @@ static_assert(sizeof(Header) == 32 && sizeof(Section) == 24, "the layout on disk
 // Where the section behind `offset` begins.
 [[nodiscard]] constexpr std::uint64_t aligned(std::uint64_t offset) noexcept {
   return (offset + alignment - 1) & ~std::uint64_t{alignment - 1};
+}
+
+// The places of the rules in an open snapshot of these sections; null without a free descriptor.
+[[nodiscard]] inline std::shared_ptr<const ProvenanceFile> provenance_in(
+    int fd, std::span<const Section> sections) {
+  const auto column = [&](Kind kind) {
+    const Section& section = sections[static_cast<std::uint32_t>(kind) - 1];
+    return StoredColumn{section.offset, section.octets, section.checksum};
+  };
+  return ProvenanceFile::of(fd, {column(Kind::kRuleFiles4), column(Kind::kRuleLines4)},
+                            {column(Kind::kRuleFiles6), column(Kind::kRuleLines6)});
 }
 
 // The checksum that belongs into the header.

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "core/file_descriptor.hpp"
+#include "core/read_at.hpp"
 #include "core/snapshot.hpp"
 #include "core/snapshot_format.hpp"
 
@@ -30,8 +31,12 @@ class SnapshotReader {
     if (!read_head() || !read_names(Kind::kLists, image->lists)) return nullptr;
     if (!read_names(Kind::kFiles, image->files) || !read_sets(*image)) return nullptr;
     if (!read_image4(*image) || !read_image6(*image)) return nullptr;
-    if (!read_rules(Kind::kRuleStarts4, *image, image->rules4)) return nullptr;
-    if (!read_rules(Kind::kRuleStarts6, *image, image->rules6)) return nullptr;
+    Places places4;
+    Places places6;
+    if (!read_rules(Kind::kRuleStarts4, *image, image->rules4, places4)) return nullptr;
+    if (!read_rules(Kind::kRuleStarts6, *image, image->rules6, places6)) return nullptr;
+    image->provenance.keep(std::move(places4), std::move(places6));
+    image->provenance.leave_to(snapshot::provenance_in(fd_, sections_));
     return image;
   }
 
@@ -46,7 +51,7 @@ class SnapshotReader {
 
   [[nodiscard]] bool read_head() {
     snapshot::Header header{};
-    if (!read_at(0, &header, sizeof header)) {
+    if (!read_at(fd_, 0, &header, sizeof header)) {
       return refuse(TableError::kForeign, "too short for a snapshot");
     }
     if (std::memcmp(header.magic, snapshot::magic, sizeof header.magic) != 0) {
@@ -61,7 +66,7 @@ class SnapshotReader {
     if (header.file_octets != file_octets_) return damaged("cut or grown: its length is wrong");
     if (header.section_count != snapshot::section_count) return damaged("sections are missing");
     sections_.resize(snapshot::section_count);
-    if (!read_at(sizeof header, sections_.data(), sections_.size() * sizeof(Section))) {
+    if (!read_at(fd_, sizeof header, sections_.data(), sections_.size() * sizeof(Section))) {
       return damaged("cut in its section table");
     }
     if (snapshot::head_checksum(header, sections_) != header.checksum) {
@@ -79,26 +84,13 @@ class SnapshotReader {
         return damaged("a section is out of its place");
       }
       std::array<char, snapshot::alignment> gap{};
-      if (!read_at(end, gap.data(), next - end)) return damaged("cut between sections");
+      if (!read_at(fd_, end, gap.data(), next - end)) return damaged("cut between sections");
       if (std::any_of(gap.begin(), gap.end(), [](char octet) { return octet != 0; })) {
         return damaged("there is something between sections");
       }
       if (i == sections_.size()) return true;
       if (sections_[i].octets > file_octets_) return damaged("a section is longer than the file");
       end = next + sections_[i].octets;
-    }
-    return true;
-  }
-
-  [[nodiscard]] bool read_at(std::uint64_t offset, void* into, std::size_t octets) const {
-    auto* to = static_cast<std::byte*>(into);
-    while (octets > 0) {
-      const ssize_t got = ::pread(fd_, to, octets, static_cast<off_t>(offset));
-      if (got < 0 && errno == EINTR) continue;
-      if (got <= 0) return false;
-      to += got;
-      offset += static_cast<std::uint64_t>(got);
-      octets -= static_cast<std::size_t>(got);
     }
     return true;
   }
@@ -111,7 +103,9 @@ class SnapshotReader {
       return damaged("a section has another kind or length than it should");
     }
     into.resize(section.octets / sizeof(T));
-    if (!read_at(section.offset, into.data(), section.octets)) return damaged("cut in a section");
+    if (!read_at(fd_, section.offset, into.data(), section.octets)) {
+      return damaged("cut in a section");
+    }
     if (crc32c(std::as_bytes(std::span(into))) != section.checksum) {
       return damaged("the checksum of a section is wrong");
     }
@@ -185,31 +179,36 @@ class SnapshotReader {
   }
 
   template <class Key>
-  [[nodiscard]] bool read_rules(Kind first, const TableImage& image, SortedRules<Key>& rules) {
+  [[nodiscard]] bool read_rules(Kind first, const TableImage& image, SortedRules<Key>& rules,
+                                Places& places) {
     auto kind = static_cast<std::uint32_t>(first);
     const auto next = [&kind] { return static_cast<Kind>(kind++); };
     if (!read_section(next(), rules.starts) || !read_section(next(), rules.lengths)) return false;
-    if (!read_section(next(), rules.list_ids) || !read_section(next(), rules.file_ids)) {
+    if (!read_section(next(), rules.list_ids) || !read_section(next(), places.file_ids)) {
       return false;
     }
-    if (!read_section(next(), rules.lines) || !read_section(next(), rules.excluded)) return false;
-    if (!are_sound(image, rules)) return damaged("the entries behind the table are out of order");
+    if (!read_section(next(), places.lines)) return false;
+    if (!read_section(next(), rules.excluded)) return false;
+    if (!are_sound(image, rules, places)) {
+      return damaged("the entries behind the table are out of order");
+    }
     link_parents(rules);
     return true;
   }
 
   template <class Key>
-  [[nodiscard]] static bool are_sound(const TableImage& image, const SortedRules<Key>& rules) {
+  [[nodiscard]] static bool are_sound(const TableImage& image, const SortedRules<Key>& rules,
+                                      const Places& places) {
     const std::size_t count = rules.count();
     if (count >= no_rule || rules.lengths.size() != count || rules.list_ids.size() != count ||
-        rules.file_ids.size() != count || rules.lines.size() != count ||
+        places.file_ids.size() != count || places.lines.size() != count ||
         rules.excluded.size() != count) {
       return false;
     }
     for (std::size_t i = 0; i < count; ++i) {
       if (rules.lengths[i] > key_bits<Key>) return false;
       if ((rules.starts[i] & ~mask_of<Key>(rules.lengths[i])) != 0) return false;
-      if (rules.list_ids[i] >= image.lists.size() || rules.file_ids[i] >= image.files.size()) {
+      if (rules.list_ids[i] >= image.lists.size() || places.file_ids[i] >= image.files.size()) {
         return false;
       }
       const auto order = [&](std::size_t at) {

@@ -56,8 +56,13 @@ void append(std::vector<std::byte>& into, const void* from, std::size_t octets) 
 
 class SnapshotWriter {
  public:
-  explicit SnapshotWriter(const TableImage& image)
-      : lists_(pack(image.lists)), files_(pack(image.files)), sets_(pack(image.sets)) {
+  SnapshotWriter(const TableImage& image, std::shared_ptr<const Places> places4,
+                 std::shared_ptr<const Places> places6)
+      : lists_(pack(image.lists)),
+        files_(pack(image.files)),
+        sets_(pack(image.sets)),
+        places4_(std::move(places4)),
+        places6_(std::move(places6)) {
     add(Kind::kLists, lists_);
     add(Kind::kFiles, files_);
     add(Kind::kSets, sets_);
@@ -69,8 +74,8 @@ class SnapshotWriter {
     add_bytes(Kind::kDeepFirst6, image.image6.deep_first());
     add_bytes(Kind::kDeepStarts6, image.image6.deep_starts());
     add_bytes(Kind::kDeepClasses6, image.image6.deep_classes());
-    add_rules(Kind::kRuleStarts4, image.rules4);
-    add_rules(Kind::kRuleStarts6, image.rules6);
+    add_rules(Kind::kRuleStarts4, image.rules4, *places4_);
+    add_rules(Kind::kRuleStarts6, image.rules6, *places6_);
   }
 
   [[nodiscard]] bool write_to(int fd) {
@@ -87,6 +92,11 @@ class SnapshotWriter {
       if (!pad(fd, sections_[i].offset) || !write_whole(fd, contents_[i])) return false;
     }
     return pad(fd, end_);
+  }
+
+  // After write_to.
+  [[nodiscard]] std::shared_ptr<const ProvenanceFile> provenance_in(int fd) const {
+    return snapshot::provenance_in(fd, sections_);
   }
 
  private:
@@ -106,14 +116,14 @@ class SnapshotWriter {
 
   // The six columns of a family have consecutive kinds; parents are found again at loading.
   template <class Key>
-  void add_rules(Kind first, const SortedRules<Key>& rules) {
+  void add_rules(Kind first, const SortedRules<Key>& rules, const Places& places) {
     auto kind = static_cast<std::uint32_t>(first);
     const auto next = [&kind] { return static_cast<Kind>(kind++); };
     add_bytes(next(), std::span(rules.starts));
     add_bytes(next(), std::span(rules.lengths));
     add_bytes(next(), std::span(rules.list_ids));
-    add_bytes(next(), std::span(rules.file_ids));
-    add_bytes(next(), std::span(rules.lines));
+    add_bytes(next(), std::span(places.file_ids));
+    add_bytes(next(), std::span(places.lines));
     add_bytes(next(), std::span(rules.excluded));
   }
 
@@ -136,6 +146,8 @@ class SnapshotWriter {
   std::vector<std::byte> lists_;
   std::vector<std::byte> files_;
   std::vector<std::byte> sets_;
+  std::shared_ptr<const Places> places4_;
+  std::shared_ptr<const Places> places6_;
   std::vector<snapshot::Section> sections_;
   std::vector<Octets> contents_;
   std::uint64_t end_ = 0;
@@ -159,18 +171,26 @@ class SnapshotWriter {
 
 SnapshotFault save_snapshot(const TableImage& image, const std::string& path) {
   const std::string beside = temporary_name(path);
+  auto places4 = image.provenance.places(true);
+  auto places6 = image.provenance.places(false);
+  if (places4 == nullptr || places6 == nullptr) {
+    return {TableError::kDamaged, "the snapshot that this table came from has been changed"};
+  }
   SnapshotFault fault;
+  std::shared_ptr<const ProvenanceFile> provenance;
   {
-    constexpr int flags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC;
+    constexpr int flags = O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC;
     const FileDescriptor fd(::open(beside.c_str(), flags, 0640));
     if (!fd.is_open()) return system_fault("create " + beside);
-    SnapshotWriter writer(image);
+    SnapshotWriter writer(image, std::move(places4), std::move(places6));
     if (!writer.write_to(fd.get())) fault = system_fault("write " + beside);
     else if (::fsync(fd.get()) != 0) fault = system_fault("sync " + beside);
+    else provenance = writer.provenance_in(fd.get());
   }
   if (!fault.happened() && std::rename(beside.c_str(), path.c_str()) != 0) {
     fault = system_fault("rename to " + path);
   }
+  if (!fault.happened()) image.provenance.leave_to(std::move(provenance));
   if (fault.happened()) ::unlink(beside.c_str());
   else if (!sync_folder_of(path)) fault = system_fault("sync the folder of " + path);
   return fault;

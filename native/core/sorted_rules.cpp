@@ -82,7 +82,7 @@ class RuleOrder {
 }  // namespace
 
 template <class Key>
-SortedRules<Key> sort_rules(const RuleColumns& columns) {
+SortedRules<Key> sort_rules(const RuleColumns& columns, Places& places) {
   RuleOrder<Key> order(columns);
   const auto& items = order.sorted();
   SortedRules<Key> rules;
@@ -90,16 +90,16 @@ SortedRules<Key> sort_rules(const RuleColumns& columns) {
   rules.starts.resize(count);
   rules.lengths.resize(count);
   rules.list_ids.resize(count);
-  rules.file_ids.resize(count);
-  rules.lines.resize(count);
+  places.file_ids.resize(count);
+  places.lines.resize(count);
   rules.excluded.resize(count);
   for (std::size_t i = 0; i < count; ++i) {
     const std::uint32_t from = items[i].index;
     rules.starts[i] = items[i].start;
     rules.lengths[i] = columns.lengths[from];
     rules.list_ids[i] = columns.list_ids[from];
-    rules.file_ids[i] = columns.file_ids[from];
-    rules.lines[i] = columns.lines[from];
+    places.file_ids[i] = columns.file_ids[from];
+    places.lines[i] = columns.lines[from];
     rules.excluded[i] = columns.excluded[from] != 0 ? 1 : 0;
   }
   link_parents(rules);
@@ -130,8 +130,8 @@ std::uint32_t SortedRules<Key>::innermost(Key address) const noexcept {
 
 template struct SortedRules<Key4>;
 template struct SortedRules<Key6>;
-template SortedRules<Key4> sort_rules<Key4>(const RuleColumns&);
-template SortedRules<Key6> sort_rules<Key6>(const RuleColumns&);
+template SortedRules<Key4> sort_rules<Key4>(const RuleColumns&, Places&);
+template SortedRules<Key6> sort_rules<Key6>(const RuleColumns&, Places&);
 template void link_parents<Key4>(SortedRules<Key4>&);
 template void link_parents<Key6>(SortedRules<Key6>&);
 

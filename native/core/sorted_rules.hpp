@@ -1,14 +1,16 @@
-// SortedRules: the prefixes of one family in the order of a sweep, with where each came from.
+// SortedRules: the prefixes of one family in the order of a sweep.
 //
-// It is both the input of the sweep and the provenance that answers `explain`: entry p's parent is
-// the nearest entry before it whose prefix holds p's, so that all entries around an address are
-// found by one binary search and a walk up. Immutable once built; any thread may read it.
+// It is the input of the sweep, and it names the entries around an address: entry p's parent is
+// the nearest entry before it whose prefix holds p's, so that all of them are found by one binary
+// search and a walk up. File and line of each are its provenance (provenance.hpp). Immutable once
+// built; any thread may read it.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "core/ip_rules.hpp"
+#include "core/provenance.hpp"
 
 namespace activemx {
 
@@ -20,8 +22,6 @@ struct SortedRules {
   std::vector<Key> starts;
   std::vector<std::uint8_t> lengths;
   std::vector<std::uint16_t> list_ids;
-  std::vector<std::uint16_t> file_ids;
-  std::vector<std::uint32_t> lines;
   std::vector<std::uint8_t> excluded;
   std::vector<std::uint32_t> parents;  // no_rule = none
 
@@ -36,9 +36,10 @@ struct SortedRules {
   [[nodiscard]] std::uint32_t innermost(Key address) const noexcept;
 };
 
-// Sorts and links. O(n) for IPv4 (radix sort), O(n log n) at worst for IPv6.
+// Sorts and links; `places` becomes file and line by rule.
+// O(n) for IPv4 (radix sort), O(n log n) at worst for IPv6.
 template <class Key>
-[[nodiscard]] SortedRules<Key> sort_rules(const RuleColumns& columns);
+[[nodiscard]] SortedRules<Key> sort_rules(const RuleColumns& columns, Places& places);
 
 // Fills `parents` from the other columns.
 template <class Key>

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 namespace activemx {
 namespace {
@@ -37,8 +38,11 @@ std::shared_ptr<const TableImage> compile(const IpRules& rules, TableError& erro
   auto image = std::make_shared<TableImage>();
   image->lists = rules.lists;
   image->files = rules.files;
-  image->rules4 = sort_rules<Key4>(rules.v4);
-  image->rules6 = sort_rules<Key6>(rules.v6);
+  Places places4;
+  Places places6;
+  image->rules4 = sort_rules<Key4>(rules.v4, places4);
+  image->rules6 = sort_rules<Key6>(rules.v6, places6);
+  image->provenance.keep(std::move(places4), std::move(places6));
   ListSets sets;
   auto intervals4 = sweep(image->rules4, sets);
   auto intervals6 = sweep(image->rules6, sets);

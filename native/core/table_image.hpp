@@ -1,7 +1,8 @@
 // TableImage: one compiled set of prefixes: both lookup structures, the sets of lists that their
-// classes stand for, and the provenance that answers `explain`.
+// classes stand for, the prefixes themselves and where each came from.
 //
-// Made by compile() or read from a snapshot, then immutable; shared by reference. Any thread.
+// Made by compile() or read from a snapshot, then immutable but for where its provenance lies;
+// shared by reference. Any thread.
 #pragma once
 
 #include <memory>
@@ -24,6 +25,7 @@ struct TableImage {
   Image6 image6;
   SortedRules<Key4> rules4;
   SortedRules<Key6> rules6;
+  Provenance provenance;
 };
 
 // Sorts, sweeps and packs; null and the reason where a maximum is passed. O(n). Any thread; a

@@ -157,11 +157,36 @@ Match TableReader::match_added(Key6 address) {
   return all.empty() ? Match{} : Match{found, all.front().length};
 }
 
-std::vector<Origin> TableReader::origins(Key6 address) {
+std::vector<Origin> TableReader::origins(Key6 address, TableError* fault) {
   if (table_ == nullptr) return {};
-  const EpochDomain::Pin pin(table_->epochs_, *slot_);
-  const Published& published = table_->published();
-  return origins_of(published, address, find(published, address));
+  std::vector<Origin> all;
+  std::shared_ptr<const TableImage> image;
+  {
+    const EpochDomain::Pin pin(table_->epochs_, *slot_);
+    const Published& published = table_->published();
+    all = origins_of(published, address, find(published, address));
+    image = published.image;
+  }
+  const TableError found = name_places(*image, is_mapped(address), all);
+  if (fault != nullptr) *fault = found;
+  return all;
+}
+
+TableError TableReader::name_places(const TableImage& image, bool is_ipv4,
+                                    std::vector<Origin>& origins) {
+  const bool asks = std::any_of(origins.begin(), origins.end(),
+                                [](const Origin& one) { return one.rule != no_rule; });
+  if (!asks) return TableError::kNone;
+  const auto places = image.provenance.places(is_ipv4);
+  if (places == nullptr) return TableError::kDamaged;
+  for (Origin& one : origins) {
+    if (one.rule == no_rule) continue;
+    // A file that was forged since it was checked may say anything.
+    if (places->file_ids[one.rule] >= image.files.size()) return TableError::kDamaged;
+    one.file = image.files[places->file_ids[one.rule]];
+    one.line = places->lines[one.rule];
+  }
+  return TableError::kNone;
 }
 
 std::vector<Origin> TableReader::origins_of(const Published& published, Key6 address,
@@ -194,7 +219,7 @@ void TableReader::add_compiled(const Published& published, const SortedRules<Key
     into.push_back({list, is_ipv4 ? mapped(static_cast<std::uint32_t>(rules.starts[rule]))
                                   : static_cast<Key6>(rules.starts[rule]),
                     static_cast<std::uint8_t>(rules.lengths[rule] + (is_ipv4 ? 96 : 0)),
-                    published.image->files[rules.file_ids[rule]], rules.lines[rule]});
+                    "", 0, AddedPrefix::never, rule});
   }
   // Equal prefixes were met from last to first.
   std::reverse(into.begin(), into.end());

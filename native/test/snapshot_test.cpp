@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -79,6 +80,65 @@ void check_round_trip(const std::string& path, Random& random) {
     const Image6::Address address6{0x2001'0db8'0000'0000ULL + random.below(310), random.next()};
     check(loaded->image6.lookup(address6) == image->image6.lookup(address6), "same answer");
   }
+}
+
+struct Asked {
+  std::vector<Origin> origins;
+  TableError fault = TableError::kNone;
+};
+
+Asked origins_in(const std::shared_ptr<const TableImage>& image, Key6 address) {
+  auto table = std::make_shared<SharedTable>();
+  check(table->publish(CompiledTable(image)) == TableError::kNone, "publishes");
+  TableReader reader(table);
+  Asked asked;
+  asked.origins = reader.origins(address, &asked.fault);
+  return asked;
+}
+
+bool names_same(const Asked& a, const Asked& b) {
+  return a.fault == TableError::kNone && b.fault == TableError::kNone && !a.origins.empty() &&
+         std::equal(a.origins.begin(), a.origins.end(), b.origins.begin(), b.origins.end(),
+                    [](const Origin& one, const Origin& other) {
+                      return one.list == other.list && one.start == other.start &&
+                             one.file == other.file && one.line == other.line;
+                    });
+}
+
+// Files and lines leave the memory with the first snapshot, and are read from there on demand.
+void check_provenance(const std::string& path) {
+  const Key6 listed4 = mapped(0x0a00'0000U + 5 * 0x4321U);
+  const Key6 listed6 = Key6{0x2001'0db8'0000'0000ULL + 6} << 64 | 6 * 0x1'0001ULL;
+  const auto image = image_of_some_rules();
+  const Asked before4 = origins_in(image, listed4);
+  const Asked before6 = origins_in(image, listed6);
+  check(image->provenance.octets() > 0, "in memory without a snapshot");
+  check(!save_snapshot(*image, path).happened(), "saves");
+  check(image->provenance.octets() == 0, "not in memory after a save");
+  SnapshotFault fault;
+  const auto loaded = load_snapshot(path, fault);
+  check(loaded->provenance.octets() == 0, "not in memory after a load");
+  for (const auto& one : {image, loaded}) {
+    check(names_same(before4, origins_in(one, listed4)), "same files and lines");
+    check(names_same(before6, origins_in(one, listed6)), "same files and lines");
+  }
+  check(!save_snapshot(*loaded, path + ".copy").happened(), "saves what lies in a file");
+  check(read_file(path) == read_file(path + ".copy"), "the same file");
+  ::unlink((path + ".copy").c_str());
+  check(names_same(before4, origins_in(loaded, listed4)), "a file that is gone is still read");
+
+  // Changed in place, it costs the files and lines and nothing else.
+  const std::string whole = read_file(path);
+  write_file(path, std::string(whole.size(), 'x'));
+  const Asked changed = origins_in(image, listed4);
+  check(changed.fault == TableError::kDamaged, "a changed file is a fault");
+  check(changed.origins.size() == before4.origins.size(), "lists and prefixes are known");
+  check(save_snapshot(*image, path + ".copy").error == TableError::kDamaged, "not saved on");
+  write_file(path, whole.substr(0, whole.size() / 2));
+  check(origins_in(image, listed4).fault == TableError::kDamaged, "a cut file is a fault");
+  check(origins_in(image, 1).fault == TableError::kNone, "no fault where nothing is to be read");
+  write_file(path, whole);
+  check(names_same(before4, origins_in(image, listed4)), "right again, it is read again");
 }
 
 TableError error_of(const std::string& path) {
@@ -157,6 +217,7 @@ int main() {
   const std::string path = folder + "/table.snapshot";
   check_checksum();
   check_round_trip(path, random);
+  check_provenance(path);
   check_refusals(path, random);
   check_forged(path, random);
   ::unlink(path.c_str());

@@ -27,6 +27,9 @@ import type { ListService } from './list-service.ts'
 import type { Holding } from './look-up.ts'
 import type { GateTables } from './policies.ts'
 
+/** Below this the provenance of a table takes less than half a megabyte. */
+const snapshotPrefixesMin = 65_536
+
 /** Who hears of loads. */
 export interface ListsListener {
   onReport(report: ListReport): void
@@ -165,6 +168,17 @@ export class Lists implements ListService {
     this.#listener.onChange()
     this.#timer = setTimeout(() => void this.#refresh(), refreshMsOf(config))
     this.#timer.unref()
+    void this.#keepSnapshot(config)
+  }
+
+  /** Files and lines of a large blacklist go to the disk; where that fails they stay in memory. */
+  async #keepSnapshot(config: Config): Promise<void> {
+    const table = this.tables?.blacklist
+    if (table?.form !== 'prefix') return
+    const { prefixes4, prefixes6 } = table.sizes()
+    if (prefixes4 + prefixes6 < snapshotPrefixesMin) return
+    const path = `${cacheOf(config)}/table-blacklist.snapshot`
+    await this.#pool.run('saveTable', { handle: table.handle, path }).catch(() => undefined)
   }
 
   async close(): Promise<void> {

@@ -105,7 +105,11 @@ export interface IpTable {
   lookupMany6(words: Uint32Array, classes: Uint16Array): Uint16Array
   /** The lists of a class; [] for 0 and for a number never given out. */
   listsOf(verdictClass: VerdictClass): readonly string[]
-  /** Every entry of every list that holds the address: longest first, then by list, file, line. */
+  /**
+   * Every entry of every list that holds the address: longest first, then by list, file, line. A native
+   * table that was loaded from a snapshot, or saved as one, reads files and lines there, from the disk.
+   * Throws OperatingError SNAPSHOT_DAMAGED if that file has been changed.
+   */
   explain(address: string): readonly IpOrigin[]
   /** Enters a prefix at once. Throws OperatingError PREFIX_SYNTAX, TABLE_ADDED_FULL. */
   add(prefix: string, options: AddOptions): void

@@ -49,7 +49,8 @@ export interface NativeAttachment {
   lookupMany6(words: Uint32Array, classes: Uint16Array): Uint16Array
   newBatch(capacity: number): NativeBatch
   listsOf(verdictClass: number): readonly string[]
-  origins(): readonly NativeOrigin[]
+  /** Or the number of a fault: files and lines are read from the snapshot where there is one. */
+  origins(): readonly NativeOrigin[] | number
   publish(image: number): number
   add(length: number, isIpv4: boolean, list: string, ttlMs: number): number
   remove(length: number, isIpv4: boolean, list: string | undefined, ttlMs: number): number

@@ -189,7 +189,10 @@ class NativeTable implements NativeIpTable {
 
   explain(address: string): readonly IpOrigin[] {
     const isIpv4 = this.#ask(address)
-    return this.#native.origins().map((origin) => this.#originOf(origin, isIpv4))
+    const origins = this.#native.origins()
+    if (typeof origins !== 'number') return origins.map((one) => this.#originOf(one, isIpv4))
+    checkNative(origins, `explain ${address}`, 'the table’s snapshot has been changed')
+    return []
   }
 
   add(prefix: string, options: AddOptions): void {

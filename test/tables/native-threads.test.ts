@@ -2,10 +2,14 @@
  * One native table in several threads, and what belongs to the native form alone.
  */
 import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { expect, test } from 'vitest'
 import { OperatingError } from '../../src/base/errors.ts'
 import { attachNativeTable, nativeTable } from '../../src/tables/native-table.ts'
+import { saveTable } from '../../src/tables/save-table.ts'
 import { projectRoot } from '../support/needs.ts'
 
 /** A worker that attaches and answers messages `[verb, text]`. */
@@ -66,6 +70,30 @@ test('a batch of prepared buffers answers like single lookups', () => {
   expect([...batch.classes]).toEqual(single)
   expect(new Set(single).size).toBeGreaterThan(1)
   table.close()
+})
+
+test('files and lines are read from the snapshot: changed, it costs explain and nothing else', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'activemx-provenance-'))
+  const path = join(folder, 'table.snapshot')
+  const origin = { list: 'a', prefix: '192.0.2.0/24', file: 'a.netset', line: 7 }
+  const table = nativeTable.fromPrefixes([origin])
+  try {
+    saveTable({ handle: table.handle, path })
+    expect(table.explain('192.0.2.9')).toEqual([origin])
+    const octets = readFileSync(path)
+    writeFileSync(path, Buffer.alloc(octets.length))
+    expect(() => table.explain('192.0.2.9')).toThrow(
+      expect.objectContaining({ code: 'SNAPSHOT_DAMAGED' }),
+    )
+    expect(table.lookup('192.0.2.9')).toEqual({ lists: ['a'], prefix: '192.0.2.0/24' })
+    expect(table.explain('198.51.100.1')).toEqual([])
+    writeFileSync(path, octets)
+    rmSync(path)
+    expect(table.explain('192.0.2.9')).toEqual([origin])
+  } finally {
+    table.close()
+    rmSync(folder, { recursive: true, force: true })
+  }
 })
 
 test('columns of another shape are refused, not read', () => {

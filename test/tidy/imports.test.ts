@@ -54,6 +54,16 @@ test('every folder of src/ has a layer', () => {
   expect(unknown).toEqual([])
 })
 
+/** Where threads, processes, users and the generated documents begin: nothing imports these. */
+const entries =
+  /^src\/(index|main|worker|cpu-worker|documentation|cli\/activemx)\.ts$|[/-](worker|entry)\.ts$/
+
+test('every source but an entry is imported by another source', () => {
+  const imported = new Set([...importsOf.values()].flat().map(({ target }) => target))
+  const dead = files.filter(({ path }) => !imported.has(path) && !entries.test(path))
+  expect(dead.map(({ path }) => path)).toEqual([])
+})
+
 test('the journey never waits: no await, no async, no promise', () => {
   const waiting = files
     .filter((file) => file.path.startsWith('src/journey/'))
