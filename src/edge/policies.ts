@@ -76,7 +76,7 @@ function readHeaderRules(file: string): string {
   const text = readSetting('tests.headers.rules', file)
   const [fault] = parseHeaderRules(text, file).faults
   if (fault === undefined) return text
-  throw new OperatingError('HEADER_RULES', `tests.headers.rules = ${file}: ${fault}; mend the line`)
+  throw new OperatingError('HEADER_RULES', `tests.headers.rules: ${fault}; mend the line`)
 }
 
 function readTlsFiles({ tls, mailhost }: Config) {

@@ -13,7 +13,7 @@ import {
 } from '../smtp/parameters.ts'
 import { replyLine } from '../smtp/reply-text.ts'
 import { messageOctetsMax } from './2-hello.ts'
-import { beginTests, refuseMail, testsPermit } from './4-tests.ts'
+import { beginTests, isExempt, refuseMail, testsPermit } from './4-tests.ts'
 import { concludeDropped, concludeRefused } from './conclude.ts'
 import { timeoutsNow } from './policy.ts'
 import { close, countError, namedRefusal, refusal, say, sayFault } from './reply.ts'
@@ -64,10 +64,13 @@ export function proceedRecipient(session: Session, argument: string, nowMs: numb
     transaction.recipientRefusal = undefined
     return true
   }
-  if (!isExempt(session, path) && !testsPermitRecipient(session, transaction, path, nowMs)) {
+  if (
+    !isExempt(session, path.mailbox) &&
+    !testsPermitRecipient(session, transaction, path, nowMs)
+  ) {
     return false
   }
-  const refused = isExempt(session, path) ? undefined : transaction.testsRefusal
+  const refused = isExempt(session, path.mailbox) ? undefined : transaction.testsRefusal
   if (refused !== undefined) {
     if (transaction.recipientsOffered.length > 0) return false
     refuseByTests(session, transaction, path.mailbox, refused, nowMs)
@@ -253,10 +256,6 @@ function isOurs(session: Session, path: Path): boolean {
   const { domains, partners } = session.compiled
   if (path.domain === '' || domains.has(path.domain)) return true
   return session.isTrusted && partners.has(path.domain)
-}
-
-function isExempt(session: Session, path: Path): boolean {
-  return session.compiled.exemptRecipients.has(path.local.toLowerCase())
 }
 
 function testsPermitRecipient(

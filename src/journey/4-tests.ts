@@ -69,6 +69,13 @@ export function beginTests(
   return false
 }
 
+/** No active test is run for this recipient: postmaster, abuse (RFC 5321 §4.5.1). */
+export function isExempt(session: Session, mailbox: string): boolean {
+  const at = mailbox.lastIndexOf('@')
+  const local = at < 0 ? mailbox : mailbox.slice(0, at)
+  return session.compiled.exemptRecipients.has(local.toLowerCase())
+}
+
 /** An answer came. Late, doubled and unasked ones change nothing. */
 export function takeAnswer(session: Session, answer: Answer, nowMs: number): void {
   if (answer.question === 'trusted-name') {

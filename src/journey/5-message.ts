@@ -9,7 +9,6 @@
  *
  *   header ──judged──▶ opening ──354──▶ streaming        any phase ──refusal──▶ dropping
  */
-import { headerOctetsMax } from '../base/limits.ts'
 import { BodyRewriter } from '../smtp/body-rewriter.ts'
 import {
   bareCrFlag,
@@ -21,13 +20,12 @@ import {
   strayFlags,
   undecidedOctets,
 } from '../smtp/body-scanner.ts'
-import { findHeaderEnd } from '../smtp/header-reader.ts'
-import { octetsOf, writeText } from '../smtp/octets.ts'
+import { writeText } from '../smtp/octets.ts'
 import { replyLine } from '../smtp/reply-text.ts'
 import { messageOctetsMax } from './2-hello.ts'
-import { testsPermit } from './4-tests.ts'
+import { isExempt, testsPermit } from './4-tests.ts'
 import { concludeRefused } from './conclude.ts'
-import { judgeHeader } from './header-filter.ts'
+import { openMessage, pass, passSettled, refuseMessage } from './message-flow.ts'
 import { receivedField } from './received.ts'
 import { close, namedRefusal, refusal, say, sayFault } from './reply.ts'
 import type { Message, Refusal, Session, Transaction } from './session.ts'
@@ -135,46 +133,6 @@ export function takeChunk(
   return index
 }
 
-/** Refuses the message: the mailhost is let go at once, the reply waits for the end of data. */
-export function refuseMessage(
-  session: Session,
-  transaction: Transaction,
-  message: Message,
-  refused: Refusal,
-  dropOctetsMax: number,
-): void {
-  message.refusal = refused
-  message.phase = 'dropping'
-  message.dropOctetsMax = dropOctetsMax
-  message.stash = noOctets
-  message.stashOctets = 0
-  message.rewriter = undefined
-  session.isTransferFull = false
-  if (!transaction.isBegun) return
-  session.ports.transfer.abandon()
-  transaction.isBegun = false
-}
-
-/** What was collected goes to the mailhost, which has said 354. */
-export function streamStash(session: Session, message: Message): void {
-  message.phase = 'streaming'
-  const octets = message.stash.subarray(0, message.stashOctets)
-  message.stash = noOctets
-  message.stashOctets = 0
-  if (octets.length > 0 && !session.ports.transfer.body(octets)) session.isTransferFull = true
-}
-
-const noOctets = new Uint8Array(0)
-/** What undecidedOctets counts, by the scanner's position. */
-const undecided: readonly Uint8Array[] = [
-  noOctets,
-  noOctets,
-  octetsOf('\r'),
-  octetsOf('.'),
-  octetsOf('.\r'),
-  noOctets,
-]
-
 function untimelyMessage(transaction: Transaction | undefined): string {
   if (transaction === undefined) return replyLine(503, '5.5.1', 'MAIL and RCPT come first')
   if (transaction.recipients.length > 0) return ''
@@ -193,12 +151,6 @@ function mayBegin(session: Session, transaction: Transaction, nowMs: number): bo
   if (refused.closes) close(session, refused.reply)
   else say(session, refused.reply)
   return true
-}
-
-function isExempt(session: Session, mailbox: string): boolean {
-  const at = mailbox.lastIndexOf('@')
-  const local = at < 0 ? mailbox : mailbox.slice(0, at)
-  return session.compiled.exemptRecipients.has(local.toLowerCase())
 }
 
 function newMessage(
@@ -270,103 +222,6 @@ function checkDropped(session: Session, message: Message, nowMs: number): void {
   if (refused === undefined) return
   concludeRefused(session, refused, '', nowMs)
   close(session, refused.reply)
-}
-
-/** Passes what was kept back before and [start, settledEnd), rewritten where it must be. */
-function passSettled(
-  session: Session,
-  transaction: Transaction,
-  message: Message,
-  before: number,
-  chunk: Uint8Array,
-  start: number,
-  settledEnd: number,
-  nowMs: number,
-): void {
-  // What was kept back has turned out to belong to the final dot line, or is still undecided.
-  if (settledEnd < start) return
-  const kept = undecided[before & 0x07] ?? noOctets
-  if (message.rewriter === undefined && (message.scanState & strayFlags) !== 0) {
-    message.rewriter = new BodyRewriter(true, (before & 0x07) !== 1 && (before & 0x07) !== 2)
-  }
-  const { rewriter } = message
-  if (rewriter !== undefined) {
-    if (kept.length > 0) {
-      pass(session, transaction, message, rewriter.rewrite(kept, 0, kept.length), nowMs)
-    }
-    pass(session, transaction, message, rewriter.rewrite(chunk, start, settledEnd), nowMs)
-    return
-  }
-  if (kept.length > 0) pass(session, transaction, message, kept, nowMs)
-  if (settledEnd === start) return
-  if (message.phase === 'streaming' && session.isChunkLive) {
-    if (!session.ports.transfer.bodyForward(start, settledEnd)) session.isTransferFull = true
-    return
-  }
-  pass(session, transaction, message, chunk.subarray(start, settledEnd), nowMs)
-}
-
-/** Octets fit for the mailhost: sent on, or collected while it is not ready for them. */
-function pass(
-  session: Session,
-  transaction: Transaction,
-  message: Message,
-  octets: Uint8Array,
-  nowMs: number,
-): void {
-  if (message.phase === 'dropping' || octets.length === 0) return
-  if (message.phase === 'streaming') {
-    if (!session.ports.transfer.body(octets)) session.isTransferFull = true
-    return
-  }
-  const from = message.stashOctets
-  append(message, octets)
-  if (message.phase !== 'header') return
-  const { stash, headerStart, stashOctets } = message
-  const headerEnd = findHeaderEnd(stash, headerStart, from, stashOctets)
-  if (headerEnd >= 0) openMessage(session, transaction, message, headerEnd, nowMs)
-  else if (stashOctets - headerStart > headerOctetsMax) {
-    const text = `header longer than ${headerOctetsMax} octets`
-    const refused = namedRefusal(
-      session,
-      transaction,
-      'headers',
-      'header-too-long',
-      '554 5.6.0',
-      text,
-      [],
-    )
-    refuseMessage(session, transaction, message, refused, messageOctetsMax(session))
-  }
-}
-
-function append(message: Message, octets: Uint8Array): void {
-  const length = message.stashOctets + octets.length
-  if (length > message.stash.length) {
-    const larger = new Uint8Array(Math.max(length, message.stash.length * 2))
-    larger.set(message.stash.subarray(0, message.stashOctets))
-    message.stash = larger
-  }
-  message.stash.set(octets, message.stashOctets)
-  message.stashOctets = length
-}
-
-/** The header is whole: judged, and then the mailhost gets DATA. */
-function openMessage(
-  session: Session,
-  transaction: Transaction,
-  message: Message,
-  headerEnd: number,
-  nowMs: number,
-): void {
-  const refused = judgeHeader(session, transaction, message, headerEnd)
-  if (refused !== undefined) {
-    refuseMessage(session, transaction, message, refused, messageOctetsMax(session))
-    return
-  }
-  message.phase = 'opening'
-  session.waitingSinceMs = nowMs
-  session.ports.transfer.data()
 }
 
 /** The chunk is whole: its reply, and with the last one the end of the message. */

@@ -5,8 +5,9 @@
 import type { Reply } from '../smtp/reply.ts'
 import { replyLine, replyText } from '../smtp/reply-text.ts'
 import { messageOctetsMax } from './2-hello.ts'
-import { endRefused, refuseMessage, streamStash } from './5-message.ts'
+import { endRefused } from './5-message.ts'
 import { concludeDelivered, concludeRefused } from './conclude.ts'
+import { refuseMessage, streamStash } from './message-flow.ts'
 import { close, refusal, say } from './reply.ts'
 import type { Refusal, Session, Transaction } from './session.ts'
 

@@ -24,16 +24,19 @@ export class ProxyProgram {
 
   /**
    * Starts it before a mailhost of this machine and waits until it answers. @param change what is
-   * written otherwise in the file. @param fileKilobytesMax largest file it may write, 0 = any.
+   * written otherwise in the file. @param fileKilobytesMax largest file it may write, 0 = any. @param prepare puts files into its
+   * folder.
    */
   static async start(
     mailhostPort: number,
     more: MoreLines = {},
     change: (text: string) => string = (text) => text,
     fileKilobytesMax = 0,
+    prepare: (folder: string) => void = () => {},
   ): Promise<ProxyProgram> {
     const folder = mkdtempSync(join(tmpdir(), 'activemx-program-'))
     const port = await freePort()
+    prepare(folder)
     writeFileSync(join(folder, 'activemx.toml'), change(configurationOf(port, mailhostPort, more)))
     const proxy = new ProxyProgram(port, folder, fileKilobytesMax)
     await portAnswers(port)

@@ -1,0 +1,128 @@
+/**
+ * Mechanisms of the main job on the running service: B1, B3, B4, B22, B24.
+ */
+import { writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { ProxyProgram } from '../support/proxy-program.ts'
+import { type RecordingMailhost, startRecordingMailhost } from '../support/recording-mailhost.ts'
+import { startProxy, testConfig } from '../support/running-proxy.ts'
+import { SmtpClient } from '../support/smtp-client.ts'
+
+let mailhost: RecordingMailhost
+
+beforeEach(async () => {
+  mailhost = await startRecordingMailhost()
+})
+
+afterEach(() => mailhost.stop())
+
+function envelopeOf(name: string): readonly string[] {
+  return ['EHLO c.example', `MAIL FROM:<${name}@x.example>`, 'RCPT TO:<b@example.test>', 'DATA']
+}
+
+test('B1: 60 clients at once are independent: every third breaks off, the others’ messages are their own', async () => {
+  const proxy = await startProxy([mailhost.port], { listen: { workers: 2 } })
+  const one = async (at: number) => {
+    const client = await SmtpClient.open(proxy.port)
+    expect(await client.saysAll(...envelopeOf(`s${at}`))).toMatch(/^354/)
+    const lines = Array.from({ length: 200 }, (_, line) => `client ${at} line ${line}\r\n`)
+    client.send(`Subject: ${at}\r\n\r\n${lines.slice(0, 100).join('')}`)
+    if (at % 3 === 0) {
+      client.socket.resetAndDestroy()
+      return
+    }
+    client.send(`${lines.slice(100).join('')}.\r\n`)
+    expect(await client.reply()).toMatch(/^250/)
+    client.leave()
+  }
+  await Promise.all(Array.from({ length: 60 }, (_, at) => one(at)))
+  expect(mailhost.messages.length).toBe(40)
+  for (const { mail, wire } of mailhost.messages) {
+    const own = /<s(\d+)@/.exec(mail)?.[1]
+    const lines = wire.toString('latin1').match(/^client \d+ line \d+$/gm) ?? []
+    expect(lines).toEqual(Array.from({ length: 200 }, (_, line) => `client ${own} line ${line}`))
+  }
+  await expect.poll(() => proxy.verdicts().length).toBe(60)
+  expect(proxy.status().counters.plain.faults).toBe(0)
+  await proxy.end()
+})
+
+describe.each(['prefix', 'bitmap24', 'hashed', 'text'])('blacklist_form = %s', (form) => {
+  test('B3, B4: the whole block refused before HELO, its neighbours not, over a kill too', async () => {
+    const proxy = await ProxyProgram.start(
+      mailhost.port,
+      {
+        listen: 'proxy_protocol_from = ["127.0.0.2/32"]',
+        lists: `blacklist_form = "${form}"`,
+      },
+      (text) => `${text}[[lists.blacklist]]\nfile = "black.txt"\n`,
+      0,
+      (folder) => writeFileSync(join(folder, 'black.txt'), '192.135.140.0/24\n'),
+    )
+    const greetingOf = async (address: string) => {
+      const from = { host: '127.0.0.1', port: proxy.port, localAddress: '127.0.0.2' }
+      const client = new SmtpClient(connect(from))
+      client.send(`PROXY TCP4 ${address} 192.0.2.1 4000 25\r\n`)
+      const heard = await client.reply()
+      client.leave()
+      return heard.slice(0, 9)
+    }
+    for (let round = 0; round < 2; round++) {
+      for (const last of [0, 1, 128, 255]) {
+        expect(await greetingOf(`192.135.140.${last}`)).toBe('554 5.7.1')
+        expect(await greetingOf(`192.135.139.${last}`)).toMatch(/^220 /)
+        expect(await greetingOf(`192.135.141.${last}`)).toMatch(/^220 /)
+      }
+      if (round === 0) await proxy.killAndStart()
+    }
+    await proxy.end()
+  })
+})
+
+test('B22, B24: one verdict a transaction or refused connection, whatever its end; none for others', async () => {
+  const proxy = await startProxy([mailhost.port])
+  const black = join(proxy.folder, 'black.txt')
+  const rules = join(proxy.folder, 'rules.txt')
+  writeFileSync(black, '127.0.0.9\n')
+  writeFileSync(rules, 'Subject: /lottery/ refuse\n')
+  const changes = {
+    lists: { allow_loopback: true, blacklist: [{ name: 'black', file: black }] },
+    tests: { headers: { mode: 'enforce', rules, checks: [] } },
+  }
+  await proxy.reload(testConfig([mailhost.port], changes, proxy.folder))
+
+  const listed = await SmtpClient.open(proxy.port, '127.0.0.9')
+  await listed.closed()
+  const client = await SmtpClient.open(proxy.port)
+  await client.saysAll(...envelopeOf('delivered'))
+  expect(await client.says('Subject: hello\r\n\r\nSubject: lottery\r\n.')).toMatch(/^250/)
+  await client.saysAll(...envelopeOf('filtered'))
+  expect(await client.says('Subject: lottery\r\n\r\nhello\r\n.')).toMatch(/^554 5\.6\.0/)
+  await client.saysAll('MAIL FROM:<reset@x.example>', 'RCPT TO:<b@elsewhere.example>', 'RSET')
+  await client.saysAll('MAIL FROM:<quit@x.example>', 'QUIT')
+  await client.closed()
+  const gone = await SmtpClient.open(proxy.port)
+  await gone.saysAll(...envelopeOf('gone'))
+  gone.leave()
+  const idle = await SmtpClient.open(proxy.port)
+  await idle.saysAll('EHLO idle.example', 'NOOP', 'QUIT')
+  await idle.closed()
+
+  const told = () =>
+    proxy.verdicts().map(({ sender, layer, action, finding }) => [sender, layer, action, finding])
+  await expect.poll(() => told().length).toBe(6)
+  expect(told().sort()).toEqual(
+    [
+      ['', 'connect', 'refuse', 'blacklist'],
+      ['delivered@x.example', 'transfer', 'pass', ''],
+      ['filtered@x.example', 'headers', 'refuse', expect.any(String)],
+      ['gone@x.example', 'protocol', 'drop', 'client-gone'],
+      ['quit@x.example', 'protocol', 'drop', 'quit'],
+      ['reset@x.example', 'recipient', 'refuse', 'relay-denied'],
+    ].sort(),
+  )
+  expect(new Set(proxy.verdicts().map(({ id }) => id)).size).toBe(6)
+  await proxy.end()
+})
