@@ -156,3 +156,29 @@ test('many reloads at once: one after the other, the last one holds', async () =
   expect(await recipientReply('b@d6.test')).toBe('550')
   expect(await recipientReply('b@d7.test')).toBe('250')
 })
+
+test('trusted inside black, reload under load: no client gets a wrong verdict (feed-poisoning)', async () => {
+  write('trusted.txt', '127.0.1.4\n')
+  const reload = () => proxy.reload(testConfig([mailhost.port], withLists(), proxy.folder))
+  write('black.txt', '127.0.1.0/24\n')
+  await reload()
+  const wanted = { '127.0.1.4': '220', '127.0.1.5': '554', '127.0.2.1': '220' }
+  const wrong: string[] = []
+  let isOver = false
+  const ask = async () => {
+    while (!isOver) {
+      for (const [address, code] of Object.entries(wanted)) {
+        const seen = await greetingFor(address)
+        if (seen !== code) wrong.push(`${address} ${seen}`)
+      }
+    }
+  }
+  const clients = [ask(), ask()]
+  for (let round = 0; round < 20; round++) {
+    write('black.txt', `127.0.1.0/24\n127.0.3.${64 * (round % 4)}/26\n`)
+    await reload()
+  }
+  isOver = true
+  await Promise.all(clients)
+  expect(wrong).toEqual([])
+})
