@@ -4,6 +4,7 @@
  * Prints one line when the socket takes clients. SIGTERM ends every session with close-notify (an
  * SMTP peer gets QUIT).
  */
+import { writeSync } from 'node:fs'
 import type { Command } from 'commander'
 import { OperatingError } from '../base/errors.ts'
 import { type LoadedConfig, loadConfig } from '../config/load.ts'
@@ -45,13 +46,22 @@ export function addTlsDaemon(tls: Command, context: CommandContext): void {
 
 async function serve(options: TlsDaemonOptions, { terminal }: CommandContext): Promise<void> {
   const settings = daemonOptions(options)
-  const daemon = await TlsDaemon.start({ ...settings, log: (text) => terminal.warn(text) })
+  const daemon = await TlsDaemon.start({ ...settings, log })
   const { socket, discipline } = settings
   const ready = { daemon: daemon.daemonId, pid: process.pid, socket, queue: discipline.kind }
   if (options.json === true) terminal.print(JSON.stringify(ready))
   else terminal.print(`TLS session daemon ${ready.daemon} at ${socket}, queue ${ready.queue}`)
   await untilSignal()
   await daemon.stop()
+}
+
+/** A fault of the log is nobody's fault: a full disk below it must not end the sessions. */
+function log(text: string): void {
+  try {
+    writeSync(process.stderr.fd, `${text}\n`)
+  } catch {
+    // There is no other place to say it.
+  }
 }
 
 function daemonOptions(options: TlsDaemonOptions): DaemonOptions {

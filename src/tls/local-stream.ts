@@ -34,10 +34,16 @@ export interface LocalStream {
   close(): void
 }
 
-/** Takes over a connected socket that nobody reads, which must not be used any more. */
+/**
+ * Takes over a connected socket that nobody reads, which must not be used any more. Never throws:
+ * with no descriptor left for a native stream the socket goes on with its own.
+ */
 export function openLocalStream(socket: net.Socket, events: LocalStreamEvents): LocalStream {
   const native = nativeStreams()
-  return native === undefined
-    ? new SocketLocalStream(socket, events)
-    : new NativeLocalStream(native, socket, events)
+  try {
+    if (native !== undefined) return new NativeLocalStream(native, socket, events)
+  } catch {
+    // EMFILE: the native stream needs a second descriptor for a moment.
+  }
+  return new SocketLocalStream(socket, events)
 }

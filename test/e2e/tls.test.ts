@@ -141,6 +141,33 @@ describe('STARTTLS of clients', () => {
     }
   })
 
+  test('a name that nobody here has gets the first certificate', async () => {
+    const other = authority.issue('other.example.test')
+    const sni = [{ names: ['other.example.test'], ...certificateOf(other) }]
+    const proxy = await proxyBefore(noMailhost, { tls: { ...certificateOf(service), sni } })
+    for (const servername of ['unknown.example.test', '']) {
+      const { socket } = await startTls(proxy.port, { servername, rejectUnauthorized: false })
+      expect(socket.getPeerCertificate().subject.CN).toBe('mx.example.test')
+      socket.destroy()
+    }
+  })
+
+  test('500 clients that stop inside STARTTLS keep nobody out', async () => {
+    const proxy = await proxyBefore(noMailhost, { tls: certificateOf(service) })
+    const halves = await Promise.all(
+      Array.from({ length: 500 }, async () => {
+        const client = await SmtpClient.open(proxy.port)
+        await client.saysAll('EHLO c', 'STARTTLS')
+        client.send(Uint8Array.of(0x16, 3, 1))
+        return client
+      }),
+    )
+    const { inside } = await startTls(proxy.port)
+    expect(await inside.says('EHLO c')).toMatch(/^250/)
+    for (const client of halves) client.leave()
+    expect(await inside.says('QUIT')).toMatch(/^221 /)
+  })
+
   for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     test(`${version}: a ticket is good for another instance with the same secret, not for another service`, async () => {
       const secret = join(authority.folder, 'secret')

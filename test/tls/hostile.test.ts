@@ -319,6 +319,25 @@ describeWith([needsRoot()], 'other users', () => {
   })
 })
 
+test('calls cut at every octet are answered as whole ones', async () => {
+  const calls = Buffer.concat([hello, frame(callKinds.stats, '', { request: 2 })])
+  // Ends in a frame that closes, so that the end can be awaited.
+  const last = frame(99, '')
+  for (let cut = 1; cut < calls.length; cut++) {
+    const answered: Buffer[] = []
+    const socket = net.connect({ path: daemon.socket })
+    socket.on('data', (chunk: Buffer) => answered.push(chunk))
+    await new Promise((resolve) => socket.write(calls.subarray(0, cut), resolve))
+    socket.write(calls.subarray(cut))
+    while (!Buffer.concat(answered).includes('"queue"')) {
+      await new Promise((resolve) => socket.once('data', resolve))
+    }
+    const closed = new Promise((resolve) => socket.once('close', resolve))
+    socket.write(last)
+    await closed
+  }
+})
+
 describe('any octets behind hello', () => {
   test('frames with random fields and bodies: answers or a close, and the daemon lives', async () => {
     for (let round = 0; round < 40; round++) {
