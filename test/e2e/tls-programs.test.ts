@@ -1,5 +1,5 @@
 /**
- * openssl s_client as a client of the listener, and tshark on the wire below a shared session.
+ * openssl s_client and sslscan as clients of the listener, tshark on the wire below a shared session.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
@@ -152,5 +152,35 @@ describeWith([needsProgram('tshark', 'openssl'), needsRoot()], 'tshark on loopba
     expect(found.output).not.toMatch(/127\.0\.0\.1/)
     const all = await runProgram('tshark', ['-r', file])
     expect(all.output).toMatch(/127\.0\.0\.1/)
+  })
+})
+
+describeWith([needsProgram('sslscan')], 'sslscan', () => {
+  test('the listener offers TLS 1.2 and 1.3 with forward secrecy, and nothing older or weaker', async () => {
+    const tls = { certificate: service.certificateFile, key: service.keyFile }
+    const proxy = await startProxy([9], { tls })
+    ends.push(() => proxy.end())
+    const scan = await runProgram('sslscan', [
+      '--no-colour',
+      '--starttls-smtp',
+      `127.0.0.1:${proxy.port}`,
+    ])
+    for (const old of ['SSLv2', 'SSLv3', 'TLSv1.0', 'TLSv1.1']) {
+      expect(scan.output).toMatch(new RegExp(`${old}\\s+disabled`))
+    }
+    for (const good of ['TLSv1.2', 'TLSv1.3']) {
+      expect(scan.output).toMatch(new RegExp(`${good}\\s+enabled`))
+    }
+    const accepted = scan.output.match(/^(Preferred|Accepted) .*$/gm) ?? []
+    expect(accepted.length).toBeGreaterThan(2)
+    expect(accepted.filter((line) => !/GCM|CHACHA20/.test(line))).toEqual([])
+    expect(scan.output).not.toMatch(/(?<!not )vulnerable|RC4|3DES|ffdhe/)
+    expect(scan.output).toContain('Server supports TLS Fallback SCSV')
+    expect(scan.output).toContain('Session renegotiation not supported')
+    expect(scan.output).toMatch(/ECC Key Strength:\s+128/)
+    // Bits of strength of every key exchange that is taken.
+    const groups = scan.output.match(/^TLSv1\.[23] +\d+ bits +(secp|x25519).*$/gm) ?? []
+    expect(groups.length).toBeGreaterThan(2)
+    expect(groups.filter((line) => Number(/(\d+) bits/.exec(line)?.[1]) < 128)).toEqual([])
   })
 })

@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { DaemonStub } from '../../src/tls/daemon-stub.ts'
 import { describeWith, needsProgram, needsRoot } from '../support/needs.ts'
 import { type Postfix, startPostfix } from '../support/postfix.ts'
-import { runProgram, swaks } from '../support/programs.ts'
+import { swaks } from '../support/programs.ts'
 import { startRecordingMailhost, usualKeywords } from '../support/recording-mailhost.ts'
 import { startProxy, testConfig, type Written } from '../support/running-proxy.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
@@ -487,33 +487,5 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
     const stub = new DaemonStub(daemon.socket)
     expect(await stub.statistics()).toMatchObject({ sessions: [{ handshakes: 1, holders: 3 }] })
     stub.close()
-  })
-})
-
-describeWith([needsProgram('sslscan')], 'sslscan', () => {
-  test('the listener offers TLS 1.2 and 1.3 with forward secrecy, and nothing older or weaker', async () => {
-    const proxy = await proxyBefore(9, { tls: certificateOf(service) })
-    const scan = await runProgram('sslscan', [
-      '--no-colour',
-      '--starttls-smtp',
-      `127.0.0.1:${proxy.port}`,
-    ])
-    for (const old of ['SSLv2', 'SSLv3', 'TLSv1.0', 'TLSv1.1']) {
-      expect(scan.output).toMatch(new RegExp(`${old}\\s+disabled`))
-    }
-    for (const good of ['TLSv1.2', 'TLSv1.3']) {
-      expect(scan.output).toMatch(new RegExp(`${good}\\s+enabled`))
-    }
-    const accepted = scan.output.match(/^(Preferred|Accepted) .*$/gm) ?? []
-    expect(accepted.length).toBeGreaterThan(2)
-    expect(accepted.filter((line) => !/GCM|CHACHA20/.test(line))).toEqual([])
-    expect(scan.output).not.toMatch(/(?<!not )vulnerable|RC4|3DES|ffdhe/)
-    expect(scan.output).toContain('Server supports TLS Fallback SCSV')
-    expect(scan.output).toContain('Session renegotiation not supported')
-    expect(scan.output).toMatch(/ECC Key Strength:\s+128/)
-    // Bits of strength of every key exchange that is taken.
-    const groups = scan.output.match(/^TLSv1\.[23] +\d+ bits +(secp|x25519).*$/gm) ?? []
-    expect(groups.length).toBeGreaterThan(2)
-    expect(groups.filter((line) => Number(/(\d+) bits/.exec(line)?.[1]) < 128)).toEqual([])
   })
 })
