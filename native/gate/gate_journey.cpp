@@ -216,19 +216,22 @@ void Gate::pass(int fd, const Client& client) {
 }
 
 // False: no worker has room. An engine whose worker dies just now hands the client to the next.
+// Counted before the greeting: who has been greeted finds himself in the counters.
 bool Gate::hand_over(int fd, const Client& client) {
   const Policy& policy = *current_->policy;
   Client greeted = client;
   bool is_greeted = false;
   for (std::size_t tries = current_->workers.size(); tries > 0; --tries) {
     Engine* const engine = least_busy(policy.sessions_per_worker_max);
-    if (engine == nullptr) return false;
-    if (!is_greeted) greet(fd, greeted);
-    is_greeted = true;
-    if (!engine->adopt(fd, greeted, ledger_)) continue;
-    count(Counter::passed);
-    return true;
+    if (engine == nullptr) break;
+    if (!is_greeted) {
+      count(Counter::passed);
+      greet(fd, greeted);
+      is_greeted = true;
+    }
+    if (engine->adopt(fd, greeted, ledger_)) return true;
   }
+  if (is_greeted) count(Counter::passed, -1);
   return false;
 }
 

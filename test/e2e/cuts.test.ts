@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { adversarialCases } from '../support/adversarial.ts'
+import { honestClientIsServed } from '../support/honest-client.ts'
 import { describeWith, needsSharedData } from '../support/needs.ts'
 import {
   type RecordingMailhost,
@@ -70,7 +71,7 @@ describeWith([needsSharedData()], 'cut at every octet', () => {
           const smuggled = mailhost.commands.filter((line) => /smuggled|evil/.test(line))
           if (!isRealEnd) expect(smuggled).toEqual([])
           expectCleanOctets(mailhost, before)
-          await expectHonestService(proxy.port)
+          await honestClientIsServed(proxy.port)
           mailhost.forget()
         })
       }
@@ -89,7 +90,7 @@ describeWith([needsSharedData()], 'cut at every octet', () => {
           // How the octets were cut changes nothing that the client is told.
           expect(heard.size).toBe(1)
           expectCleanOctets(mailhost, before)
-          await expectHonestService(proxy.port)
+          await honestClientIsServed(proxy.port)
           mailhost.forget()
         })
       }
@@ -149,17 +150,4 @@ function expectCleanOctets(mailhost: RecordingMailhost, before: number): void {
   for (const { recipients } of mailhost.messages) {
     for (const line of recipients) expect(line).toMatch(/^RCPT TO:<[^>]*@protected\.example>/i)
   }
-}
-
-async function expectHonestService(port: number): Promise<void> {
-  const client = await SmtpClient.open(port)
-  const said = await client.saysAll(
-    'EHLO honest.example',
-    'MAIL FROM:<honest@client.example>',
-    'RCPT TO:<victim@protected.example>',
-    'DATA',
-    'Subject: honest\r\n\r\nhello\r\n.',
-  )
-  expect(said).toMatch(/^250/)
-  client.leave()
 }

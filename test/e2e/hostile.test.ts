@@ -8,6 +8,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { adversarialCases } from '../support/adversarial.ts'
+import { honestClientIsServed } from '../support/honest-client.ts'
 import { describeWith, needsSharedData, sharedData } from '../support/needs.ts'
 import { type RecordingMailhost, startRecordingMailhost } from '../support/recording-mailhost.ts'
 import { startProxy, type TestProxy } from '../support/running-proxy.ts'
@@ -128,17 +129,4 @@ function judgeMailhost(mailhost: RecordingMailhost, before: number): void {
     for (const line of recipients)
       expect(line).toMatch(/^RCPT TO:<[^>]*@protected\.example>|<postmaster>/i)
   }
-}
-
-async function honestClientIsServed(port: number): Promise<void> {
-  const client = await SmtpClient.open(port)
-  const said = await client.saysAll(
-    'EHLO honest.example',
-    'MAIL FROM:<honest@client.example>',
-    'RCPT TO:<victim@protected.example>',
-    'DATA',
-    'Subject: honest\r\n\r\nhello\r\n.',
-  )
-  expect(said).toMatch(/^250/)
-  client.leave()
 }
