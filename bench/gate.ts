@@ -9,13 +9,18 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { atMost, type BenchOptions, type BenchQuestion, type BenchResult } from './bench.ts'
-import { startPostscreen } from './gate/postscreen.ts'
-import { compilePeer, runProgram, type Server, startServer } from './gate/processes.ts'
+import { startHaraka } from './peers/haraka.ts'
+import { startPostscreen } from './peers/postscreen.ts'
+import { compilePeer, loadCore, runOn, type Server, serverCore, startReady } from './processes.ts'
+import { median } from './statistics.ts'
 
-const serverCore = 0
-const clientCore = 1
 /** Refusals reach the log in batches: the last one belongs to the turn that caused it. */
 const settleMs = 300
+
+const blockedName = 'activemx, JavaScript blocked 50 of 60 ms'
+
+/** Haraka's plugin that refuses at connect. */
+const deny = `exports.hook_connect = (next) => next(DENYDISCONNECT, '5.7.1 Refused')\n`
 
 interface Contender {
   readonly name: string
@@ -38,7 +43,7 @@ async function run({ isQuick }: BenchOptions): Promise<BenchResult> {
   const notes: string[] = []
   try {
     const arrive = compilePeer('arrive', folder)
-    for (const contender of contenders(compilePeer('refuse', folder))) {
+    for (const contender of contenders(compilePeer('refuse', folder), folder)) {
       const server = await contender.start().catch((error: unknown) => {
         notes.push(`${contender.name} left out: ${String(error)}`)
         return undefined
@@ -53,26 +58,37 @@ async function run({ isQuick }: BenchOptions): Promise<BenchResult> {
   }
 }
 
-function contenders(refuse: string): readonly Contender[] {
-  const activemx = (mode: string) => () =>
-    startServer([process.execPath, 'dist/bench/gate/activemx-server.js', 'PORT', mode], serverCore)
-  const nodemailer = [process.execPath, 'dist/bench/gate/nodemailer-server.js', 'PORT']
+function contenders(refuse: string, folder: string): readonly Contender[] {
+  const start =
+    (...words: string[]) =>
+    () =>
+      startReady(words, serverCore)
+  const activemx = (mode: string) =>
+    start(process.execPath, 'dist/bench/gate/activemx-server.js', 'PORT', mode)
+  const nodemailer = 'dist/bench/peers/nodemailer-server.js'
   return [
     {
       name: 'bare C',
       inFlight: 64,
       share: 1,
-      start: () => startServer([refuse, 'PORT'], serverCore),
+      start: start(refuse, 'PORT'),
     },
     { name: 'activemx', inFlight: 64, share: 1, start: activemx('logged') },
     { name: 'activemx, no log', inFlight: 64, share: 1, start: activemx('silent') },
     { name: 'activemx, reset', inFlight: 64, share: 1, start: activemx('reset') },
+    { name: blockedName, inFlight: 64, share: 1, start: activemx('blocked') },
     { name: 'postscreen', inFlight: 64, share: 0.25, start: () => startPostscreen(serverCore) },
     {
       name: 'nodemailer smtp-server',
       inFlight: 1_000,
       share: 0.25,
-      start: () => startServer(nodemailer, serverCore),
+      start: start(process.execPath, nodemailer, 'PORT'),
+    },
+    {
+      name: 'Haraka',
+      inFlight: 64,
+      share: 0.05,
+      start: () => startHaraka({ core: serverCore, folder, plugins: ['deny'], code: { deny } }),
     },
   ]
 }
@@ -92,8 +108,8 @@ async function takeTurns(
     for (const [{ name, inFlight, share }, server] of order) {
       const number = Math.round(connections * share)
       const before = server.cpuMicroseconds()
-      const words = [arrive, String(server.port), String(number), String(inFlight)]
-      await runProgram(words, clientCore)
+      const words = [server.port, number, inFlight].map(String)
+      await runOn(loadCore, arrive, ...words)
       await new Promise((resolve) => setTimeout(resolve, settleMs))
       const each = (server.cpuMicroseconds() - before) / number
       if (turn > 0) turns.set(name, [...(turns.get(name) ?? []), each])
@@ -110,6 +126,7 @@ function resultOf(turns: Turns, notes: readonly string[]): BenchResult {
   const bars = [
     atMost('activemx with log, × bare C', ratio(turns, 'activemx', 'bare C'), 1.1),
     atMost('activemx, reset, × bare C', ratio(turns, 'activemx, reset', 'bare C'), 1),
+    atMost(`${blockedName}, × free`, ratio(turns, blockedName, 'activemx'), 1.1),
   ]
   if (turns.has('postscreen')) {
     bars.push(
@@ -123,9 +140,4 @@ function resultOf(turns: Turns, notes: readonly string[]): BenchResult {
 function ratio(turns: Turns, name: string, other: string): number {
   const others = turns.get(other) ?? []
   return median((turns.get(name) ?? []).map((value, turn) => value / (others[turn] ?? Number.NaN)))
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((one, another) => one - another)
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
 }

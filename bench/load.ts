@@ -16,6 +16,7 @@ import { newCpuPool, type OwnedCpuPool } from '../src/cpu-pool.ts'
 import { type LoadedLists, loadLists } from '../src/lists/load-lists.ts'
 import { chooseForm } from '../src/tables/choose-form.ts'
 import { startControlThread, watchOwnLoop } from './control-thread.ts'
+import { median } from './statistics.ts'
 
 const data = resolve('../shared/data')
 const limits = {
@@ -133,8 +134,4 @@ function madeUpFile(folder: string): string {
 
 function atMost(claim: string, reached: number, limit: number) {
   return { claim, reached, limit, holds: reached <= limit }
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((one, other) => one - other)[values.length >> 1] ?? Number.NaN
 }

@@ -29,7 +29,8 @@ import {
 import { writeMmdb } from './lookup/mmdb-writer.ts'
 import { bgpTable, syntheticIpv4, syntheticIpv6 } from './lookup/prefix-sets.ts'
 import { mixedIpv6, type Workload, workloadsIpv4 } from './lookup/workloads.ts'
-import { median, timeInterleaved } from './timing.ts'
+import { median } from './statistics.ts'
+import { timeInterleaved } from './timing.ts'
 
 const seed = 2_026_1121
 

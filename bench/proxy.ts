@@ -1,11 +1,11 @@
 /**
  * Question: what does a message cost on its way through the proxy, against a pass-through that filters
- * nothing, and against Postfix's own before-queue proxy?
+ * nothing, against Postfix's own before-queue proxy, and against Haraka's forwarding?
  *
  * smtp-source → server → smtp-sink, servers on core 0, the rest on core 1, rounds interleaved. CPU
  * microseconds of all threads of the server a message; the ratio is the median of the rounds' ratios
  * to HAProxy. Anything below 1.1 apart is noise. A series that fails is told and misses its bar; the
- * others go on. Takes about two minutes; --full has more rounds.
+ * others go on. Takes about three minutes; --full has more rounds.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -22,14 +22,15 @@ import {
   type Measurement,
 } from './bench.ts'
 import {
-  loadCore,
   postfixName,
   startActivemx,
   startHaproxy,
+  startHarakaForward,
   startPostfixProxy,
   startSink,
-} from './proxy/peers.ts'
-import { runOn, type Server } from './proxy/processes.ts'
+} from './peers/proxies.ts'
+import { loadCore, runOn, type Server } from './processes.ts'
+import { median } from './statistics.ts'
 
 /** One kind of load. */
 interface Load {
@@ -43,21 +44,27 @@ interface Load {
   readonly ratioMax: number
   /** The least of HAProxy's messages a second; 0 = not judged. */
   readonly rateMin: number
-  /** Postfix takes part. */
-  readonly hasPostfix: boolean
+  /** The peers that look at mail take part: Postfix and Haraka. */
+  readonly hasMailPeers: boolean
 }
 
-const usual = { octets: 1024, sessions: 20, messages: 2000, isReusing: false, rateMin: 0 } as const
+const usual = { octets: 1024, sessions: 20, messages: 4000, isReusing: false, rateMin: 0 } as const
 const kilobyte = 1024
 const megabyte = 1024 * kilobyte
 const many = '1 KB, 200 sessions'
 const reused = '1 KB, sessions reused'
 
 const loads: readonly Load[] = [
-  { ...usual, label: '1 KB, 20 sessions', ratioMax: 0.9, hasPostfix: true },
-  { ...usual, label: '10 KB, 20 sessions', octets: 10 * kilobyte, ratioMax: 0.9, hasPostfix: true },
-  { ...usual, label: many, sessions: 200, ratioMax: 0.75, hasPostfix: false },
-  { ...usual, label: reused, messages: 4000, isReusing: true, ratioMax: 1, hasPostfix: false },
+  { ...usual, label: '1 KB, 20 sessions', ratioMax: 0.9, hasMailPeers: true },
+  {
+    ...usual,
+    label: '10 KB, 20 sessions',
+    octets: 10 * kilobyte,
+    ratioMax: 0.9,
+    hasMailPeers: true,
+  },
+  { ...usual, label: many, sessions: 200, ratioMax: 0.75, hasMailPeers: false },
+  { ...usual, label: reused, messages: 8000, isReusing: true, ratioMax: 1, hasMailPeers: false },
   bulk('1 MB, 4 sessions', megabyte, 60, 1.3, 0),
   bulk('10 MB, 4 sessions', 10 * megabyte, 8, 0, 0.9),
 ]
@@ -69,11 +76,14 @@ function bulk(
   ratioMax: number,
   rateMin: number,
 ): Load {
-  return { ...usual, label, octets, sessions: 4, messages, ratioMax, rateMin, hasPostfix: false }
+  return { ...usual, label, octets, sessions: 4, messages, ratioMax, rateMin, hasMailPeers: false }
 }
 
-/** The most of Postfix's CPU that the proxy may need. */
-const postfixRatioMax = 0.3
+/** The most of a mail peer's CPU that the proxy may need. */
+const ratioMaxOf: ReadonlyMap<string, number> = new Map([
+  [postfixName, 0.3],
+  ['Haraka', 0.1],
+])
 
 /** `npm run bench proxy`. */
 export const proxy: BenchQuestion = {
@@ -94,16 +104,17 @@ async function run({ isQuick, isFull }: BenchOptions): Promise<BenchResult> {
     const sink = await startSink()
     servers.push(sink, await startHaproxy(folder, sink.port))
     servers.push(await startActivemx(folder, sink.port))
-    const postfix = await startPostfixProxy(sink.port).catch((fault: unknown) => {
-      notes.push(`Postfix left out: ${messageOf(fault)}`)
-      return undefined
-    })
-    if (postfix !== undefined) servers.push(postfix)
-    const [, haproxy, activemx] = servers
+    const optional = { [postfixName]: startPostfixProxy, Haraka: startHarakaForward }
+    for (const [name, start] of Object.entries(optional)) {
+      const peer = await start(sink.port, folder).catch((fault: unknown) => {
+        notes.push(`${name} left out: ${messageOf(fault)}`)
+        return undefined
+      })
+      if (peer !== undefined) servers.push(peer)
+    }
     for (const load of loads) {
-      const rivals = [haproxy, activemx, load.hasPostfix ? postfix : undefined]
-      const taking = rivals.filter((server) => server !== undefined)
-      const rounds = await compare(taking, load, roundsOf(isQuick, isFull), isQuick ? 5 : 1)
+      const rivals = servers.slice(1, load.hasMailPeers ? servers.length : 3)
+      const rounds = await compare(rivals, load, roundsOf(isQuick, isFull), isQuick ? 5 : 1)
       measurements.push(...rowsOf(rounds, load))
       bars.push(...barsOf(rounds, load))
       notes.push(...rounds.faults)
@@ -146,8 +157,8 @@ async function compare(
   for (let round = -1; round < rounds; round++) {
     for (const server of round % 2 === 0 ? servers : [...servers].reverse()) {
       try {
-        // The first round warms up; the slow peer gets fewer.
-        const isShort = round < 0 || server.name === postfixName
+        // The first round warms up: what counts is how a server runs for days. The slow get fewer.
+        const isShort = ratioMaxOf.has(server.name)
         const figure = await send(server, load, isShort ? Math.ceil(messages / 5) : messages)
         if (round >= 0) figures.get(server.name)?.push(figure)
       } catch (fault) {
@@ -168,7 +179,7 @@ function rowsOf({ figures }: Rounds, { label, octets }: Load): readonly Measurem
 }
 
 function barsOf({ figures, faults }: Rounds, load: Load): readonly Bar[] {
-  const { label, ratioMax, rateMin, hasPostfix } = load
+  const { label, ratioMax, rateMin } = load
   const own = figures.get('activemx') ?? []
   const ratioTo = (name: string, of: (figure: Figure) => number) => {
     const others = figures.get(name) ?? []
@@ -183,9 +194,9 @@ function barsOf({ figures, faults }: Rounds, load: Load): readonly Bar[] {
     const rate = ratioTo('HAProxy', (one) => one.rate)
     bars.push(atLeast(`${label}: MB/s against HAProxy`, rate, rateMin))
   }
-  if (hasPostfix && (figures.get(postfixName)?.length ?? 0) > 0) {
-    const ratio = ratioTo(postfixName, cost)
-    bars.push(atMost(`${label}: CPU against Postfix`, ratio, postfixRatioMax))
+  for (const [name, max] of ratioMaxOf) {
+    if ((figures.get(name)?.length ?? 0) === 0) continue
+    bars.push(atMost(`${label}: CPU against ${name}`, ratioTo(name, cost), max))
   }
   return faults.length === 0 ? bars : bars.map((bar) => ({ ...bar, holds: false }))
 }
@@ -204,9 +215,4 @@ async function send(server: Server, load: Load, messages: number): Promise<Figur
   )
   const seconds = (performance.now() - startMs) / 1000
   return { cost: (server.cpuMicroseconds() - before) / messages, rate: messages / seconds }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
 }

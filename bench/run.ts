@@ -10,6 +10,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { BenchQuestion, BenchResult } from './bench.ts'
 import { gate } from './gate.ts'
+import { latency } from './latency.ts'
 import { load } from './load.ts'
 import { lookup } from './lookup.ts'
 import { describeMachine } from './machine.ts'
@@ -19,7 +20,7 @@ import { proxy } from './proxy.ts'
 import { printResult } from './table.ts'
 import { tls } from './tls.ts'
 
-const questions: readonly BenchQuestion[] = [lookup, gate, load, probes, tls, proxy]
+const questions: readonly BenchQuestion[] = [lookup, gate, load, probes, tls, proxy, latency]
 
 const { values, positionals } = parseArgs({
   options: {

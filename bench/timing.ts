@@ -45,9 +45,3 @@ function timeOnce({ name, count, pass }: Contender, seconds: number): number {
   trial.run({ async: false })
   return (Math.min(...trial.stats.sample) * 1e9) / count
 }
-
-/** The middle of some values; NaN of none. */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
-}

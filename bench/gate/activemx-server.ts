@@ -1,7 +1,7 @@
 /**
  * The contender: the native gate with counters, and with its refusals as verdict lines in a log.
  *
- * activemx-server PORT logged|silent|reset
+ * activemx-server PORT logged|silent|reset|blocked
  */
 import { openSync, writeSync } from 'node:fs'
 import { RefusalLog } from '../../src/edge/refusal-log.ts'
@@ -52,3 +52,6 @@ setInterval(() => {
   if (mode !== 'silent') refusals.drain(policy)
 }, 100)
 console.log('ready')
+// Blocked without using the CPU that is being measured.
+const nobody = new Int32Array(new SharedArrayBuffer(4))
+if (mode === 'blocked') setInterval(() => Atomics.wait(nobody, 0, 0, 50), 60)

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import type { PrefixColumns } from '../../src/base/prefix-columns.ts'
 import { type NativeIpTable, nativeTable, repeatImage } from '../../src/tables/native-table.ts'
-import { median } from '../timing.ts'
+import { median } from '../statistics.ts'
 
 const watched = '100.64.7.7'
 

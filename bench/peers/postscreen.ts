@@ -1,8 +1,9 @@
 /**
  * The peer: Postfix's postscreen with an access list, logging as in its usual operation.
  */
-import { startPostfix } from './postfix-instance.ts'
-import { freePort, type Server } from './processes.ts'
+import { freePort } from '../../test/support/ports.ts'
+import type { Server } from '../processes.ts'
+import { startPostfix } from './postfix.ts'
 
 const services = `
 postlog unix-dgram n - n - 1 postlogd
@@ -16,6 +17,7 @@ smtpd pass - - n - 100 smtpd
 export async function startPostscreen(core: number): Promise<Server> {
   const port = await freePort()
   return startPostfix({
+    name: 'postscreen',
     core,
     port,
     services: `127.0.0.1:${port} inet n - n - 1 postscreen${services}`,

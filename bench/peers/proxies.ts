@@ -1,16 +1,12 @@
 /**
  * The servers that are compared, each before the same smtp-sink, each with one thread.
  */
-import { writeFileSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort, portAnswers } from '../../test/support/ports.ts'
-import { startPostfix } from '../gate/postfix-instance.ts'
-import { type Server, serverOf, startOn } from './processes.ts'
-
-/** The core of the servers; generator and sink have the other. */
-export const serverCore = 0
-/** See `serverCore`. */
-export const loadCore = 1
+import { loadCore, type Server, serverCore, serverOf, startOn } from '../processes.ts'
+import { startHaraka } from './haraka.ts'
+import { startPostfix } from './postfix.ts'
 
 /** Name of the slow peer. */
 export const postfixName = 'Postfix proxy filter'
@@ -32,27 +28,60 @@ export async function startSink(): Promise<Server> {
   return serverOf('smtp-sink', port, process)
 }
 
-/** activemx as installed: lists, header filter, log and counters on. */
-export async function startActivemx(folder: string, sinkPort: number): Promise<Server> {
-  const port = await freePort()
-  const file = join(folder, 'activemx.toml')
-  const list = join(folder, 'list.txt')
-  writeFileSync(
-    list,
-    Array.from({ length: 10_000 }, (_, at) => `198.${(at >> 8) & 63}.${at & 255}.0/24`).join('\n'),
-  )
-  writeFileSync(file, activemxConfig(port, sinkPort, list))
-  const process = startOn(serverCore, 'node', 'dist/src/cli/activemx.js', 'serve', '--config', file)
-  await portAnswers(port)
-  return serverOf('activemx', port, process)
+/** How activemx is to serve, where not as usual. */
+export interface ActivemxOptions {
+  readonly name?: string
+  /** Serving threads; as many cores. */
+  readonly workers?: number
+  /** Lines of the blacklist; 10,000 prefixes else. */
+  readonly listed?: Iterable<string>
+  /** Further lines of `[listen]`. */
+  readonly listen?: string
 }
 
-function activemxConfig(port: number, sinkPort: number, list: string): string {
+/** activemx as installed: lists, header filter, log and counters on. */
+export async function startActivemx(
+  folder: string,
+  sinkPort: number,
+  options: ActivemxOptions = {},
+): Promise<Server> {
+  const { name = 'activemx', workers = 1, listed = usualList() } = options
+  const home = mkdtempSync(join(folder, 'activemx-'))
+  const file = join(home, 'activemx.toml')
+  const port = await freePort()
+  writeLines(join(home, 'list.txt'), listed)
+  writeFileSync(file, configOf(port, sinkPort, options))
+  const cores = workers === 1 ? serverCore : `0-${workers - 1}`
+  const program = ['dist/src/cli/activemx.js', 'serve', '--config', file]
+  const child = startOn(cores, 'node', ...program)
+  await portAnswers(port)
+  return serverOf(name, port, child)
+}
+
+function* usualList(): Iterable<string> {
+  for (let at = 0; at < 10_000; at += 1) yield `198.${(at >> 8) & 63}.${at & 255}.0/24`
+}
+
+function writeLines(file: string, lines: Iterable<string>): void {
+  const descriptor = openSync(file, 'w')
+  let block = ''
+  for (const line of lines) {
+    block += `${line}\n`
+    if (block.length < 1 << 20) continue
+    writeSync(descriptor, block)
+    block = ''
+  }
+  writeSync(descriptor, block)
+  closeSync(descriptor)
+}
+
+function configOf(port: number, sinkPort: number, { workers = 1, listen }: ActivemxOptions) {
   return `
 name = "mx.example.org"
 [listen]
 smtp = ["127.0.0.1:${port}"]
-workers = 1
+workers = ${workers}
+${listen ?? ''}
 per_address_max = 0
 rate_max = ""
 transactions_max = 0
@@ -62,7 +91,7 @@ sessions_max = 200
 [recipients]
 domains = ["example.org"]
 [[lists.blacklist]]
-file = "${list}"
+file = "list.txt"
 [tests.headers]
 mode = "observe"
 [log]
@@ -105,10 +134,21 @@ backend b
   return serverOf('HAProxy', port, process)
 }
 
+/** Haraka that forwards each message as it comes. */
+export function startHarakaForward(sinkPort: number, folder: string): Promise<Server> {
+  return startHaraka({
+    core: serverCore,
+    folder,
+    plugins: ['rcpt_to.in_host_list', 'queue/smtp_forward'],
+    files: { 'smtp_forward.ini': `host=127.0.0.1\nport=${sinkPort}\n` },
+  })
+}
+
 /** Postfix with smtpd_proxy_filter: the before-queue proxy that it ships with. */
 export async function startPostfixProxy(sinkPort: number): Promise<Server> {
   const port = await freePort()
   const server = startPostfix({
+    name: postfixName,
     core: serverCore,
     port,
     services:
@@ -127,5 +167,5 @@ export async function startPostfixProxy(sinkPort: number): Promise<Server> {
     },
   })
   await portAnswers(port)
-  return { name: postfixName, ...server }
+  return server
 }

@@ -6,10 +6,11 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { cpuOfTree, type Server } from './processes.ts'
+import { type Server, serverAt } from '../processes.ts'
 
 /** What the instance is made of. */
 export interface PostfixParts {
+  readonly name: string
   readonly core: number
   readonly port: number
   /** master.cf. */
@@ -21,7 +22,8 @@ export interface PostfixParts {
 }
 
 /** Starts the instance; `FOLDER` in settings is its configuration folder. */
-export function startPostfix({ core, port, services, settings, files }: PostfixParts): Server {
+export function startPostfix(parts: PostfixParts): Server {
+  const { name: own, core, port, services, settings, files } = parts
   const folder = mkdtempSync(join(tmpdir(), 'activemx-bench-postfix-'))
   chmodSync(folder, 0o755)
   for (const name of ['conf', 'spool', 'data']) mkdirSync(join(folder, name))
@@ -40,8 +42,7 @@ export function startPostfix({ core, port, services, settings, files }: PostfixP
   postfix('start')
   const master = Number(readFileSync(join(folder, 'spool/pid/master.pid'), 'latin1').trim())
   return {
-    port,
-    cpuMicroseconds: () => cpuOfTree(master),
+    ...serverAt(own, port, master),
     stop: async () => {
       postfix('stop')
       rmSync(folder, { recursive: true, force: true })
