@@ -238,9 +238,10 @@ class NativeEngine implements Engine {
   #turn(count: number): void {
     this.#isInTurn = true
     try {
-      for (let round = 0; round < roundsMax; round += 1) {
+      for (let round = 1; ; round += 1) {
         for (let at = 0; at < count; at += 1) this.#dispatch(at * words)
-        if (this.#execute() === 0) break
+        // Who collects must dispatch: what is collected is no longer in the sockets.
+        if (this.#execute() === 0 || round === roundsMax) break
         count = this.#addon.collectEvents(this.#handle)
       }
     } finally {

@@ -416,6 +416,22 @@ export function runEngineContract({ newEngine, newGate }: EngineUnderTest): void
       expect((await recorder.first('close', link)).reason).toBe('unreachable')
     })
 
+    test('nothing that comes meanwhile is lost while link after link fails', async () => {
+      const { client, id } = await opened('-')
+      let left = 60
+      const failAnother = () => {
+        if (left-- === 0) return
+        client.send('+')
+        engine.connect('255.255.255.255', 25, 5000)
+      }
+      recorder.reactions = { onClose: failAnother }
+      failAnother()
+      await recorder.until(() => left < 0)
+      client.send('.')
+      await recorder.until(() => recorder.dataOf(id).endsWith('.'))
+      expect(recorder.dataOf(id)).toBe(`-${'+'.repeat(60)}.`)
+    })
+
     test('a link over IPv6', async () => {
       const made = createServer((socket) => {
         socket.on('error', () => socket.destroy())
