@@ -293,6 +293,25 @@ Napi::Value new_batch(const Napi::CallbackInfo& info) {
   return answer;
 }
 
+// image4() → { publication, chunks, entries, groups, meanings }: the compiled IPv4 structure of
+// this moment, for JavaScript to read itself. The views hold it.
+Napi::Value image4(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const HeldImage4 own = held(info)->table->hold_image4();
+  Napi::Object answer = Napi::Object::New(env);
+  // No view is ever written to.
+  const auto set = [&](const char* name, const auto& part) {
+    using Part = std::remove_const_t<typename std::remove_cvref_t<decltype(part)>::element_type>;
+    answer.Set(name, view_of(env, const_cast<Part*>(part.data()), part.size_bytes(), own.owner));
+  };
+  set("chunks", own.image->chunks());
+  set("entries", own.image->entries());
+  set("groups", own.image->groups());
+  set("meanings", own.meanings);
+  answer.Set("publication", Napi::Number::New(env, own.publication));
+  return answer;
+}
+
 }  // namespace
 
 Napi::Value attach_table(const Napi::CallbackInfo& info) {
@@ -302,10 +321,12 @@ Napi::Value attach_table(const Napi::CallbackInfo& info) {
   const auto own = std::make_shared<Attachment>(table);
   Napi::Object answer = Napi::Object::New(env);
   answer.Set("any24", view_of(env, table->any24().data(), Any24::octets, table));
+  answer.Set("signals", view_of(env, table->signals().data(), TableSignals::octets, table));
   answer.Set("mailbox", view_of(env, own->mailbox.data(), sizeof own->mailbox, own));
   answer.Set("lookup4", raw_function(env, lookup4, own.get(), own));
   answer.Set("lookup6", raw_function(env, lookup6, own.get(), own));
   answer.Set("match", raw_function(env, match, own.get(), own));
+  set_verb(env, answer, "image4", image4, own);
   set_verb(env, answer, "lookupMany", lookup_many, own);
   set_verb(env, answer, "lookupMany6", lookup_many6, own);
   set_verb(env, answer, "newBatch", new_batch, own);

@@ -24,6 +24,14 @@ namespace {
 constexpr std::size_t retired_max = 256;
 constexpr std::uint8_t length24 = 96 + 24;
 
+[[nodiscard]] std::uint32_t first4(Key6 start) noexcept {
+  return static_cast<std::uint32_t>(start);
+}
+
+[[nodiscard]] std::uint32_t last4(Key6 start, std::uint8_t length) noexcept {
+  return first4(start) | static_cast<std::uint32_t>(~mask_of<Key6>(length));
+}
+
 }  // namespace
 
 std::int64_t monotonic_ms() noexcept {
@@ -97,6 +105,9 @@ TableError AddedPrefixes::enter(const AddedPrefix& prefix) {
     known->second = prefix;
   } else {
     entries_.emplace(place, prefix);
+    if (place.is_ipv4) {
+      signals_.count_entered(first4(place.start), last4(place.start, place.length));
+    }
   }
   if (prefix.ends_ms != AddedPrefix::never) ends_.emplace(prefix.ends_ms, place);
   refresh_marks(place);
@@ -133,6 +144,9 @@ std::map<AddedPrefixes::Place, AddedPrefix>::iterator AddedPrefixes::erase(
   take(entry->second);
   ends_.erase({entry->second.ends_ms, place});
   const auto next = entries_.erase(entry);
+  if (place.is_ipv4) {
+    signals_.discount_entered(first4(place.start), last4(place.start, place.length));
+  }
   refresh_marks(place);
   return next;
 }
@@ -147,7 +161,7 @@ void AddedPrefixes::refresh_marks(const Place& place) {
   }
   if (marks24_.empty()) marks24_.resize(Any24::word_count);
   const Key6 start24 = place.start & mask_of<Key6>(length24);
-  const auto address = static_cast<std::uint32_t>(start24);
+  const std::uint32_t address = first4(start24);
   const std::uint64_t bit = std::uint64_t{1} << (address >> 8 & 63);
   if (lists_in_24(start24)) marks24_[address >> 14] |= bit;
   else marks24_[address >> 14] &= ~bit;
@@ -167,8 +181,8 @@ bool AddedPrefixes::lists_in_24(Key6 start24) const {
 void AddedPrefixes::mark_listed(std::span<std::uint64_t> any24_words) const noexcept {
   for (std::size_t i = 0; i < marks24_.size(); ++i) any24_words[i] |= marks24_[i];
   for (const Place& place : short4_) {
-    const auto first = static_cast<std::uint32_t>(place.start);
-    const std::uint32_t last = first | static_cast<std::uint32_t>(~mask_of<Key6>(place.length));
+    const std::uint32_t first = first4(place.start);
+    const std::uint32_t last = last4(place.start, place.length);
     for (std::uint32_t word = first >> 14; word <= last >> 14; ++word) {
       any24_words[word] |= Any24::range_bits(word, first, last);
     }

@@ -33,6 +33,7 @@
 #include "core/epoch.hpp"
 #include "core/ip_rules.hpp"
 #include "core/seeded_hash.hpp"
+#include "core/table_signals.hpp"
 #include "core/verdict_class.hpp"
 
 namespace activemx {
@@ -68,8 +69,10 @@ class AddedPrefixes {
   // Ended entries that one change takes away: more than it can enter, so they never pile up.
   static constexpr std::size_t swept_at_once = 64;
 
-  explicit AddedPrefixes(EpochDomain& epochs, std::size_t most = prefixes_max) noexcept
-      : epochs_(epochs), most_(most), seed_(random_hash_seed()) {}
+  // What touches a /16 of IPv4 is counted in `signals`.
+  AddedPrefixes(EpochDomain& epochs, TableSignals& signals,
+                std::size_t most = prefixes_max) noexcept
+      : epochs_(epochs), signals_(signals), most_(most), seed_(random_hash_seed()) {}
   ~AddedPrefixes();
   AddedPrefixes(const AddedPrefixes&) = delete;
   AddedPrefixes& operator=(const AddedPrefixes&) = delete;
@@ -132,6 +135,7 @@ class AddedPrefixes {
   void free_unseen();
 
   EpochDomain& epochs_;
+  TableSignals& signals_;
   const std::size_t most_;
   const HashSeed seed_;
   std::atomic<std::size_t> live_{0};

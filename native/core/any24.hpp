@@ -10,8 +10,9 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
+
+#include "core/huge_pages.hpp"
 
 namespace activemx {
 
@@ -23,7 +24,7 @@ class Any24 {
   static constexpr std::size_t octets = word_count * sizeof(std::uint64_t);
   static_assert(std::endian::native == std::endian::little);
 
-  Any24() : words_(new Word[word_count]()) {}
+  Any24() : words_(word_count) {}
 
   [[nodiscard]] bool may_list(std::uint32_t address) const noexcept {
     return (words_[address >> 14].load(std::memory_order_acquire) >> (address >> 8 & 63) & 1) != 0;
@@ -68,13 +69,13 @@ class Any24 {
   }
 
   // For the view of JavaScript, which only reads.
-  [[nodiscard]] void* data() noexcept { return words_.get(); }
+  [[nodiscard]] void* data() noexcept { return words_.data(); }
 
  private:
   using Word = std::atomic<std::uint64_t>;
   static_assert(sizeof(Word) == sizeof(std::uint64_t) && Word::is_always_lock_free);
 
-  std::unique_ptr<Word[]> words_;
+  HugeVector<Word> words_;
 };
 
 }  // namespace activemx

@@ -95,8 +95,8 @@ void Image4::mark_listed(std::span<std::uint64_t> any24_words) const noexcept {
   }
 }
 
-bool Image4::adopt(std::vector<Chunk> chunks, std::vector<std::uint32_t> entries,
-                   std::vector<std::uint8_t> groups, std::size_t class_count, Image4& image) {
+bool Image4::adopt(HugeVector<Chunk> chunks, HugeVector<std::uint32_t> entries,
+                   HugeVector<std::uint8_t> groups, std::size_t class_count, Image4& image) {
   image.chunks_ = std::move(chunks);
   image.entries_ = std::move(entries);
   image.groups_ = std::move(groups);

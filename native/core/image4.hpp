@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "core/any24.hpp"
+#include "core/huge_pages.hpp"
 #include "core/interval_sweep.hpp"
 #include "core/verdict_class.hpp"
 
@@ -68,12 +69,13 @@ class Image4 {
            groups_.size();
   }
 
-  // The parts, for the snapshot. adopt() checks every offset: false if one is out of place.
+  // The parts, for the snapshot and for readers in JavaScript (src/tables/compiled-view.ts).
+  // adopt() checks every offset: false if one is out of place.
   [[nodiscard]] std::span<const Chunk> chunks() const noexcept { return chunks_; }
   [[nodiscard]] std::span<const std::uint32_t> entries() const noexcept { return entries_; }
   [[nodiscard]] std::span<const std::uint8_t> groups() const noexcept { return groups_; }
-  [[nodiscard]] static bool adopt(std::vector<Chunk> chunks, std::vector<std::uint32_t> entries,
-                                  std::vector<std::uint8_t> groups, std::size_t class_count,
+  [[nodiscard]] static bool adopt(HugeVector<Chunk> chunks, HugeVector<std::uint32_t> entries,
+                                  HugeVector<std::uint8_t> groups, std::size_t class_count,
                                   Image4& image);
 
  private:
@@ -89,9 +91,9 @@ class Image4 {
   [[nodiscard]] bool is_sound(std::size_t class_count) const noexcept;
   [[nodiscard]] bool is_group_sound(std::uint32_t entry, std::size_t class_count) const noexcept;
 
-  std::vector<Chunk> chunks_;
-  std::vector<std::uint32_t> entries_;
-  std::vector<std::uint8_t> groups_;
+  HugeVector<Chunk> chunks_;
+  HugeVector<std::uint32_t> entries_;
+  HugeVector<std::uint8_t> groups_;
 };
 
 }  // namespace activemx

@@ -8,12 +8,6 @@
 namespace activemx {
 namespace {
 
-// Freeing a large image takes milliseconds; whoever swaps may be a thread that serves.
-void free_elsewhere(std::vector<std::shared_ptr<const void>> objects) {
-  if (objects.empty()) return;
-  std::thread([held = std::move(objects)]() mutable { held.clear(); }).detach();
-}
-
 // Who asks for sizes may be a thread that serves: some milliseconds at most.
 constexpr std::size_t swept_by_sizes = 4096;
 
@@ -31,9 +25,13 @@ CompiledTable::CompiledTable(std::shared_ptr<const TableImage> compiled)
   if (image != nullptr) image->image4.mark_listed(any24);
 }
 
-SharedTable::SharedTable() : added_(epochs_), published_(new Published{empty_image(), {0}, {}}) {}
+SharedTable::SharedTable()
+    : added_(epochs_, signals_),
+      current_(std::make_shared<const Published>(empty_image(), std::vector<VerdictClass>{0},
+                                                 std::vector<ListId>())),
+      published_(current_.get()) {}
 
-SharedTable::~SharedTable() { delete published_.load(); }
+SharedTable::~SharedTable() = default;
 
 TableError SharedTable::publish(CompiledTable compiled) {
   const std::lock_guard turn(publication_mutex_);
@@ -45,19 +43,26 @@ TableError SharedTable::publish(CompiledTable compiled) {
   }
   next->meanings = classes_.adopt(next->image->sets, next->list_ids);
   if (next->meanings.empty()) return TableError::kTooManyClasses;
-  free_elsewhere(exchange(std::move(next), compiled.any24));
+  exchange(share(std::move(next)), compiled.any24);
   return TableError::kNone;
 }
 
-std::vector<std::shared_ptr<const void>> SharedTable::exchange(
-    std::unique_ptr<const Published> next, std::vector<std::uint64_t>& any24) {
+std::shared_ptr<const SharedTable::Published> SharedTable::share(std::unique_ptr<Published> one) {
+  return {one.release(), [](const Published* unused) {
+            std::thread([unused] { delete unused; }).detach();
+          }};
+}
+
+void SharedTable::exchange(std::shared_ptr<const Published> next,
+                           std::vector<std::uint64_t>& any24) {
   const std::lock_guard lock(writer_mutex_);
   added_.mark_listed(any24);
   any24_.add(any24);
-  const Published* const old = published_.exchange(next.release());
+  published_.store(next.get(), std::memory_order_seq_cst);
+  signals_.begin_publication();
   any24_.assign(any24);
-  epochs_.retire(std::shared_ptr<const Published>(old));
-  return epochs_.collect();
+  epochs_.retire(std::exchange(current_, std::move(next)));
+  epochs_.collect().clear();
 }
 
 TableError SharedTable::add(Key6 start, std::uint8_t length, bool is_ipv4, std::string_view list,
@@ -95,7 +100,12 @@ TableSizes SharedTable::sizes() {
   added_.sweep(swept_by_sizes);
   const TableImage& image = *published().image;
   return {image.rules4.count(), image.rules6.count(), classes_.count(), added_.count(),
-          Any24::octets + image.image4.octets() + image.image6.octets()};
+          Any24::octets + TableSignals::octets + image.image4.octets() + image.image6.octets()};
+}
+
+HeldImage4 SharedTable::hold_image4() {
+  const std::lock_guard lock(writer_mutex_);
+  return {current_, signals_.publication(), &current_->image->image4, current_->meanings};
 }
 
 std::shared_ptr<const TableImage> SharedTable::image() {

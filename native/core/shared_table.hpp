@@ -27,6 +27,7 @@
 #include "core/class_table.hpp"
 #include "core/epoch.hpp"
 #include "core/table_image.hpp"
+#include "core/table_signals.hpp"
 #include "core/verdict_class.hpp"
 
 namespace activemx {
@@ -63,6 +64,14 @@ struct TableSizes {
   std::size_t octets;  // of the lookup structures, any24 included, without provenance
 };
 
+// What JavaScript reads of a publication; whoever keeps `owner` keeps the memory.
+struct HeldImage4 {
+  std::shared_ptr<const void> owner;
+  std::uint32_t publication;  // what the signals said then
+  const Image4* image;
+  std::span<const VerdictClass> meanings;  // by ImageClass
+};
+
 class SharedTable {
  public:
   // An empty table.
@@ -84,10 +93,14 @@ class SharedTable {
   [[nodiscard]] TableSizes sizes();
   // The image that is published now.
   [[nodiscard]] std::shared_ptr<const TableImage> image();
+  // The compiled IPv4 structure that is published now, for a reader that asks without a pin: it
+  // stays in memory while it is held, and is the current one while publication() says the same.
+  [[nodiscard]] HeldImage4 hold_image4();
 
   // Names and numbers; a number keeps its meaning until the second publish after it was given out.
   [[nodiscard]] ClassTable& classes() noexcept { return classes_; }
   [[nodiscard]] Any24& any24() noexcept { return any24_; }
+  [[nodiscard]] TableSignals& signals() noexcept { return signals_; }
 
  private:
   friend class TableReader;
@@ -100,9 +113,10 @@ class SharedTable {
   };
 
   [[nodiscard]] TableError enter(AddedPrefix prefix, std::int64_t ttl_ms);
-  // Puts it in place; what nobody reads any more.
-  [[nodiscard]] std::vector<std::shared_ptr<const void>> exchange(
-      std::unique_ptr<const Published> next, std::vector<std::uint64_t>& any24);
+  // Freed, whoever lets go of it last, in a thread of its own: that takes milliseconds, and the
+  // last may be a thread that serves.
+  [[nodiscard]] static std::shared_ptr<const Published> share(std::unique_ptr<Published> one);
+  void exchange(std::shared_ptr<const Published> next, std::vector<std::uint64_t>& any24);
   // The caller holds writer_mutex_ or a pin.
   [[nodiscard]] const Published& published() const noexcept {
     return *published_.load(std::memory_order_seq_cst);
@@ -111,8 +125,10 @@ class SharedTable {
   Any24 any24_;
   ClassTable classes_;
   EpochDomain epochs_;
+  TableSignals signals_;
   AddedPrefixes added_;
-  std::atomic<const Published*> published_;
+  std::shared_ptr<const Published> current_;  // under writer_mutex_
+  std::atomic<const Published*> published_;   // the same, for readers that pin
   // One publication at a time; taken before writer_mutex_.
   std::mutex publication_mutex_;
   std::mutex writer_mutex_;

@@ -96,13 +96,14 @@ class SnapshotReader {
   }
 
   // Section `kind` as whole values, checked; the head has proved that it lies in the file.
-  template <class T>
-  [[nodiscard]] bool read_section(Kind kind, std::vector<T>& into) {
+  template <class Vector>
+  [[nodiscard]] bool read_section(Kind kind, Vector& into) {
+    constexpr std::size_t value_octets = sizeof(typename Vector::value_type);
     const Section& section = sections_[static_cast<std::uint32_t>(kind) - 1];
-    if (section.kind != kind || section.octets % sizeof(T) != 0) {
+    if (section.kind != kind || section.octets % value_octets != 0) {
       return damaged("a section has another kind or length than it should");
     }
-    into.resize(section.octets / sizeof(T));
+    into.resize(section.octets / value_octets);
     if (!read_at(fd_, section.offset, into.data(), section.octets)) {
       return damaged("cut in a section");
     }
@@ -155,9 +156,9 @@ class SnapshotReader {
   }
 
   [[nodiscard]] bool read_image4(TableImage& image) {
-    std::vector<Image4::Chunk> chunks;
-    std::vector<std::uint32_t> entries;
-    std::vector<std::uint8_t> groups;
+    HugeVector<Image4::Chunk> chunks;
+    HugeVector<std::uint32_t> entries;
+    HugeVector<std::uint8_t> groups;
     if (!read_section(Kind::kChunks4, chunks) || !read_section(Kind::kEntries4, entries)) {
       return false;
     }

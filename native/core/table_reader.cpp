@@ -58,7 +58,7 @@ VerdictClass TableReader::lookup4(std::uint32_t address) noexcept {
   const EpochDomain::Pin pin(table_->epochs_, *slot_);
   const Published& published = table_->published();
   const VerdictClass found = published.meanings[published.image->image4.lookup(address)];
-  if (table_->added_.is_empty()) return found;
+  if (!table_->signals_.is_entered_near(address)) return found;
   return table_->added_.apply(mapped(address), found, table_->classes_);
 }
 
@@ -90,6 +90,7 @@ void TableReader::extend(std::span<const std::uint32_t> addresses,
                          VerdictClass* classes) const noexcept {
   for (std::size_t i = 0; i < addresses.size(); ++i) {
     if (table_->any24_.bit(addresses[i]) == 0) continue;
+    if (!table_->signals_.is_entered_near(addresses[i])) continue;
     classes[i] = table_->added_.apply(mapped(addresses[i]), classes[i], table_->classes_);
   }
 }

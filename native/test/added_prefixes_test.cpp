@@ -17,7 +17,8 @@ AddedPrefix host(std::uint32_t address, std::int64_t ends_ms) {
 // With a walk over all entries whenever one ends this takes hours.
 void check_short_lives() {
   EpochDomain epochs;
-  AddedPrefixes added(epochs);
+  TableSignals signals;
+  AddedPrefixes added(epochs, signals);
   constexpr std::uint32_t count = 200'000;
   const std::int64_t begin_ms = monotonic_ms();
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -33,7 +34,8 @@ void check_short_lives() {
 // A change takes away few of them, whatever has ended meanwhile.
 void check_small_sweeps() {
   EpochDomain epochs;
-  AddedPrefixes added(epochs);
+  TableSignals signals;
+  AddedPrefixes added(epochs, signals);
   const std::int64_t ends_ms = monotonic_ms() + 200;
   constexpr std::uint32_t count = 1000;
   for (std::uint32_t i = 0; i < count; ++i) (void)added.enter(host(i, ends_ms));
@@ -51,7 +53,8 @@ void check_small_sweeps() {
 // Entered again, an entry ends at its new end.
 void check_new_end() {
   EpochDomain epochs;
-  AddedPrefixes added(epochs);
+  TableSignals signals;
+  AddedPrefixes added(epochs, signals);
   (void)added.enter(host(1, monotonic_ms() - 1));
   (void)added.enter(host(1, AddedPrefix::never));
   added.sweep();
@@ -112,7 +115,8 @@ bool is_same_place(const AddedPrefix& a, const AddedPrefix& b) {
 
 void check_marks(Random& random) {
   EpochDomain epochs;
-  AddedPrefixes added(epochs);
+  TableSignals signals;
+  AddedPrefixes added(epochs, signals);
   std::vector<AddedPrefix> kept;
   for (int step = 0; step < 4000; ++step) {
     const auto length = static_cast<std::uint8_t>(96 + 20 + random.below(13));
@@ -141,7 +145,8 @@ void check_marks(Random& random) {
 
 void check_maximum() {
   EpochDomain epochs;
-  AddedPrefixes added(epochs, 3);
+  TableSignals signals;
+  AddedPrefixes added(epochs, signals, 3);
   for (std::uint32_t i = 0; i < 3; ++i) (void)added.enter(host(i, AddedPrefix::never));
   check(added.enter(host(3, AddedPrefix::never)) == TableError::kAddedFull, "is full");
   check(added.enter(host(2, AddedPrefix::never)) == TableError::kNone, "replaces when full");

@@ -64,6 +64,20 @@ void read(const std::shared_ptr<SharedTable>& table, const std::atomic<bool>& is
   }
 }
 
+// As JavaScript does: the structure is held, read without a pin, and taken anew after a swap.
+void read_held(const std::shared_ptr<SharedTable>& table, const std::atomic<bool>& is_over) {
+  const HeldImage4 first = table->hold_image4();
+  HeldImage4 held = first;
+  while (!is_over.load()) {
+    if (table->signals().publication() != held.publication) held = table->hold_image4();
+    check(held.meanings[held.image->lookup(always_listed)] != 0, "listed in every image");
+    check(held.meanings[held.image->lookup(never_listed)] == 0, "listed in none");
+    check(table->signals().is_entered_near(entered_always), "entered, so it is asked for");
+    check(!table->signals().is_entered_near(always_listed), "nothing is entered there");
+    check(first.meanings[first.image->lookup(odd_listed)] == 0, "the first image stays as it was");
+  }
+}
+
 void enter_and_take(SharedTable& table) {
   for (int i = 0; i < changes; ++i) {
     const Key6 start = mapped(entered_and_taken + static_cast<std::uint32_t>(i % 50) * 256);
@@ -87,6 +101,7 @@ int main() {
   std::atomic<bool> is_over{false};
   std::vector<std::thread> readers;
   for (int i = 0; i < 2; ++i) readers.emplace_back([&] { read(table, is_over); });
+  readers.emplace_back([&] { read_held(table, is_over); });
   std::thread changer([&] { enter_and_take(*table); });
   for (int i = 1; i <= swaps; ++i) {
     check(table->publish(compile_image(i % 2 == 1)) == TableError::kNone, "publishes");

@@ -38,13 +38,24 @@ export interface NativeBatch {
   readonly run: () => void
 }
 
+/** The compiled IPv4 structure of one publication; the buffers hold its memory. */
+export interface NativeImage4 {
+  readonly publication: number
+  readonly chunks: ArrayBuffer
+  readonly entries: ArrayBuffer
+  readonly groups: ArrayBuffer
+  readonly meanings: ArrayBuffer
+}
+
 /** One table as one thread sees it. Questions of raw functions pass through the mailbox. */
 export interface NativeAttachment {
   readonly any24: ArrayBuffer | null
+  readonly signals: ArrayBuffer | null
   readonly mailbox: ArrayBuffer | null
   readonly lookup4: () => void
   readonly lookup6: () => void
   readonly match: () => void
+  image4(): NativeImage4
   lookupMany(addresses: Uint32Array, classes: Uint16Array): Uint16Array
   lookupMany6(words: Uint32Array, classes: Uint16Array): Uint16Array
   newBatch(capacity: number): NativeBatch

@@ -1,9 +1,9 @@
 /**
  * The native table: the `prefix` form and the default. One copy in memory for all threads.
  *
- * An IPv4 question is answered in JavaScript where the /24's bit in the shared bitmap is not set, which
- * is so for most addresses; else, and for IPv6, one call without arguments asks the compiled structure
- * (native/core). A thread attaches by the table's handle, a number that may be posted to it; the
+ * A question for an IPv4 class is answered in JavaScript, which reads the compiled structure itself
+ * (compiled-view.ts); for IPv6, near entered prefixes, and for lists and prefix, one call without
+ * arguments asks the native side (native/core). A thread attaches by the table's handle, a number that may be posted to it; the
  * thread that opened the table closes it, and those attached keep it alive.
  *
  * Any thread may replace, add and remove; the change is seen by all at their next question.
@@ -17,6 +17,7 @@ import {
   parseAddress,
 } from '../base/ip-address.ts'
 import type { PrefixColumns } from '../base/prefix-columns.ts'
+import { askNative, CompiledView } from './compiled-view.ts'
 import { columnsOf, parseOrThrow } from './entries.ts'
 import type {
   AddOptions,
@@ -109,6 +110,7 @@ class NativeTable implements NativeIpTable {
   readonly #isOwner: boolean
   readonly #native: NativeAttachment
   readonly any24: Uint32Array
+  readonly #compiled: CompiledView
   readonly #mailbox: Uint32Array
   readonly #lookup4: () => void
   readonly #cell = newPrefixCell()
@@ -118,11 +120,14 @@ class NativeTable implements NativeIpTable {
 
   constructor(handle: number, isOwner: boolean) {
     const native = tableAddon().tableAttach(handle)
-    if (native?.any24 == null || native.mailbox == null) throw notAttachable(handle, native)
+    if (native?.any24 == null || native.signals == null || native.mailbox == null) {
+      throw notAttachable(handle, native)
+    }
     this.handle = handle
     this.#isOwner = isOwner
     this.#native = native
     this.any24 = new Uint32Array(native.any24)
+    this.#compiled = new CompiledView(native, this.any24, new Uint32Array(native.signals))
     this.#mailbox = new Uint32Array(native.mailbox)
     this.#lookup4 = native.lookup4
   }
@@ -141,23 +146,19 @@ class NativeTable implements NativeIpTable {
 
   lookupClass(address: string): VerdictClass {
     const mailbox = this.#mailbox
-    if (parseIpv4Text(address, mailbox, mailboxPlace.ipv4)) return this.#askedClass4()
-    if (this.#ask(address)) return this.#askedClass4()
+    if (parseIpv4Text(address, mailbox, mailboxPlace.ipv4) || this.#ask(address)) {
+      return this.lookupClass4(mailbox[mailboxPlace.ipv4] ?? 0)
+    }
     this.#native.lookup6()
     return mailbox[mailboxPlace.class] ?? 0
   }
 
   lookupClass4(address: number): VerdictClass {
+    const found = this.#compiled.tryClassOf(address)
+    if (found !== askNative) return found
     this.#mailbox[mailboxPlace.ipv4] = address
-    return this.#askedClass4()
-  }
-
-  /** The class of the IPv4 address in the mailbox. */
-  #askedClass4(): VerdictClass {
-    const mailbox = this.#mailbox
-    if (!this.#mayList(mailbox[mailboxPlace.ipv4] ?? 0)) return 0
     this.#lookup4()
-    return mailbox[mailboxPlace.class] ?? 0
+    return this.#mailbox[mailboxPlace.class] ?? 0
   }
 
   lookupMany(addresses: Uint32Array, classes: Uint16Array): Uint16Array {
