@@ -93,6 +93,11 @@ export const headerOctetsMax = 131_072
 /** Message octets kept while the mailhost has not answered DATA; above: the client is paused. */
 export const stashOctetsHigh = 65_536
 
+/** Room for a usual header and a small message; a larger one gets memory of its own. */
+export const stashBlockOctets = 16_384
+/** Blocks of a thread that wait to be used again (1 MiB); more are left to the collector. */
+export const stashBlocksSpareMax = 64
+
 /** RSET, NOOP, VRFY, HELP, EHLO without a message between them; above, each counts as an error. */
 export const junkCommandsMax = 100
 

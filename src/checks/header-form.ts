@@ -4,7 +4,7 @@
  */
 import { textLineOctetsMax } from '../base/limits.ts'
 import type { HeaderField } from '../smtp/header-reader.ts'
-import { lf } from '../smtp/octets.ts'
+import { indexOfLf } from '../smtp/octets.ts'
 import type { Finding } from './finding.ts'
 
 /** The names of the checks: words of the configuration and of the findings. */
@@ -79,7 +79,7 @@ function countOf(fields: readonly HeaderField[], name: string): number {
 
 function longLine(octets: Uint8Array, start: number, end: number): string {
   let lineStart = start
-  for (let i = octets.indexOf(lf, start); i >= 0 && i < end; i = octets.indexOf(lf, i + 1)) {
+  for (let i = indexOfLf(octets, start, end); i >= 0; i = indexOfLf(octets, i + 1, end)) {
     const lineOctets = i - 1 - lineStart
     if (lineOctets > textLineOctetsMax) return `a line of ${lineOctets} octets`
     lineStart = i + 1

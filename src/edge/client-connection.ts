@@ -142,17 +142,17 @@ export class ClientConnection implements Ports, ClientPort, RecordPort, Question
   }
 
   onDeferred(): void {
-    this.#journey.onDeferred(this.#edge.now())
+    this.#journey.onDeferred(this.#edge.tick())
     this.#edge.settle()
   }
 
   onAnswer(answer: Answer): void {
-    this.#journey.onAnswer(answer, this.#edge.now())
+    this.#journey.onAnswer(answer, this.#edge.tick())
     this.#edge.settle()
   }
 
   onTlsEstablished(description: string): void {
-    this.#journey.onTlsEstablished(description, this.#edge.now())
+    this.#journey.onTlsEstablished(description, this.#edge.tick())
     this.#edge.settle()
   }
 

@@ -37,6 +37,11 @@ export type CounterName = (typeof plainNames)[number]
 
 const rowLength = plainNames.length + layers.length * actions.length
 
+/** Where each stands, found without a search: every message is counted. */
+const plainAt = indexOf(plainNames)
+const layerAt = indexOf(layers)
+const actionAt = indexOf(actions)
+
 /** Everything counted, summed over the threads. */
 export interface CounterSums {
   readonly plain: Readonly<Record<CounterName, number>>
@@ -82,13 +87,13 @@ export class Counters {
 
   /** Adds to a plain count. */
   add(name: CounterName, amount: number): void {
-    const at = plainNames.indexOf(name)
+    const at = plainAt[name]
     this.#row[at] = (this.#row[at] ?? 0) + amount
   }
 
   /** Sets a plain count that goes up and down. */
   set(name: CounterName, value: number): void {
-    this.#row[plainNames.indexOf(name)] = value
+    this.#row[plainAt[name]] = value
   }
 
   /** Counts a verdict. */
@@ -102,5 +107,9 @@ export class Counters {
 }
 
 function verdictAt(layer: Layer, action: Action): number {
-  return plainNames.length + layers.indexOf(layer) * actions.length + actions.indexOf(action)
+  return plainNames.length + layerAt[layer] * actions.length + actionAt[action]
+}
+
+function indexOf<Name extends string>(names: readonly Name[]): Readonly<Record<Name, number>> {
+  return Object.fromEntries(names.map((name, at) => [name, at])) as Record<Name, number>
 }

@@ -65,6 +65,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   readonly #deferred: Transfer[] = []
   readonly #timer: NodeJS.Timeout
   #clients = 0
+  #nowMs = Date.now()
 
   constructor(parts: EdgeParts) {
     this.#parts = parts
@@ -107,12 +108,14 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     if (this.compiled.isStressed === isStressed) return
     this.compiled.isStressed = isStressed
     this.engine.clientDeadline(firstCommandMs(this.compiled))
+    this.tick()
     for (const connection of this.#connections()) connection.onStress(isStressed)
     this.settle()
   }
 
   /** Finishes running transactions, refuses new ones; resolves when the last client is gone. */
   async stop(): Promise<void> {
+    this.tick()
     const stopped = this.engine.stop()
     for (const connection of this.#connections()) connection.onShutdown()
     this.settle()
@@ -127,12 +130,19 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
 
   // What connections and transfer ask of the thread.
 
+  /** Wall clock of the running event, milliseconds: one event is one moment. */
   now(): number {
-    return Date.now()
+    return this.#nowMs
+  }
+
+  /** An event begins, from the engine or from outside. @returns the wall clock, milliseconds. */
+  tick(): number {
+    this.#nowMs = Date.now()
+    return this.#nowMs
   }
 
   newId(): string {
-    return this.#parts.newId(Date.now())
+    return this.#parts.newId(this.#nowMs)
   }
 
   defer(transfer: Transfer): void {
@@ -160,7 +170,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   onFinding(finding: Finding, peer: Peer): void {
     this.log.record({
       event: 'finding',
-      time: Date.now(),
+      time: this.#nowMs,
       client: peer.address,
       layer: finding.layer,
       finding: finding.name,
@@ -184,6 +194,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   // Engine events.
 
   onOpen(id: ConnectionId, peer: Peer): void {
+    this.tick()
     const connection = new ClientConnection(this, id, peer)
     this.#carriers.set(id, connection)
     this.#clients++
@@ -193,31 +204,37 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   }
 
   onData(id: ConnectionId, chunk: Uint8Array, start: number, end: number): void {
+    this.tick()
     this.#carriers.get(id)?.onData(chunk, start, end)
     this.settle()
   }
 
   onConnected(id: ConnectionId): void {
+    this.tick()
     this.#carriers.get(id)?.onConnected()
   }
 
   onDrain(id: ConnectionId): void {
+    this.tick()
     this.#carriers.get(id)?.onDrain()
     this.settle()
   }
 
   onEnd(id: ConnectionId): void {
+    this.tick()
     this.#carriers.get(id)?.onEnd()
     this.settle()
   }
 
   onDeadline(id: ConnectionId): void {
+    this.tick()
     const carrier = this.#carriers.get(id)
     if (carrier instanceof ClientConnection) carrier.onDeadline()
     this.settle()
   }
 
   onClose(id: ConnectionId, reason: CloseReason): void {
+    this.tick()
     const carrier = this.#carriers.get(id)
     this.#carriers.delete(id)
     carrier?.onClose(reason)
@@ -227,7 +244,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   }
 
   #sweep(): void {
-    this.pool.sweep(Date.now())
+    this.pool.sweep(this.tick())
     this.counters.set('clients', this.#clients)
     this.counters.set('sessions', this.pool.sessions)
     this.settle()

@@ -86,8 +86,10 @@ export function enterTls(session: Session, description: string, nowMs: number): 
 /** QUIT. */
 export function proceedQuit(session: Session, nowMs: number): void {
   concludeDropped(session, 'quit', nowMs)
-  close(session, replyLine(221, '2.0.0', 'closing'))
+  close(session, farewell)
 }
+
+const farewell = replyLine(221, '2.0.0', 'closing')
 
 const none: ReadonlySet<string> = new Set()
 

@@ -64,13 +64,9 @@ export function proceedRecipient(session: Session, argument: string, nowMs: numb
     transaction.recipientRefusal = undefined
     return true
   }
-  if (
-    !isExempt(session, path.mailbox) &&
-    !testsPermitRecipient(session, transaction, path, nowMs)
-  ) {
-    return false
-  }
-  const refused = isExempt(session, path.mailbox) ? undefined : transaction.testsRefusal
+  const isTested = !isExempt(session, path.mailbox)
+  if (isTested && !testsPermitRecipient(session, transaction, path, nowMs)) return false
+  const refused = isTested ? transaction.testsRefusal : undefined
   if (refused !== undefined) {
     if (transaction.recipientsOffered.length > 0) return false
     refuseByTests(session, transaction, path.mailbox, refused, nowMs)
@@ -86,6 +82,7 @@ export function proceedReset(session: Session, nowMs: number): void {
   say(session, replyLine(250, '2.0.0', 'reset'))
 }
 
+const senderTaken = replyLine(250, '2.1.0', 'sender ok')
 const badSender = replyLine(501, '5.1.7', 'the sender address is not of the form <local@domain>')
 const badRecipient = replyLine(501, '5.1.3', 'the recipient is not of the form <local@domain>')
 
@@ -180,7 +177,7 @@ export function continueMail(session: Session, nowMs: number): void {
 }
 
 function replyToMail(session: Session): void {
-  say(session, replyLine(250, '2.1.0', 'sender ok'))
+  say(session, senderTaken)
 }
 
 /** The reply that RCPT gets from us alone, undefined when it may go on. */
@@ -334,6 +331,13 @@ function utf8RecipientFault(transaction: Transaction, path: Path): string {
   return replyLine(553, '5.6.7', 'an address that is not ASCII needs SMTPUTF8')
 }
 
+/** Does the argument begin so, in any case? `prefix` is upper case. */
 function hasPrefix(argument: string, prefix: string): boolean {
-  return argument.slice(0, prefix.length).toUpperCase() === prefix
+  if (argument.length < prefix.length) return false
+  for (let i = 0; i < prefix.length; i++) {
+    const unit = argument.charCodeAt(i)
+    const isLower = unit >= 0x61 && unit <= 0x7a
+    if ((isLower ? unit - 0x20 : unit) !== prefix.charCodeAt(i)) return false
+  }
+  return true
 }

@@ -29,6 +29,7 @@ import { openMessage, pass, passSettled, refuseMessage } from './message-flow.ts
 import { receivedField } from './received.ts'
 import { close, namedRefusal, refusal, say, sayFault } from './reply.ts'
 import type { Message, Refusal, Session, Transaction } from './session.ts'
+import { takeStash } from './stash.ts'
 
 /** DATA. @returns false when it must wait for the tests. */
 export function proceedData(session: Session, nowMs: number): boolean {
@@ -160,7 +161,7 @@ function newMessage(
   nowMs: number,
 ): Message {
   const received = receivedField(session, transaction, nowMs)
-  const stash = new Uint8Array(received.length + stashOctetsFirst)
+  const stash = takeStash(received.length)
   return {
     phase: 'header',
     isChunked,
@@ -175,9 +176,6 @@ function newMessage(
     refusal: undefined,
   }
 }
-
-/** Room for a usual header and a small message; grows by doubling. */
-const stashOctetsFirst = 2048
 
 function watchRate(session: Session, nowMs: number): void {
   session.rateSinceMs = nowMs

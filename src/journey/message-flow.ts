@@ -14,6 +14,7 @@ import { messageOctetsMax } from './2-hello.ts'
 import { judgeHeader } from './header-filter.ts'
 import { namedRefusal } from './reply.ts'
 import type { Message, Refusal, Session, Transaction } from './session.ts'
+import { giveStash, takeStash } from './stash.ts'
 
 /** Passes what was kept back before and [start, settledEnd), rewritten where it must be. */
 export function passSettled(
@@ -86,8 +87,9 @@ export function pass(
 function append(message: Message, octets: Uint8Array): void {
   const length = message.stashOctets + octets.length
   if (length > message.stash.length) {
-    const larger = new Uint8Array(Math.max(length, message.stash.length * 2))
+    const larger = takeStash(Math.max(length, message.stash.length * 2))
     larger.set(message.stash.subarray(0, message.stashOctets))
+    giveStash(message.stash)
     message.stash = larger
   }
   message.stash.set(octets, message.stashOctets)
@@ -123,6 +125,7 @@ export function refuseMessage(
   message.refusal = refused
   message.phase = 'dropping'
   message.dropOctetsMax = dropOctetsMax
+  giveStash(message.stash)
   message.stash = noOctets
   message.stashOctets = 0
   message.rewriter = undefined
@@ -135,10 +138,12 @@ export function refuseMessage(
 /** What was collected goes to the mailhost, which has said 354. */
 export function streamStash(session: Session, message: Message): void {
   message.phase = 'streaming'
-  const octets = message.stash.subarray(0, message.stashOctets)
+  const { stash, stashOctets } = message
   message.stash = noOctets
   message.stashOctets = 0
-  if (octets.length > 0 && !session.ports.transfer.body(octets)) session.isTransferFull = true
+  if (stashOctets === 0) return
+  if (!session.ports.transfer.body(stash.subarray(0, stashOctets))) session.isTransferFull = true
+  giveStash(stash)
 }
 
 const noOctets = new Uint8Array(0)

@@ -7,7 +7,6 @@
  * what a peer wrote (C1 controls, direction marks and look-alikes included).
  */
 
-const jsonPlain = /^[ !#-[\]-~]*$/
 const logfmtPlain = /^[A-Za-z0-9@.:_/+-]+$/
 const logfmtQuotable = /^[ !#-[\]-~]*$/
 const printable = /^[ -~]*$/
@@ -15,7 +14,7 @@ const printable = /^[ -~]*$/
 /** A text as a JSON string in ASCII. O(length); a plain text is not copied but for the quotes. */
 export function jsonText(text: string, charactersMax: number): string {
   const kept = cut(text, charactersMax)
-  if (jsonPlain.test(kept)) return `"${kept}"`
+  if (isJsonPlain(kept)) return `"${kept}"`
   return JSON.stringify(kept).replace(/[\x7f-\uffff]/g, unicodeEscape)
 }
 
@@ -36,6 +35,15 @@ export function postfixText(text: string, charactersMax: number): string {
 /** The same between angle brackets, which the text itself cannot close: `from=<…>`. */
 export function postfixAngled(text: string, charactersMax: number): string {
   return `<${postfixText(text, charactersMax).replace(/[<>]/g, '?')}>`
+}
+
+/** Printable ASCII without quote and backslash. */
+function isJsonPlain(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at)
+    if (unit < 0x20 || unit > 0x7e || unit === 0x22 || unit === 0x5c) return false
+  }
+  return true
 }
 
 function cut(text: string, charactersMax: number): string {

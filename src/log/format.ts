@@ -6,10 +6,11 @@
  * for a usual verdict (bench/log.ts).
  */
 import { logLineCharactersMax, logListEntriesMax, logTextCharactersMax } from '../base/limits.ts'
+import type { VerdictRecord } from '../journey/record.ts'
 import { jsonText, logfmtText } from './escape.ts'
 import { fieldsOf } from './fields.ts'
-import { postfixLine } from './postfix-line.ts'
-import type { LogRecord } from './records.ts'
+import { postfixLine, postfixVerdictLine } from './postfix-line.ts'
+import type { LogEvent, LogRecord } from './records.ts'
 import { isoStamp, syslogStamp } from './stamp.ts'
 
 /** The forms of a line; the words of `log.format`. */
@@ -36,25 +37,54 @@ const short: LineBounds = { textCharacters: 64, listEntries: 8 }
 
 /** The line of a record. */
 export function lineOf(record: LogRecord, settings: LineSettings): string {
-  const line = boundedLine(record, settings, usual)
-  return line.length <= logLineCharactersMax ? line : boundedLine(record, settings, short)
+  return lineWithin(record.event, record, settings)
 }
 
-function boundedLine(record: LogRecord, settings: LineSettings, bounds: LineBounds): string {
-  if (settings.format === 'json') return jsonLine(record, bounds)
-  if (settings.format === 'logfmt') return logfmtLine(record, bounds)
-  const line = postfixLine(record, bounds)
+/** The line of a verdict as the journey made it: there is one for every message, so none is copied. */
+export function verdictLineOf(record: VerdictRecord, settings: LineSettings): string {
+  return lineWithin('verdict', record, settings)
+}
+
+function lineWithin(
+  event: LogEvent,
+  record: LogRecord | VerdictRecord,
+  settings: LineSettings,
+): string {
+  const line = boundedLine(event, record, settings, usual)
+  return line.length <= logLineCharactersMax ? line : boundedLine(event, record, settings, short)
+}
+
+function boundedLine(
+  event: LogEvent,
+  record: LogRecord | VerdictRecord,
+  settings: LineSettings,
+  bounds: LineBounds,
+): string {
+  if (settings.format === 'json') return jsonLine(event, record, bounds)
+  if (settings.format === 'logfmt') return logfmtLine(event, record, bounds)
+  const line =
+    'event' in record && record.event !== 'verdict'
+      ? postfixLine(record, bounds)
+      : postfixVerdictLine(record, bounds)
   if (settings.isSyslog) return line
   return `${syslogStamp(record.time)} ${settings.host} ${settings.tag}[${process.pid}]: ${line}`
 }
 
 type Values = Readonly<Record<string, unknown>>
 
-function jsonLine(record: LogRecord, bounds: LineBounds): string {
+/** What stands before a value, by event: `,"key":`. */
+const jsonFields = new Map(
+  Object.entries(fieldsOf).map(([event, fields]) => [
+    event,
+    fields.map(({ key, name }) => ({ lead: `,"${key}":`, name })),
+  ]),
+)
+
+function jsonLine(event: LogEvent, record: LogRecord | VerdictRecord, bounds: LineBounds): string {
   const values = record as unknown as Values
-  let line = `{"time":"${isoStamp(record.time)}","event":"${record.event}"`
-  for (const { key, name } of fieldsOf[record.event]) {
-    line += `,"${key}":${jsonValue(values[name], bounds)}`
+  let line = `{"time":"${isoStamp(record.time)}","event":"${event}"`
+  for (const { lead, name } of jsonFields.get(event) ?? []) {
+    line += lead + jsonValue(values[name], bounds)
   }
   return `${line}}`
 }
@@ -75,10 +105,14 @@ function jsonList(list: readonly unknown[], { listEntries, textCharacters }: Lin
   return list.length > shown ? `${text},"+${list.length - shown}"]` : `${text}]`
 }
 
-function logfmtLine(record: LogRecord, bounds: LineBounds): string {
+function logfmtLine(
+  event: LogEvent,
+  record: LogRecord | VerdictRecord,
+  bounds: LineBounds,
+): string {
   const values = record as unknown as Values
-  let line = `time=${isoStamp(record.time)} event=${record.event}`
-  for (const { key, name } of fieldsOf[record.event]) {
+  let line = `time=${isoStamp(record.time)} event=${event}`
+  for (const { key, name } of fieldsOf[event]) {
     line += ` ${key}=${logfmtValue(values[name], bounds)}`
   }
   return line

@@ -12,13 +12,16 @@
  * `(+N)` behind it where there are more.
  */
 import { unreachable } from '../base/errors.ts'
+import type { VerdictRecord } from '../journey/record.ts'
 import { postfixAngled, postfixText } from './escape.ts'
 import type { LineBounds } from './format.ts'
 import type { LogRecord, VerdictLogRecord } from './records.ts'
 
-/** What follows `time host tag[pid]: `. */
-export function postfixLine(record: LogRecord, bounds: LineBounds): string {
-  if (record.event === 'verdict') return verdictLine(record, bounds)
+/** What follows `time host tag[pid]: ` of a record that is no verdict. */
+export function postfixLine(
+  record: Exclude<LogRecord, VerdictLogRecord>,
+  bounds: LineBounds,
+): string {
   const text = (value: string): string => postfixText(value, bounds.textCharacters)
   const list = (values: readonly string[]): string => {
     const shown = values.slice(0, bounds.listEntries).map(text)
@@ -57,7 +60,8 @@ export function postfixLine(record: LogRecord, bounds: LineBounds): string {
   }
 }
 
-function verdictLine(record: VerdictLogRecord, bounds: LineBounds): string {
+/** The same of a verdict. */
+export function postfixVerdictLine(record: VerdictRecord, bounds: LineBounds): string {
   const { textCharacters } = bounds
   const from = `${stageOf(record)} from ${host(record)}`
   const reply = postfixText(record.reply, textCharacters)
@@ -72,7 +76,7 @@ function verdictLine(record: VerdictLogRecord, bounds: LineBounds): string {
   return `NOQUEUE: reject: ${from}: ${text}; ${envelope}`
 }
 
-function envelopeOf(record: VerdictLogRecord, charactersMax: number): string {
+function envelopeOf(record: VerdictRecord, charactersMax: number): string {
   const recipients = [...record.recipients, ...record.recipientsRefused]
   const more = recipients.length > 1 ? ` (+${recipients.length - 1})` : ''
   const to = `${postfixAngled(recipients[0] ?? '', charactersMax)}${more}`
@@ -81,13 +85,7 @@ function envelopeOf(record: VerdictLogRecord, charactersMax: number): string {
 }
 
 /** The command whose reply carried the verdict, as Postfix names it. */
-function stageOf({
-  layer,
-  recipients,
-  recipientsRefused,
-  sender,
-  action,
-}: VerdictLogRecord): string {
+function stageOf({ layer, recipients, recipientsRefused, sender, action }: VerdictRecord): string {
   switch (layer) {
     case 'connect':
       return 'CONNECT'

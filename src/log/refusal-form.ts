@@ -8,7 +8,7 @@
  */
 import { logLineCharactersMax, logListEntriesMax, logTextCharactersMax } from '../base/limits.ts'
 import type { VerdictRecord } from '../journey/record.ts'
-import { type LineSettings, lineOf } from './format.ts'
+import { type LineSettings, verdictLineOf } from './format.ts'
 import { isoStamp, syslogStamp } from './stamp.ts'
 
 /** The values that differ, in the sample. */
@@ -37,7 +37,7 @@ export function formOfLine(
     record.reply.length > logTextCharactersMax ||
     record.evidence.length > logListEntriesMax ||
     record.evidence.some((text) => text.length > logTextCharactersMax)
-  const line = lineOf({ ...record, event: 'verdict' }, settings)
+  const line = verdictLineOf(record, settings)
   if (isCut || line.length > logLineCharactersMax) return undefined
   return takeApart(`${line}\n`, settings)
 }

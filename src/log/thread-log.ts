@@ -8,7 +8,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import { logBatchMs, logBatchOctetsMax } from '../base/limits.ts'
 import type { VerdictRecord } from '../journey/record.ts'
-import { type LineSettings, lineOf } from './format.ts'
+import { type LineSettings, lineOf, verdictLineOf } from './format.ts'
 import { Networks } from './networks.ts'
 import type { Log, LogEvent, LogRecord, VerdictLogRecord } from './records.ts'
 
@@ -75,12 +75,19 @@ export class ThreadLog implements Log {
   }
 
   verdict(record: VerdictRecord): void {
-    this.#add({ ...record, event: 'verdict' } satisfies VerdictLogRecord)
+    if (this.isTraced(record.client)) {
+      this.#trace(verdictLineOf(record, this.#jsonSettings), record.client)
+    }
+    if (this.#left.has('verdict')) return
+    this.#addLine(verdictLineOf(record, this.#settings.line))
   }
 
   record(record: Exclude<LogRecord, VerdictLogRecord>): void {
-    if (record.event === 'dialogue') this.#trace(record, record.client)
-    else this.#add(record)
+    if ('client' in record && this.isTraced(record.client)) {
+      this.#trace(lineOf(record, this.#jsonSettings), record.client)
+    }
+    if (record.event === 'dialogue' || this.#left.has(record.event)) return
+    this.#addLine(lineOf(record, this.#settings.line))
   }
 
   /** Whether anybody is traced: every record must be seen then, by `verdict` or `record`. */
@@ -126,10 +133,13 @@ export class ThreadLog implements Log {
     this.#records = 0
   }
 
-  #add(record: LogRecord): void {
-    if ('client' in record) this.#trace(record, record.client)
-    if (this.#left.has(record.event)) return
-    this.#lines += `${lineOf(record, this.#settings.line)}\n`
+  /** Those who trace are shown json, whatever the log's own form is. */
+  get #jsonSettings(): LineSettings {
+    return { ...this.#settings.line, format: 'json' }
+  }
+
+  #addLine(line: string): void {
+    this.#lines += `${line}\n`
     this.#noteAdded(1)
   }
 
@@ -139,9 +149,7 @@ export class ThreadLog implements Log {
     else this.#timer ??= setTimeout(this.#flush, logBatchMs)
   }
 
-  #trace(record: LogRecord, client: string): void {
-    if (!this.isTraced(client)) return
-    const line = lineOf(record, { ...this.#settings.line, format: 'json' })
+  #trace(line: string, client: string): void {
     if (this.#outlet.take(line.length)) this.#outlet.send({ kind: 'traced', line, client })
   }
 }

@@ -198,7 +198,12 @@ function hasHighOctet(text: string): boolean {
 
 /** Lower case of ASCII letters alone: octets above 127 are parts of UTF-8 sequences. */
 function asciiLowerCase(text: string): string {
-  return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
+  for (let i = 0; i < text.length; i++) {
+    const octet = text.charCodeAt(i)
+    if (octet < 0x41 || octet > 0x5a) continue
+    return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
+  }
+  return text
 }
 
 /** Is the text, one octet a code unit, well-formed UTF-8 (RFC 3629 §4)? */

@@ -5,7 +5,7 @@
  * continuation does not end it, so junk between two fields hides nothing from the rules. Octets
  * stand as they are in memory; nothing is copied until a rule asks for a value.
  */
-import { cr, lf, textOf } from './octets.ts'
+import { cr, indexOfLf, lf, textOf } from './octets.ts'
 
 /** A field within the octets that it was read from. */
 export interface HeaderField {
@@ -28,9 +28,9 @@ export function findHeaderEnd(
   length: number,
 ): number {
   if (length - start >= 2 && octets[start] === cr && octets[start + 1] === lf) return start
-  for (let i = octets.indexOf(lf, Math.max(from, start + 3)); i >= 0 && i < length; ) {
+  let i = indexOfLf(octets, Math.max(from, start + 3), length)
+  for (; i >= 0; i = indexOfLf(octets, i + 1, length)) {
     if (octets[i - 1] === cr && octets[i - 2] === lf && octets[i - 3] === cr) return i - 1
-    i = octets.indexOf(lf, i + 1)
   }
   return -1
 }
@@ -77,7 +77,7 @@ function isBlank(octet: number | undefined): boolean {
 
 /** The CR of the line end that no blank follows. */
 function endOfFoldedLine(octets: Uint8Array, start: number, end: number): number {
-  for (let i = octets.indexOf(lf, start); i >= 0 && i < end; i = octets.indexOf(lf, i + 1)) {
+  for (let i = indexOfLf(octets, start, end); i >= 0; i = indexOfLf(octets, i + 1, end)) {
     if (i + 1 >= end || !isBlank(octets[i + 1])) return i - 1
   }
   return end

@@ -12,10 +12,10 @@ export const dot = 0x2e
 /** The octets [start, end) as text, one code unit each. O(end − start). */
 export function textOf(octets: Uint8Array, start: number, end: number): string {
   let text = ''
-  for (let i = start; i < end; i += textPieceOctetsMax) {
-    const piece = octets.subarray(i, Math.min(i + textPieceOctetsMax, end))
-    // fromCharCode takes any array-like through apply; the type knows arrays only.
-    text += String.fromCharCode.apply(null, piece as unknown as number[])
+  for (let from = start; from < end; from += textPieceOctetsMax) {
+    const units = new Array<number>(Math.min(textPieceOctetsMax, end - from))
+    for (let i = 0; i < units.length; i++) units[i] = octets[from + i] as number
+    text += String.fromCharCode.apply(null, units)
   }
   return text
 }
@@ -25,6 +25,12 @@ export function octetsOf(text: string): Uint8Array {
   const octets = new Uint8Array(text.length)
   writeText(octets, 0, text)
   return octets
+}
+
+/** The index of the first LF in [start, end), −1 when there is none. Lines are short: no call is made. */
+export function indexOfLf(octets: Uint8Array, start: number, end: number): number {
+  for (let i = start; i < end; i++) if (octets[i] === lf) return i
+  return -1
 }
 
 /** Writes the text at `at`. @returns the index behind it. */

@@ -9,7 +9,9 @@
  * Liberal in one point: a line may end in a bare LF, as some servers still send.
  */
 import { replyLineOctetsMax, replyLinesKeptMax, replyOctetsMax } from '../base/limits.ts'
+import { textOf } from './octets.ts'
 import type { Reply } from './reply.ts'
+import type { ReplyMemo } from './reply-memo.ts'
 
 const lf = 0x0a
 const cr = 0x0d
@@ -19,7 +21,7 @@ const hyphen = 0x2d
 /** Why a server's octets are no reply; kebab-case words of the log. */
 export type ReplyFault = 'no-code' | 'code-changes' | 'line-too-long' | 'reply-too-long'
 
-/** Reads the replies of one connection. Hot: a whole reply in one chunk makes one small object. */
+/** Reads the replies of one connection. Hot: a reply that `memo` knows costs no allocation. */
 export class ReplyReader {
   /** The reply that the last `read` completed, else undefined. */
   reply: Reply | undefined
@@ -30,6 +32,12 @@ export class ReplyReader {
   #enhanced = ''
   #lines: string[] = []
   #octets = 0
+  readonly #memo: ReplyMemo | undefined
+
+  /** `memo`: the replies of the same server, shared by its readers. */
+  constructor(memo?: ReplyMemo) {
+    this.#memo = memo
+  }
 
   /** True between replies: no octet of an unfinished one is held. */
   get isIdle(): boolean {
@@ -42,6 +50,24 @@ export class ReplyReader {
    */
   read(chunk: Uint8Array, start: number, end: number): number {
     this.reply = undefined
+    if (this.#memo !== undefined && this.isIdle && this.fault === undefined) {
+      return this.#readKnown(this.#memo, chunk, start, end)
+    }
+    return this.#readLines(chunk, start, end)
+  }
+
+  #readKnown(memo: ReplyMemo, chunk: Uint8Array, start: number, end: number): number {
+    const known = memo.find(chunk, start, end)
+    if (known !== undefined) {
+      this.reply = known.reply
+      return start + known.octets.length
+    }
+    const at = this.#readLines(chunk, start, end)
+    if (this.reply?.lines.length === 1) memo.keep(chunk, start, at, this.reply)
+    return at
+  }
+
+  #readLines(chunk: Uint8Array, start: number, end: number): number {
     let at = start
     while (at < end && this.reply === undefined && this.fault === undefined) {
       at = this.#readLine(chunk, at, end)
@@ -92,12 +118,6 @@ export class ReplyReader {
     this.#lines = []
     this.#octets = 0
   }
-}
-
-function textOf(chunk: Uint8Array, start: number, end: number): string {
-  let text = ''
-  for (let at = start; at < end; at++) text += String.fromCharCode(chunk[at] ?? 0)
-  return text
 }
 
 /** The code of a line, 0 when it does not begin with one. `%x32-35 %x30-35 %x30-39`, third free. */

@@ -87,19 +87,19 @@ export class SecureEngine implements Engine, EngineHandler {
   }
 
   send(id: ConnectionId, octets: Uint8Array): boolean {
-    const secured = this.#secured.get(id)
+    const secured = this.#find(id)
     if (secured === undefined) return this.#inner.send(id, octets)
     return this.#write(secured, Uint8Array.from(octets))
   }
 
   sendText(id: ConnectionId, text: string): boolean {
-    const secured = this.#secured.get(id)
+    const secured = this.#find(id)
     if (secured === undefined) return this.#inner.sendText(id, text)
     return this.#write(secured, Buffer.from(text, 'latin1'))
   }
 
   forward(id: ConnectionId, start: number, end: number): boolean {
-    const secured = this.#secured.get(id)
+    const secured = this.#find(id)
     const chunk = this.#delivered
     if (secured !== undefined) {
       // The chunk is the inner engine's and valid now only: TLS reads it later.
@@ -115,26 +115,26 @@ export class SecureEngine implements Engine, EngineHandler {
   #isOwnChunk = false
 
   pause(id: ConnectionId): void {
-    const secured = this.#secured.get(id)
+    const secured = this.#find(id)
     if (secured === undefined) this.#inner.pause(id)
     else secured.carrier?.pause()
   }
 
   resume(id: ConnectionId): void {
-    const secured = this.#secured.get(id)
+    const secured = this.#find(id)
     if (secured === undefined) this.#inner.resume(id)
     else secured.carrier?.resume()
   }
 
   deadline(id: ConnectionId, afterMs: number): void {
-    const secured = this.#secured.get(id)
+    const secured = this.#find(id)
     if (secured === undefined) this.#inner.deadline(id, afterMs)
     else if (!secured.isClosing)
       this.#setTimer(secured, afterMs, () => this.#handler.onDeadline(id))
   }
 
   close(id: ConnectionId): void {
-    const secured = this.#secured.get(id)
+    const secured = this.#find(id)
     if (secured === undefined) {
       this.#inner.close(id)
       return
@@ -153,7 +153,7 @@ export class SecureEngine implements Engine, EngineHandler {
   }
 
   reset(id: ConnectionId): void {
-    const secured = this.#secured.get(id)
+    const secured = this.#find(id)
     if (secured === undefined) {
       this.#inner.reset(id)
       return
@@ -211,6 +211,11 @@ export class SecureEngine implements Engine, EngineHandler {
 
   onClose(id: ConnectionId, reason: CloseReason): void {
     this.#handler.onClose(id, reason)
+  }
+
+  /** Most threads carry no TLS of their own: then there is nothing to look up. */
+  #find(id: ConnectionId): Secured | undefined {
+    return this.#secured.size === 0 ? undefined : this.#secured.get(id)
   }
 
   #add(id: ConnectionId): Secured {

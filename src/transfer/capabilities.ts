@@ -5,6 +5,7 @@
  * message (RFC 5321 §2.2.1 asks the same of a relay). A mailhost that has not answered yet is left
  * out; before the first has answered nothing is offered.
  */
+import type { Reply } from '../smtp/reply.ts'
 import type { Mailhost } from './mailhost.ts'
 
 const nothing: ReadonlySet<string> = new Set()
@@ -54,4 +55,17 @@ export class Capabilities {
 
 function isSame(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {
   return a.size === b.size && [...a].every(([word, value]) => b.get(word) === value)
+}
+
+/** The keywords of an answer to EHLO, upper case, with their parameters. */
+export function keywordsOf(reply: Reply): ReadonlyMap<string, string> {
+  // RFC 5321 §4.1.1.1  ehlo-line = ehlo-keyword *( SP ehlo-param ), behind the greeting line
+  const keywords = new Map<string, string>()
+  for (const line of reply.lines.slice(1)) {
+    const upper = line.trim().toUpperCase()
+    const space = upper.indexOf(' ')
+    if (space < 0) keywords.set(upper, '')
+    else keywords.set(upper.slice(0, space), upper.slice(space + 1))
+  }
+  return keywords
 }

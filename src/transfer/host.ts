@@ -13,6 +13,7 @@
 import { linkParkMs, mailhostAwayFirstMs } from '../base/limits.ts'
 import type { ConnectionId, Engine } from '../io/engine.ts'
 import type { Reply } from '../smtp/reply.ts'
+import { ReplyMemo } from '../smtp/reply-memo.ts'
 import type { Identity } from './identity.ts'
 import { Link, type LinkOwner, type LinkTenant } from './link.ts'
 import { type Mailhost, type Route, type TransferPolicy, transferReplies } from './mailhost.ts'
@@ -61,6 +62,7 @@ export class Host implements LinkOwner {
   /** A session broke or the service has just started: EHLO is to be asked (anew). */
   mustAsk = true
   isWithoutTls = false
+  readonly replies = new ReplyMemo()
   readonly #place: PoolPlace
   readonly #owner: HostOwner
   readonly #links = new Set<Link>()
@@ -185,10 +187,7 @@ export class Host implements LinkOwner {
   #putAway(link: Link): void {
     const { clientIdentity } = this.#owner.policy
     const isPersonal = clientIdentity === 'proxy' || link.proxyFor !== undefined
-    const at = isPersonal
-      ? this.#waiters.findIndex(({ tenant }) => tenant.identity === link.proxyFor)
-      : 0
-    const [waiter] = at < 0 ? [] : this.#waiters.splice(at, 1)
+    const waiter = isPersonal ? this.#takeWaiterOf(link.proxyFor) : this.#waiters.shift()
     if (waiter !== undefined) {
       link.lease(waiter.tenant, clientIdentity, waiter.tenant.identity)
       waiter.tenant.onLink(link)
@@ -197,6 +196,11 @@ export class Host implements LinkOwner {
       link.idleSinceMs = this.#nowMs
       this.#idle.push(link)
     }
+  }
+
+  #takeWaiterOf(identity: Identity | undefined): Waiter | undefined {
+    const at = this.#waiters.findIndex(({ tenant }) => tenant.identity === identity)
+    return at < 0 ? undefined : this.#waiters.splice(at, 1)[0]
   }
 
   /** The first waiting client for whom no PROXY connection is open yet. */

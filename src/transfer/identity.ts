@@ -70,13 +70,22 @@ function xclientProtocol(verb: string, protocol: string): string {
 // RFC 3461 §4: xtext = *( xchar / hexchar ), xchar = %d33-42 / %d44-60 / %d62-126
 function xtext(text: string): string {
   if (text === '') return '[UNAVAILABLE]'
+  if (text.length <= identityValueOctetsMax && isPlain(text)) return text
   let encoded = ''
   for (let at = 0; at < text.length && encoded.length < identityValueOctetsMax; at++) {
     const unit = text.charCodeAt(at) & 0xff
-    const isPlain = unit >= 33 && unit <= 126 && unit !== 0x2b && unit !== 0x3d
-    encoded += isPlain ? String.fromCharCode(unit) : hexchar(unit)
+    encoded += isXchar(unit) ? String.fromCharCode(unit) : hexchar(unit)
   }
   return encoded
+}
+
+function isPlain(text: string): boolean {
+  for (let at = 0; at < text.length; at++) if (!isXchar(text.charCodeAt(at))) return false
+  return true
+}
+
+function isXchar(unit: number): boolean {
+  return unit >= 33 && unit <= 126 && unit !== 0x2b && unit !== 0x3d
 }
 
 function hexchar(unit: number): string {

@@ -16,23 +16,12 @@
 import { linkOpenMs, linkRefusalsMax } from '../base/limits.ts'
 import type { CloseReason, ConnectionId, Engine } from '../io/engine.ts'
 import type { Reply } from '../smtp/reply.ts'
+import type { ReplyMemo } from '../smtp/reply-memo.ts'
 import { ReplyReader } from '../smtp/reply-reader.ts'
+import { keywordsOf } from './capabilities.ts'
+import { type CommandKind, CommandQueue } from './command-queue.ts'
 import { type Identity, identityCommand, proxyHeader } from './identity.ts'
 import type { ClientIdentity, Mailhost, TransferPolicy } from './mailhost.ts'
-
-/** What a reply answers. */
-export type CommandKind =
-  | 'greeting'
-  | 'ehlo'
-  | 'helo'
-  | 'starttls'
-  | 'xclient'
-  | 'rset'
-  | 'xforward'
-  | 'mail'
-  | 'rcpt'
-  | 'data'
-  | 'dot'
 
 /** The commands whose replies a tenant hears. */
 export type TransactionKind = 'mail' | 'rcpt' | 'data' | 'dot'
@@ -55,6 +44,8 @@ export interface LinkOwner {
   onLinkClosed(link: Link): void
   /** A handshake failed where TLS is opportunistic: the next session goes without. */
   isWithoutTls: boolean
+  /** What its mailhost says again and again. */
+  readonly replies: ReplyMemo
 }
 
 type LinkState = 'connecting' | 'greeting' | 'hello' | 'ready' | 'closed'
@@ -78,12 +69,12 @@ export class Link {
   readonly #engine: Engine
   readonly #owner: LinkOwner
   readonly #policy: TransferPolicy
-  readonly #reader = new ReplyReader()
-  readonly #due: CommandKind[] = []
-  readonly #unsentKinds: CommandKind[] = []
-  readonly #unsentLines: string[] = []
+  readonly #reader: ReplyReader
+  readonly #commands = new CommandQueue()
   #state: LinkState = 'connecting'
-  #isPipelining = false
+  /** What the mailhost takes with XFORWARD or XCLIENT; undefined until it is asked for. */
+  #attributes: readonly string[] | undefined
+  #attributesVerb = ''
   #isSecure = false
   #mustReset = false
   #isBodyStalled = false
@@ -103,6 +94,7 @@ export class Link {
     this.#engine = engine
     this.#owner = owner
     this.#policy = policy
+    this.#reader = new ReplyReader(owner.replies)
     this.mailhost = mailhost
     this.proxyFor = proxyFor
     this.id = engine.connect(mailhost.address, mailhost.port, policy.connectWaitMs)
@@ -110,7 +102,7 @@ export class Link {
 
   /** No reply is due and nothing is left to send: another tenant may take it. */
   get isQuiet(): boolean {
-    return this.#state === 'ready' && this.#due.length === 0 && this.#unsentKinds.length === 0
+    return this.#state === 'ready' && this.#commands.isEmpty
   }
 
   /** It has seen what a session should see at most. */
@@ -139,8 +131,7 @@ export class Link {
 
   /** Gives an envelope up. Only before DATA. */
   resetEnvelope(): void {
-    this.#unsentKinds.length = 0
-    this.#unsentLines.length = 0
+    this.#commands.dropUnsent()
     this.command('rset', 'RSET\r\n')
     this.flush()
     this.#mustReset = false
@@ -155,23 +146,14 @@ export class Link {
 
   /** Adds a command (with CRLF) to what the next `flush` sends. */
   command(kind: CommandKind, line: string): void {
-    this.#unsentKinds.push(kind)
-    this.#unsentLines.push(line)
+    this.#commands.add(kind, line)
   }
 
   /** Sends what was added: at once where the mailhost pipelines, else one after each reply. */
   flush(): void {
-    if (this.#state !== 'ready' || this.#unsentKinds.length === 0) return
-    if (this.#isPipelining) {
-      for (const kind of this.#unsentKinds) this.#due.push(kind)
-      const text =
-        this.#unsentLines.length === 1 ? this.#unsentLines[0] : this.#unsentLines.join('')
-      this.#unsentKinds.length = 0
-      this.#unsentLines.length = 0
-      this.#engine.sendText(this.id, text ?? '')
-    } else if (this.#due.length === 0) {
-      this.#send(this.#unsentKinds.shift() ?? 'rset', this.#unsentLines.shift() ?? '')
-    }
+    if (this.#state !== 'ready') return
+    const text = this.#commands.take()
+    if (text !== '') this.#engine.sendText(this.id, text)
   }
 
   /** Message octets. False: stop until onLinkDrain. */
@@ -209,7 +191,9 @@ export class Link {
 
   /** Called by the pool every `poolSweepMs`: ends the link whose mailhost is too slow. */
   sweep(nowMs: number): void {
-    const waitMs = this.#isBodyStalled ? this.#policy.replyWaitMs : this.#waitMs(this.#due[0])
+    const waitMs = this.#isBodyStalled
+      ? this.#policy.replyWaitMs
+      : this.#waitMs(this.#commands.oldest)
     if (waitMs === 0) this.#waitsSinceMs = 0
     else if (this.#waitsSinceMs === 0) this.#waitsSinceMs = nowMs
     else if (nowMs - this.#waitsSinceMs > waitMs) this.#lose()
@@ -218,7 +202,7 @@ export class Link {
   /** Engine: connected. */
   onConnected(): void {
     this.#state = 'greeting'
-    this.#due.push('greeting')
+    this.#commands.expect('greeting')
     if (this.#policy.clientIdentity === 'proxy') {
       this.#engine.sendText(this.id, proxyHeader(this.proxyFor))
     }
@@ -229,7 +213,7 @@ export class Link {
     let at = start
     // What this chunk may answer was sent before it came: a tenant that sends in between, inside
     // onReply, cannot make an early reply look like an answer to that.
-    let answerable = this.#due.length
+    let answerable = this.#commands.due
     while (at < end && this.#state !== 'closed') {
       if (answerable === 0) {
         this.#takeUnasked(chunk, at, end)
@@ -263,9 +247,11 @@ export class Link {
 
   // Postfix XFORWARD_README: may be pipelined, before MAIL. XCLIENT_README: a 220 greeting answers it.
   #identify(kind: 'xforward' | 'xclient', verb: 'XFORWARD' | 'XCLIENT', identity: Identity): void {
-    const attributes = this.keywords.get(verb)
-    if (attributes === undefined) return
-    const line = identityCommand(verb, attributes.split(' '), identity)
+    if (this.#attributes === undefined || this.#attributesVerb !== verb) {
+      this.#attributes = this.keywords.get(verb)?.split(' ') ?? []
+      this.#attributesVerb = verb
+    }
+    const line = identityCommand(verb, this.#attributes, identity)
     if (line === '') return
     this.command(kind, line)
     if (kind === 'xforward') return
@@ -274,7 +260,7 @@ export class Link {
   }
 
   #send(kind: CommandKind, line: string): void {
-    this.#due.push(kind)
+    this.#commands.expect(kind)
     this.#engine.sendText(this.id, line)
   }
 
@@ -291,7 +277,7 @@ export class Link {
   }
 
   #takeReply(reply: Reply): void {
-    const kind = this.#due.shift() ?? 'greeting'
+    const kind = this.#commands.answer() ?? 'greeting'
     this.#waitsSinceMs = 0
     if (reply.code === 421) {
       this.#farewell = reply
@@ -343,7 +329,8 @@ export class Link {
   #becomeReady(ehlo: Reply | undefined): void {
     this.keywords = ehlo === undefined ? new Map() : keywordsOf(ehlo)
     if (this.#asksStartTls()) return
-    this.#isPipelining = this.keywords.has('PIPELINING')
+    this.#commands.isPipelining = this.keywords.has('PIPELINING')
+    this.#attributes = undefined
     this.#state = 'ready'
     if (this.wasReady) this.#proceedQueue()
     else {
@@ -398,9 +385,7 @@ export class Link {
   #end(): void {
     this.#state = 'closed'
     this.tenant = undefined
-    this.#due.length = 0
-    this.#unsentKinds.length = 0
-    this.#unsentLines.length = 0
+    this.#commands.clear()
     this.#owner.onLinkClosed(this)
   }
 }
@@ -409,16 +394,4 @@ export class Link {
 function isAnswer(kind: TransactionKind, code: number): boolean {
   if (code >= 400) return true
   return kind === 'data' ? code === 354 : code < 300
-}
-
-// RFC 5321 §4.1.1.1  ehlo-line = ehlo-keyword *( SP ehlo-param ), behind the greeting line
-function keywordsOf(reply: Reply): ReadonlyMap<string, string> {
-  const keywords = new Map<string, string>()
-  for (const line of reply.lines.slice(1)) {
-    const upper = line.trim().toUpperCase()
-    const space = upper.indexOf(' ')
-    if (space < 0) keywords.set(upper, '')
-    else keywords.set(upper.slice(0, space), upper.slice(space + 1))
-  }
-  return keywords
 }

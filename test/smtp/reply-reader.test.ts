@@ -1,5 +1,7 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Reply } from '../../src/smtp/reply.ts'
+import { ReplyMemo } from '../../src/smtp/reply-memo.ts'
 import { ReplyReader } from '../../src/smtp/reply-reader.ts'
 
 function readAll(reader: ReplyReader, octets: Uint8Array): Reply[] {
@@ -82,4 +84,37 @@ describe('replies of a server', () => {
       expect(reader.reply).toBeUndefined()
     })
   }
+})
+
+describe('the replies that a server gives again and again', () => {
+  const line = fc.oneof(
+    fc.constantFrom('250 2.0.0 Ok\r\n', '250 2.1.0 Ok\r\n', '354 go\r\n', '250 2.0.0 Ok\n'),
+    fc.integer({ min: 0, max: 30 }).map((id) => `250 2.0.0 queued as ${id}\r\n`),
+    fc.constantFrom('250-a\r\n250 b\r\n', '550 5.1.1 no\r\n', `250 ${'x'.repeat(90)}\r\n`, '2x'),
+  )
+
+  test('are read with a memo as without one, however the octets are cut', () => {
+    const property = fc.property(fc.array(line, { maxLength: 60 }), fc.nat(40), (lines, cut) => {
+      const octets = Buffer.from(lines.join(''), 'latin1')
+      const pieces: Uint8Array[] = []
+      for (let at = 0; at < octets.length; at += cut + 1)
+        pieces.push(octets.subarray(at, at + cut + 1))
+      const [plain, knowing] = [new ReplyReader(), new ReplyReader(new ReplyMemo())]
+      const want = pieces.flatMap((piece) => readAll(plain, piece))
+      expect(pieces.flatMap((piece) => readAll(knowing, piece))).toEqual(want)
+      expect([knowing.fault, knowing.isIdle]).toEqual([plain.fault, plain.isIdle])
+    })
+    fc.assert(property, { numRuns: 300 })
+  })
+
+  test('stay known while lines pass that never come again', () => {
+    const memo = new ReplyMemo()
+    const reader = new ReplyReader(memo)
+    const usual = Buffer.from('250 2.1.0 Ok\r\n')
+    for (let id = 0; id < 100; id++) {
+      readAll(reader, usual)
+      readAll(reader, Buffer.from(`250 2.0.0 queued as ${id}\r\n`))
+    }
+    expect(memo.find(usual, 0, usual.length)?.reply.enhanced).toBe('2.1.0')
+  })
 })

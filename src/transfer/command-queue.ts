@@ -1,0 +1,87 @@
+/**
+ * CommandQueue: the commands of one session to a mailhost, in order: sent and not answered yet, then
+ * not sent yet. RFC 2920: what may be sent ahead is; without PIPELINING one at a time.
+ */
+
+/** What a reply answers. */
+export type CommandKind =
+  | 'greeting'
+  | 'ehlo'
+  | 'helo'
+  | 'starttls'
+  | 'xclient'
+  | 'rset'
+  | 'xforward'
+  | 'mail'
+  | 'rcpt'
+  | 'data'
+  | 'dot'
+
+/** The commands of one session. */
+export class CommandQueue {
+  /** The mailhost takes several at once. */
+  isPipelining = false
+  readonly #kinds: CommandKind[] = []
+  readonly #lines: string[] = []
+  /** The first so many are sent. */
+  #sent = 0
+
+  /** How many replies are due. */
+  get due(): number {
+    return this.#sent
+  }
+
+  /** What the next reply answers. */
+  get oldest(): CommandKind | undefined {
+    return this.#sent > 0 ? this.#kinds[0] : undefined
+  }
+
+  /** Nothing is due and nothing is left to send. */
+  get isEmpty(): boolean {
+    return this.#kinds.length === 0
+  }
+
+  /** A command that the caller sends now, before all that is unsent. */
+  expect(kind: CommandKind): void {
+    this.#kinds.splice(this.#sent, 0, kind)
+    this.#lines.splice(this.#sent, 0, '')
+    this.#sent++
+  }
+
+  /** A command, with CRLF, that waits for `take`. */
+  add(kind: CommandKind, line: string): void {
+    this.#kinds.push(kind)
+    this.#lines.push(line)
+  }
+
+  /** What may be sent now, '' for nothing; its replies are due from here on. */
+  take(): string {
+    const count = this.#kinds.length
+    if (!this.isPipelining && this.#sent > 0) return ''
+    const end = this.isPipelining ? count : Math.min(1, count)
+    let text = ''
+    for (; this.#sent < end; this.#sent++) text += this.#lines[this.#sent] ?? ''
+    return text
+  }
+
+  /** The oldest command is answered. */
+  answer(): CommandKind | undefined {
+    if (this.#sent === 0) return undefined
+    this.#sent--
+    this.#lines.shift()
+    return this.#kinds.shift()
+  }
+
+  /** What is not sent will not be. */
+  dropUnsent(): void {
+    if (this.#kinds.length === this.#sent) return
+    this.#kinds.length = this.#sent
+    this.#lines.length = this.#sent
+  }
+
+  /** The session is over. */
+  clear(): void {
+    this.#sent = 0
+    this.dropUnsent()
+  }
+}
