@@ -17,10 +17,11 @@ import { describeMachine } from './machine.ts'
 import { plotSvg } from './plot.ts'
 import { probes } from './probes.ts'
 import { proxy } from './proxy.ts'
+import { scale } from './scale.ts'
 import { printResult } from './table.ts'
 import { tls } from './tls.ts'
 
-const questions: readonly BenchQuestion[] = [lookup, gate, load, probes, tls, proxy, latency]
+const questions: readonly BenchQuestion[] = [lookup, gate, load, probes, tls, proxy, latency, scale]
 
 const { values, positionals } = parseArgs({
   options: {
