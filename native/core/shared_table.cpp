@@ -27,8 +27,7 @@ CompiledTable::CompiledTable(std::shared_ptr<const TableImage> compiled)
 
 SharedTable::SharedTable()
     : added_(epochs_, signals_),
-      current_(std::make_shared<const Published>(empty_image(), std::vector<VerdictClass>{0},
-                                                 std::vector<ListId>())),
+      current_(std::make_shared<const Published>(Published{empty_image(), {0}, {}})),
       published_(current_.get()) {}
 
 SharedTable::~SharedTable() = default;
