@@ -12,6 +12,7 @@ import { buffersOf } from './lists/column-buffers.ts'
 import { type ReadListResult, type ReadListTask, readList as read } from './lists/read-list.ts'
 
 export { compileTable } from './tables/compile-table.ts'
+export { loadImage } from './tables/native-table.ts'
 export { publishImages } from './tables/publish-images.ts'
 export { saveTable } from './tables/save-table.ts'
 

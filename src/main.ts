@@ -106,6 +106,8 @@ export async function serve(
   let instance: Instance | undefined
   const listener = {
     onReport: (report: ListReport) => log.log.record(recordOfList(report)),
+    onFault: (detail: string) =>
+      log.log.record({ event: 'service', time: Date.now(), what: 'lists', detail }),
     onChange: () => instance?.onListsChange(),
   }
   // Before the lists, which may lie in it.

@@ -3,8 +3,10 @@
  *
  * The tables keep their objects and handles from load to load, so a reload only swaps what is in
  * them; the rules of the verdict classes are made anew and go to the gate with the next policy
- * (`onChange`). What cannot be loaded is told, and its last good state serves.
+ * (`onChange`). What cannot be loaded is told, and its last good state serves. After a restart with
+ * unchanged lists the snapshot of the blacklist serves until they are loaded.
  */
+import { messageOf } from '../base/errors.ts'
 import { prefixesTouch } from '../base/prefix-holds.ts'
 import { Turns } from '../base/turns.ts'
 import type { Config } from '../config/schema.ts'
@@ -19,7 +21,8 @@ import {
 } from '../lists/load-lists.ts'
 import { loopbackNetworks, specialNetworks } from '../lists/never-block.ts'
 import { chooseForm } from '../tables/choose-form.ts'
-import type { IpTable } from '../tables/ip-table.ts'
+import type { IpTable, TableImage } from '../tables/ip-table.ts'
+import { BlacklistSnapshot, stampOf } from './blacklist-snapshot.ts'
 import { classRulesOf } from './class-rules.ts'
 import type { DynamicTable } from './dynamic-entries.ts'
 import { inlinePool } from './inline-pool.ts'
@@ -27,12 +30,11 @@ import type { ListService } from './list-service.ts'
 import type { Holding } from './look-up.ts'
 import type { GateTables } from './policies.ts'
 
-/** Below this the provenance of a table takes less than half a megabyte. */
-const snapshotPrefixesMin = 65_536
-
 /** Who hears of loads. */
 export interface ListsListener {
   onReport(report: ListReport): void
+  /** Something of the lists failed, and what serves instead. */
+  onFault(detail: string): void
   /** Rules or tables of the gate have changed. */
   onChange(): void
 }
@@ -42,18 +44,24 @@ export class Lists implements ListService {
   readonly #pool: OwnedCpuPool = newCpuPool()
   readonly #listener: ListsListener
   readonly #feeds: Feeds
+  readonly #snapshot: BlacklistSnapshot
   readonly #turns = new Turns()
+  #isClosed = false
   #config: Config
   #loaded: LoadedLists | undefined
   #balancers: IpTable
   #gate: GateTables
   #timer: NodeJS.Timeout | undefined
 
-  /** Loads everything. Rejects with OperatingError when names clash or tables cannot be made. */
+  /**
+   * Loads everything, the blacklist at once from its snapshot where that is of the same lists; they
+   * follow by themselves. Rejects with OperatingError when names clash or tables cannot be made.
+   */
   static async open(config: Config, listener: ListsListener): Promise<Lists> {
     const lists = new Lists(config, listener)
     try {
-      await lists.reload(config)
+      if (await lists.#restore(config)) void lists.#refresh()
+      else await lists.reload(config)
       return lists
     } catch (fault) {
       await lists.close()
@@ -65,6 +73,7 @@ export class Lists implements ListService {
     this.#config = config
     this.#listener = listener
     this.#feeds = new Feeds(cacheOf(config))
+    this.#snapshot = new BlacklistSnapshot(cacheOf(config))
     this.#balancers = balancersOf(config)
     this.#gate = { blacklist: 0, trusted: 0, proxyProtocolFrom: 0, classRules: [] }
   }
@@ -155,10 +164,34 @@ export class Lists implements ListService {
     return this.#turns.take(() => this.#load(config))
   }
 
+  /** Serves from the snapshot and the small lists; false where the blacklist has to be loaded. */
+  async #restore(config: Config): Promise<boolean> {
+    let image: TableImage | undefined
+    try {
+      image = await this.#snapshot.load(this.#pool, this.#stampOf(config))
+    } catch (fault) {
+      this.#listener.onFault(`${messageOf(fault)}; the lists are loaded instead`)
+    }
+    if (image === undefined) return false
+    const loaded = await loadLists({ ...config.lists, blacklist: [] }, this.#partsOf(config))
+    const { handle } = loaded.tables.blacklist
+    await this.#pool.run('publishImages', { images: [{ handle, image }] })
+    this.#loaded = loaded
+    this.#gate = this.#gateTables()
+    return true
+  }
+
+  #stampOf(config: Config): string {
+    return stampOf(config, (file) => this.#feeds.stateOf(file)?.path ?? file)
+  }
+
   async #load(config: Config): Promise<void> {
     clearTimeout(this.#timer)
     await this.#feeds.refresh(feedsOf(config))
-    this.#loaded = await loadLists(config.lists, this.#partsOf(config), this.#loaded)
+    const stamp = this.#stampOf(config)
+    const loaded = await loadLists(config.lists, this.#partsOf(config), this.#loaded)
+    if (this.#isClosed) return
+    this.#loaded = loaded
     const balancers = balancersOf(config)
     this.#balancers.close()
     this.#balancers = balancers
@@ -168,29 +201,31 @@ export class Lists implements ListService {
     this.#listener.onChange()
     this.#timer = setTimeout(() => void this.#refresh(), refreshMsOf(config))
     this.#timer.unref()
-    void this.#keepSnapshot(config)
+    void this.#saveSnapshot(loaded.tables.blacklist, stamp)
   }
 
-  /** Files and lines of a large blacklist go to the disk; where that fails they stay in memory. */
-  async #keepSnapshot(config: Config): Promise<void> {
-    const table = this.tables?.blacklist
-    if (table?.form !== 'prefix') return
-    const { prefixes4, prefixes6 } = table.sizes()
-    if (prefixes4 + prefixes6 < snapshotPrefixesMin) return
-    const path = `${cacheOf(config)}/table-blacklist.snapshot`
-    await this.#pool.run('saveTable', { handle: table.handle, path }).catch(() => undefined)
+  /** Where that fails, files and lines stay in memory, and the next start loads the lists. */
+  async #saveSnapshot(table: IpTable, stamp: string): Promise<void> {
+    try {
+      await this.#snapshot.save(this.#pool, table, stamp)
+    } catch (fault) {
+      if (!this.#isClosed) this.#listener.onFault(messageOf(fault))
+    }
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true
     clearTimeout(this.#timer)
     await this.#pool.close()
   }
 
-  // A fault of a load on the clock changes nothing: the lists of the last load go on.
+  // A fault of a load that nobody waits for changes nothing: what served goes on.
   async #refresh(): Promise<void> {
     try {
       await this.#turns.take(() => this.#load(this.#config))
-    } catch {
+    } catch (fault) {
+      if (this.#isClosed) return
+      this.#listener.onFault(`${messageOf(fault)}; the lists of the last load serve`)
       this.#timer = setTimeout(() => void this.#refresh(), refreshMsOf(this.#config))
     }
   }

@@ -67,8 +67,16 @@ export const nativeTable = {
   open: (image) => openImage(imageNumber(image)),
   own: (handle) => new NativeTable(handle, true),
   discard: (image) => tableAddon().tableDiscard(imageNumber(image)),
-  load: (path) => openImage(imageOrThrow(tableAddon().tableLoad(path), `snapshot ${path}`)),
+  load: (path) => openImage(imageNumber(loadImage({ path }))),
 } satisfies IpTableForm
+
+/**
+ * The image of a snapshot, checked: a task of the CPU pool. Throws OperatingError SNAPSHOT_DAMAGED,
+ * SNAPSHOT_FOREIGN, SNAPSHOT_UNREADABLE.
+ */
+export function loadImage({ path }: { readonly path: string }): TableImage {
+  return { form: 'prefix', content: imageOrThrow(tableAddon().tableLoad(path), `snapshot ${path}`) }
+}
 
 /** A second image of the same compiled prefixes, at no cost: images are used once. */
 export function repeatImage(image: TableImage): TableImage {

@@ -1,0 +1,149 @@
+/**
+ * A restart with a large blacklist: unchanged, its snapshot serves at once; changed, damaged or foreign,
+ * the lists are loaded first; a list that is gone serves from its last good state.
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { formatIpv4 } from '../../src/base/ip-address.ts'
+import { Lists } from '../../src/edge/lists.ts'
+import type { ListReport } from '../../src/lists/list-report.ts'
+import { testConfig } from '../support/running-proxy.ts'
+
+const prefixCount = 70_000
+const listed = '62.0.0.9'
+const wait = { timeout: 60_000, interval: 20 }
+
+let folder = ''
+let listPath = ''
+let snapshotPath = ''
+let stampPath = ''
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'activemx-restart-'))
+  listPath = join(folder, 'black.txt')
+  snapshotPath = join(folder, 'store/lists/table-blacklist.snapshot')
+  stampPath = join(folder, 'store/lists/table-blacklist.stamp')
+  writeList()
+})
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+/** Every other /32 from 62.0.0.1 on, and what is given. */
+function writeList(...more: readonly string[]): void {
+  const hosts = Array.from({ length: prefixCount }, (_, at) => formatIpv4(0x3e00_0001 + at * 2))
+  writeFileSync(listPath, `${[...hosts, ...more].join('\n')}\n`)
+}
+
+interface Opened {
+  readonly lists: Lists
+  readonly reports: ListReport[]
+  readonly faults: string[]
+}
+
+async function open(blacklist: object = {}): Promise<Opened> {
+  const reports: ListReport[] = []
+  const faults: string[] = []
+  const trusted = join(folder, 'trusted.txt')
+  writeFileSync(trusted, '62.200.0.0/16\n')
+  const config = testConfig(
+    [25],
+    {
+      lists: {
+        blacklist: [{ name: 'black', file: listPath, ...blacklist }],
+        trusted: [{ file: trusted }],
+      },
+    },
+    folder,
+  )
+  const lists = await Lists.open(config, {
+    onReport: (report) => reports.push(report),
+    onFault: (detail) => faults.push(detail),
+    onChange: () => {},
+  })
+  return { lists, reports, faults }
+}
+
+/** A first run, to its snapshot. */
+async function runOnce(): Promise<void> {
+  const { lists, faults } = await open()
+  await expect.poll(() => existsSync(stampPath), wait).toBe(true)
+  await lists.close()
+  expect(faults).toEqual([])
+}
+
+function expectServing({ lists }: Opened): void {
+  expect(lists.holdingsOf(listed)).toEqual([
+    { kind: 'blacklist', list: 'black', entry: `${listed}/32`, file: listPath, line: 5 },
+  ])
+  expect(lists.holdingsOf('62.0.0.10')).toEqual([])
+  expect(lists.holdingsOf('62.200.1.1').map(({ kind }) => kind)).toEqual(['trusted'])
+  expect(lists.gate.classRules.map(({ verdictClass }) => verdictClass)).toEqual([0, 1])
+}
+
+test('unchanged lists: the snapshot serves at once, the lists follow', async () => {
+  await runOnce()
+  const opened = await open()
+  expect(opened.reports).toEqual([])
+  expectServing(opened)
+  opened.lists.enterDynamic({ prefix: '62.100.0.1/32', ttlMs: 0 } as never)
+  await expect
+    .poll(() => opened.reports.map(({ list }) => list), wait)
+    .toEqual(['black', 'trusted'])
+  expectServing(opened)
+  expect(opened.lists.holdingsOf('62.100.0.1')).toHaveLength(1)
+  expect(opened.faults).toEqual([])
+  await opened.lists.close()
+}, 120_000)
+
+test('changed lists, or settings of them: loaded before anything is served', async () => {
+  await runOnce()
+  writeList('62.150.0.7')
+  const changed = await open()
+  expect(changed.reports.map(({ outcome }) => outcome)).toEqual(['loaded', 'loaded'])
+  expect(changed.lists.holdingsOf('62.150.0.7')).toHaveLength(1)
+  await expect.poll(() => existsSync(stampPath), wait).toBe(true)
+  await changed.lists.close()
+  const otherAction = await open({ action: 'tarpit' })
+  expect(otherAction.reports).toHaveLength(2)
+  expect(otherAction.lists.gate.classRules[1]?.action).toBe('tarpit')
+  await otherAction.lists.close()
+}, 120_000)
+
+test.each([
+  { what: 'damaged', code: /damaged/, spoil: () => flipOctet(snapshotPath) },
+  { what: 'cut', code: /damaged/, spoil: () => truncateSync(snapshotPath, 5000) },
+  { what: 'foreign', code: /no snapshot/, spoil: () => writeFileSync(snapshotPath, 'hello\n') },
+  { what: 'missing', code: /cannot be read/, spoil: () => rmSync(snapshotPath) },
+])(
+  'a snapshot that is $what is refused by name, and the lists are loaded',
+  async (given) => {
+    await runOnce()
+    given.spoil()
+    const opened = await open()
+    expect(opened.faults).toHaveLength(1)
+    expect(opened.faults[0]).toContain(snapshotPath)
+    expect(opened.faults[0]).toMatch(given.code)
+    expectServing(opened)
+    expect(opened.reports).toHaveLength(2)
+    await opened.lists.close()
+  },
+  120_000,
+)
+
+test('a list that is gone at the restart serves from its last good state, and says so', async () => {
+  await runOnce()
+  rmSync(listPath)
+  const opened = await open()
+  expectServing(opened)
+  expect(opened.reports[0]).toMatchObject({ outcome: 'last-good', entryCount: prefixCount })
+  expect(opened.reports[0]?.refusal).toContain(listPath)
+  await opened.lists.close()
+}, 120_000)
+
+function flipOctet(path: string): void {
+  const octets = readFileSync(path)
+  const middle = octets.length >> 1
+  octets[middle] = (octets[middle] ?? 0) ^ 1
+  writeFileSync(path, octets)
+}
