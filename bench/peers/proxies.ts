@@ -37,6 +37,10 @@ export interface ActivemxOptions {
   readonly listed?: Iterable<string>
   /** Further lines of `[listen]`. */
   readonly listen?: string
+  /** Further lines of `[mailhost]`. */
+  readonly mailhost?: string
+  /** Further sections. */
+  readonly sections?: string
 }
 
 /** activemx as installed: lists, header filter, log and counters on. */
@@ -75,19 +79,21 @@ function writeLines(file: string, lines: Iterable<string>): void {
   closeSync(descriptor)
 }
 
-function configOf(port: number, sinkPort: number, { workers = 1, listen }: ActivemxOptions) {
+function configOf(port: number, sinkPort: number, options: ActivemxOptions) {
+  const { workers = 1, listen = '', mailhost = '', sections = '' } = options
   return `
 name = "mx.example.org"
 [listen]
 smtp = ["127.0.0.1:${port}"]
 workers = ${workers}
-${listen ?? ''}
+${listen}
 per_address_max = 0
 rate_max = ""
 transactions_max = 0
 [mailhost]
 addresses = ["127.0.0.1:${sinkPort}"]
 sessions_max = 200
+${mailhost}
 [recipients]
 domains = ["example.org"]
 [[lists.blacklist]]
@@ -104,6 +110,7 @@ socket = "control.sock"
 user = ""
 [http]
 address = ""
+${sections}
 `
 }
 
@@ -145,7 +152,15 @@ export function startHarakaForward(sinkPort: number, folder: string): Promise<Se
 }
 
 /** Postfix with smtpd_proxy_filter: the before-queue proxy that it ships with. */
-export async function startPostfixProxy(sinkPort: number): Promise<Server> {
+export function startPostfixProxy(sinkPort: number): Promise<Server> {
+  return startPostfixProxyWith(sinkPort, {})
+}
+
+/** The same with further settings. */
+export async function startPostfixProxyWith(
+  sinkPort: number,
+  settings: Readonly<Record<string, string>>,
+): Promise<Server> {
   const port = await freePort()
   const server = startPostfix({
     name: postfixName,
@@ -154,7 +169,8 @@ export async function startPostfixProxy(sinkPort: number): Promise<Server> {
     services:
       `127.0.0.1:${port} inet n - n - 100 smtpd -o smtpd_proxy_filter=127.0.0.1:${sinkPort}\n` +
       'postlog unix-dgram n - n - 1 postlogd\nanvil unix - - n - 1 anvil\n' +
-      'rewrite unix - - n - - trivial-rewrite\nproxymap unix - - n - - proxymap\n',
+      'rewrite unix - - n - - trivial-rewrite\nproxymap unix - - n - - proxymap\n' +
+      'tlsmgr unix - - n 1000? 1 tlsmgr\n',
     settings: {
       mynetworks: '127.0.0.0/8',
       // A process that ends takes its CPU time with it, uncounted.
@@ -164,6 +180,7 @@ export async function startPostfixProxy(sinkPort: number): Promise<Server> {
       smtpd_peername_lookup: 'no',
       smtpd_client_connection_count_limit: '0',
       smtpd_relay_restrictions: 'permit_mynetworks, reject',
+      ...settings,
     },
   })
   await portAnswers(port)

@@ -1,0 +1,144 @@
+/**
+ * What does one TLS session for many processes cost, against a handshake for each message and against
+ * an open session of one's own?
+ *
+ * A message is two exchanges (1 KiB out, 32 octets back). Application, daemon and peer are processes of
+ * their own, placed by the kernel; each variant runs in a fresh application, interleaved A B C A B C,
+ * and ratios are the median of the rounds' ratios, as the machine changes its pace. CPU of the daemon
+ * and the peer is read from /proc.
+ */
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Authority } from '../../test/tls/support/certificates.ts'
+import { newFolder, run, startDaemon } from '../../test/tls/support/processes.ts'
+import { atLeast, atMost, type Bar, type BenchResult, type Measurement } from '../bench.ts'
+import { serverAt } from '../processes.ts'
+import { median } from '../statistics.ts'
+
+interface Figures {
+  readonly cpuUs: number
+  readonly secondsEach: number
+  readonly p50Us: number
+  readonly p99Us: number
+  readonly daemonUs: number
+  readonly peerUs: number
+}
+
+type Mode = (typeof modes)[number]
+type Round = Readonly<Record<Mode, Figures>>
+
+const modes = ['handshake', 'own', 'unix', 'shared', 'bulk'] as const
+/** Messages of a round; of `bulk`, megabytes. */
+const counts: Readonly<Record<Mode, number>> = {
+  handshake: 500,
+  own: 5000,
+  unix: 10_000,
+  shared: 5000,
+  bulk: 400,
+}
+
+/** The rows of the shared session. @param share of the usual messages. */
+export async function sessionRows(
+  authority: Authority,
+  { rounds, share }: { readonly rounds: number; readonly share: number },
+): Promise<BenchResult> {
+  const all: Round[] = []
+  const bench = await newBench(authority)
+  try {
+    for (let round = 0; round < rounds; round++) {
+      const figures = new Map<Mode, Figures>()
+      for (const mode of modes) {
+        figures.set(mode, await bench.trial(mode, Math.ceil(counts[mode] * share)))
+      }
+      all.push(Object.fromEntries(figures) as Round)
+    }
+  } finally {
+    await bench.end()
+  }
+  return { measurements: measurementsOf(all), bars: barsOf(all), notes: [] }
+}
+
+function measurementsOf(rounds: readonly Round[]): readonly Measurement[] {
+  const of = (mode: Mode, key: keyof Figures): number =>
+    median(rounds.map((round) => round[mode][key]))
+  const cpuKeys = { application: 'cpuUs', daemon: 'daemonUs', peer: 'peerUs' } as const
+  const cpu = (['handshake', 'own', 'shared'] as const).flatMap((mode) =>
+    Object.entries(cpuKeys).map(([name, key]) => {
+      return { group: `CPU per message, ${mode}`, name, value: of(mode, key), unit: 'µs' }
+    }),
+  )
+  const group = 'latency of one exchange'
+  const latency = (['own', 'shared', 'unix'] as const).flatMap((mode) => [
+    { group, name: `${mode} p50`, value: of(mode, 'p50Us'), unit: 'µs' },
+    { group, name: `${mode} p99`, value: of(mode, 'p99Us'), unit: 'µs' },
+  ])
+  const bulk = 1 / of('bulk', 'secondsEach')
+  return [
+    ...cpu,
+    ...latency,
+    { group: 'bulk', name: 'through the daemon', value: bulk, unit: 'MB/s' },
+  ]
+}
+
+function barsOf(rounds: readonly Round[]): readonly Bar[] {
+  const ratio = (of: (round: Round) => number): number => median(rounds.map(of))
+  const both = ({ shared }: Round): number => shared.cpuUs + shared.daemonUs
+  return [
+    atLeast(
+      'handshake per message / application and daemon, CPU',
+      ratio((round) => round.handshake.cpuUs / both(round)),
+      10,
+    ),
+    atLeast(
+      'handshake per message / application, CPU',
+      ratio(({ handshake, shared }) => handshake.cpuUs / shared.cpuUs),
+      25,
+    ),
+    atMost(
+      'application shared / own open session, CPU',
+      ratio(({ shared, own }) => shared.cpuUs / own.cpuUs),
+      1,
+    ),
+    atMost(
+      'p50 shared / (own + bare Unix echo)',
+      ratio(({ shared, own, unix }) => shared.p50Us / (own.p50Us + unix.p50Us)),
+      1,
+    ),
+    atLeast(
+      'bulk through the daemon, MB/s',
+      ratio(({ bulk }) => 1 / bulk.secondsEach),
+      200,
+    ),
+  ]
+}
+
+async function newBench(authority: Authority) {
+  const identity = authority.issue('peer.test')
+  const folder = newFolder()
+  const echo = join(folder, 'echo.sock')
+  const peer = run('bench/tls/peer.js', [identity.certificateFile, identity.keyFile, echo])
+  const port = await peer.line()
+  const daemon = await startDaemon()
+  const others = [daemon.pid, peer.pid].map((pid) => serverAt('', 0, pid))
+  return {
+    async trial(mode: Mode, count: number): Promise<Figures> {
+      const socket = mode === 'unix' ? echo : daemon.socket
+      const words = [mode, port, authority.caFile, socket, String(count)]
+      const application = run('bench/tls/application.js', words)
+      await application.line()
+      const before = others.map((one) => one.cpuMicroseconds())
+      application.say('go')
+      const own = JSON.parse(await application.line()) as Figures
+      const after = others.map((one) => one.cpuMicroseconds())
+      await application.gone
+      const [daemonUs = 0, peerUs = 0] = after.map(
+        (value, at) => (value - (before[at] ?? 0)) / count,
+      )
+      return { ...own, daemonUs, peerUs }
+    },
+    async end(): Promise<void> {
+      await Promise.all([daemon.end(), peer.end()])
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
