@@ -55,9 +55,13 @@ export class InboundTls {
     return new tls.TLSSocket(socket, {
       isServer: true,
       ...(this.#first === undefined ? {} : { secureContext: this.#first }),
-      SNICallback: (name, choose) => choose(null, this.#contextOf(name)),
+      // Asking interrupts the handshake: not where there is nothing to choose.
+      ...(this.#policy.certificates.length === 1 ? {} : { SNICallback: this.#choose }),
     })
   }
+
+  readonly #choose = (name: string, choose: (fault: null, context?: tls.SecureContext) => void) =>
+    choose(null, this.#contextOf(name))
 
   #contextOf(name: string): tls.SecureContext | undefined {
     const lower = name.toLowerCase()
