@@ -28,14 +28,20 @@ interface Bitmap24Content {
 
 let serial = 0
 
+/** What is longer than /24 becomes its /24. */
+export const widening24 = {
+  columns: widenedTo24,
+  cell: (cell: PrefixCell): void => {
+    if (cell.family === 4 && cell.length > 24) clampTo24(cell)
+  },
+}
+
 /** The form with its files in `folder`, which is made when missing. */
 export function bitmap24Form(folder: string): IpTableForm {
   const kind: JudgedForm = {
     form: 'bitmap24',
     openContent: (content) => new Bitmap24Prefixes(content as Bitmap24Content),
-    widen: (cell) => {
-      if (cell.family === 4 && cell.length > 24) clampTo24(cell)
-    },
+    widen: widening24.cell,
   }
   const compile = (columns: PrefixColumns): TableImage => {
     mkdirSync(folder, { recursive: true })

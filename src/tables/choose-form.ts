@@ -1,10 +1,13 @@
 /**
  * chooseForm: the form of table that the configuration names (`lists.blacklist_form`).
+ *
+ * Where the addon loads, every form is native or has a native mirror, so that the native gate serves it.
  */
 import { loadAddon } from '../addon/addon.ts'
-import { bitmap24Form } from './bitmap24-table.ts'
+import { bitmap24Form, widening24 } from './bitmap24-table.ts'
 import { hashedForm } from './hashed-table.ts'
 import type { IpTableForm, IpTableFormName } from './ip-table.ts'
+import { mirroredForm } from './mirrored-table.ts'
 import { nativeTable } from './native-table.ts'
 import { referenceTable } from './reference-table.ts'
 
@@ -17,14 +20,19 @@ export interface FormChoice {
 
 /** The form of that name. `prefix` is `text` where the addon does not load. */
 export function chooseForm({ name, folder }: FormChoice): IpTableForm {
+  const isNative = loadAddon() !== undefined
   switch (name) {
-    case 'bitmap24':
-      return bitmap24Form(folder)
-    case 'hashed':
-      return hashedForm(folder)
+    case 'bitmap24': {
+      const form = bitmap24Form(folder)
+      return isNative ? mirroredForm(form, widening24) : form
+    }
+    case 'hashed': {
+      const form = hashedForm(folder)
+      return isNative ? mirroredForm(form) : form
+    }
     case 'prefix':
-      return loadAddon() === undefined ? referenceTable : nativeTable
+      return isNative ? nativeTable : referenceTable
     case 'text':
-      return referenceTable
+      return isNative ? mirroredForm(referenceTable) : referenceTable
   }
 }

@@ -41,7 +41,7 @@ interface Opened {
   readonly faults: string[]
 }
 
-async function open(blacklist: object = {}): Promise<Opened> {
+async function open(blacklist: object = {}, settings: object = {}): Promise<Opened> {
   const reports: ListReport[] = []
   const faults: string[] = []
   const trusted = join(folder, 'trusted.txt')
@@ -50,6 +50,7 @@ async function open(blacklist: object = {}): Promise<Opened> {
     [25],
     {
       lists: {
+        ...settings,
         blacklist: [{ name: 'black', file: listPath, ...blacklist }],
         trusted: [{ file: trusted }],
       },
@@ -140,6 +141,17 @@ test('a list that is gone at the restart serves from its last good state, and sa
   expect(opened.reports[0]?.refusal).toContain(listPath)
   await opened.lists.close()
 }, 120_000)
+
+test.each(['prefix', 'bitmap24', 'hashed', 'text'])(
+  'a blacklist of form %s has a table that the native gate asks',
+  async (form) => {
+    writeFileSync(listPath, '192.135.140.0/24\n')
+    const { lists } = await open({}, { blacklist_form: form })
+    expect(lists.tables?.blacklist.form).toBe(form)
+    expect(lists.gate.blacklist).toBeGreaterThan(0)
+    await lists.close()
+  },
+)
 
 function flipOctet(path: string): void {
   const octets = readFileSync(path)

@@ -127,6 +127,13 @@ describe('forms agree with the reference on random operations (B5)', () => {
     ))
   test('bitmap24, in blocks of /24', () =>
     checkAgreement(() => bitmap24Form(join(folder, 'bitmap24')), widened, 25))
+  test.each([
+    { name: 'text', toReference: (one: Operation) => one },
+    { name: 'hashed', toReference: (one: Operation) => one },
+    { name: 'bitmap24', toReference: widened },
+  ] as const)('$name with its native mirror', ({ name, toReference }) =>
+    checkAgreement(() => chooseForm({ name, folder: join(folder, name) }), toReference, 25),
+  )
   test('the reference agrees with a list of rules asked one by one', () => {
     fc.assert(fc.property(entries, address4, againstRules), { seed, numRuns: 500 })
   })

@@ -36,7 +36,7 @@ export const lists = section('lists', 'Address lists, as files or feeds.', {
     'blacklist_form',
     ['prefix', 'bitmap24', 'hashed', 'text'],
     'prefix',
-    'How the blacklist is held: prefix tables in memory; a bit per /24 in a file; hashed in the store; plain text.',
+    'How the blacklist is held and explained: prefix tables in memory; a bit per /24 in a file; hashed in an LMDB file; plain text. The gate asks a compiled copy of every form.',
     { affects: 'restart' },
   ),
   badLinesMax: share(
