@@ -4,16 +4,23 @@
 import { type Internet, startInternet } from '../../test/internet/internet.ts'
 import { town } from '../../test/internet/worlds/town.ts'
 import { type ProbingProxy, startProbingProxy } from '../../test/support/probing-proxy.ts'
+import { median } from '../statistics.ts'
 
 const clients = 20
 
-/** Turns of each; what else the machine does meets both alike. */
-const turns = 6
+/** Turns of each; what else the machine does meets both alike, and the ratio is their median. */
+const turns = 10
+
+/** Messages a second, medians. */
+export interface MessageRates {
+  readonly offPerSecond: number
+  readonly observePerSecond: number
+  /** Median of the turns' ratios, `observe` to off. */
+  readonly ratio: number
+}
 
 /** Sends so many messages through each of two proxies, turn by turn. */
-export async function messageRates(
-  messages: number,
-): Promise<{ offPerSecond: number; observePerSecond: number }> {
+export async function messageRates(messages: number): Promise<MessageRates> {
   const internet = await startInternet(town)
   const proxies: ProbingProxy[] = []
   try {
@@ -21,17 +28,22 @@ export async function messageRates(
     proxies.push(off)
     const observe = await startWith(internet, 'observe')
     proxies.push(observe)
-    for (const proxy of proxies) await sendMany(proxy, clients * 10)
-    const spentMs = new Map<ProbingProxy, number>()
+    for (const proxy of proxies) await sendMany(proxy, messages / turns)
+    const rates = new Map<ProbingProxy, number[]>(proxies.map((proxy) => [proxy, []]))
     for (let turn = 0; turn < turns; turn++) {
       for (const proxy of turn % 2 === 0 ? [off, observe] : [observe, off]) {
         const startMs = performance.now()
         await sendMany(proxy, messages / turns)
-        spentMs.set(proxy, (spentMs.get(proxy) ?? 0) + performance.now() - startMs)
+        const seconds = (performance.now() - startMs) / 1000
+        rates.get(proxy)?.push(messages / turns / seconds)
       }
     }
-    const rateOf = (proxy: ProbingProxy) => (messages * 1000) / (spentMs.get(proxy) ?? 1)
-    return { offPerSecond: rateOf(off), observePerSecond: rateOf(observe) }
+    const [offRates = [], observeRates = []] = [...rates.values()]
+    return {
+      offPerSecond: median(offRates),
+      observePerSecond: median(observeRates),
+      ratio: median(observeRates.map((rate, turn) => rate / (offRates[turn] ?? Number.NaN))),
+    }
   } finally {
     for (const proxy of proxies) await proxy.end()
     await internet.close()
