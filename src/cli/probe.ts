@@ -7,7 +7,7 @@
 import { type Command, Option } from 'commander'
 import { OperatingError } from '../base/errors.ts'
 import type { Config } from '../config/schema.ts'
-import { noLists } from '../edge/list-service.ts'
+import { Lists } from '../edge/lists.ts'
 import { dnsSettingsOf, probeSettingsOf, readNamePatterns } from '../edge/probe-settings.ts'
 import { askBroker } from '../edge/probing-commands.ts'
 import { ProbeBroker } from '../probes/broker.ts'
@@ -54,7 +54,9 @@ async function probe(
 }
 
 function printResult({ finding, dialogue }: TestResult, terminal: Terminal): void {
-  for (const line of dialogue) terminal.print(`  ${line}`)
+  // Where nobody was talked to, the facts are all that there is to tell.
+  const said = dialogue.filter((line) => !finding.evidence.includes(line))
+  for (const line of said) terminal.print(`  ${line}`)
   terminal.print(`${finding.layer}: ${finding.outcome}, ${finding.name}`)
   for (const fact of finding.evidence) terminal.print(`  because: ${fact}`)
 }
@@ -65,16 +67,31 @@ async function askHere(subject: string, options: ProbeOptions): Promise<TestResu
   }
   const config = readConfig(options.config)
   const names = new DnsNameService(dnsSettingsOf(config))
-  const broker = brokerOf(config, names, options.test)
+  const lists = await Lists.open(exemptionsOnly(config), silent)
   try {
-    return await askBroker(broker, subject, options.test ?? '')
+    const broker = brokerOf(config, names, lists, options.test)
+    return await askBroker(broker, lists, subject, options.test ?? '')
   } finally {
     names.close()
+    await lists.close()
   }
 }
 
+const silent = { onReport: () => undefined, onChange: () => undefined }
+
+/** Of the lists, only the hosts that the tests leave alone matter here. */
+function exemptionsOnly(config: Config): Config {
+  const { relay, dialup } = config.lists
+  return { ...config, lists: { ...config.lists, blacklist: [], trusted: [], relay, dialup } }
+}
+
 /** A broker of its own with the tests asked for switched on, whatever the configuration says. */
-function brokerOf(config: Config, names: DnsNameService, test: TestName | undefined): ProbeBroker {
+function brokerOf(
+  config: Config,
+  names: DnsNameService,
+  exemptions: Lists,
+  test: TestName | undefined,
+): ProbeBroker {
   if (config.probe.helo === '') {
     const remedy = 'name a host that resolves to the probing address and back'
     throw new OperatingError('PROBE_IDENTITY', `probe.helo is empty; ${remedy}`)
@@ -87,7 +104,7 @@ function brokerOf(config: Config, names: DnsNameService, test: TestName | undefi
     patterns: readNamePatterns(config, () => undefined),
     converse,
     cache: new MemoryVerdictCache(100),
-    exemptions: noLists,
+    exemptions,
     now: Date.now,
     onProbe: () => undefined,
   })

@@ -10,6 +10,7 @@ import { cacheEntriesShownMax } from '../base/limits.ts'
 import { mailboxOf } from '../checks/sender-key.ts'
 import type { ProbeBroker } from '../probes/broker.ts'
 import type { TestResult } from '../probes/tools.ts'
+import type { ListService } from './list-service.ts'
 import type { Probing } from './probing.ts'
 
 /** A handler of the control socket. */
@@ -20,15 +21,22 @@ export function probingCommands(probing: Probing): Readonly<Record<string, Probi
   return {
     probes: ({ action }) => switchProbes(probing, action),
     cache: ({ action, key }) => serveCache(probing, action, typeof key === 'string' ? key : ''),
-    probe: ({ subject, test }) => askBroker(probing.broker, String(subject), String(test ?? '')),
+    probe: ({ subject, test }) =>
+      askBroker(probing.broker, probing.lists, String(subject), String(test ?? '')),
   }
 }
 
 /**
  * Asks a broker about an address or a sender. @param test `relay`, `dialup`, `user`; '' = what fits.
- * Throws OperatingError for what is neither, and for a test that does not fit.
+ * A database of relay or dialup hosts that holds the address is told first: without `test` it keeps
+ * that test from being made. Throws OperatingError for what is neither, and for a test that does not fit.
  */
-export function askBroker(broker: ProbeBroker, subject: string, test: string): Promise<TestResult> {
+export async function askBroker(
+  broker: ProbeBroker,
+  lists: Pick<ListService, 'holdingsOf'>,
+  subject: string,
+  test: string,
+): Promise<TestResult> {
   const isAddress = parseAddress(subject, newPrefixCell()) === ''
   const mailbox = isAddress ? undefined : mailboxOf(subject)
   if (!isAddress && mailbox === undefined) {
@@ -39,7 +47,16 @@ export function askBroker(broker: ProbeBroker, subject: string, test: string): P
     throw new OperatingError('USAGE', `probe ${subject} --test ${test}: ${remedy}`)
   }
   if (mailbox !== undefined) return broker.askUser(mailbox)
-  return broker.askHost(subject, test === 'relay' || test === 'dialup' ? test : undefined)
+  const only = test === 'relay' || test === 'dialup' ? test : undefined
+  const result = await broker.askHost(subject, only)
+  return { ...result, dialogue: [...exemptionsOf(lists, subject), ...result.dialogue] }
+}
+
+function exemptionsOf(lists: Pick<ListService, 'holdingsOf'>, address: string): readonly string[] {
+  return lists
+    .holdingsOf(address)
+    .filter(({ kind }) => kind === 'relay' || kind === 'dialup')
+    .map(({ kind, list, file, line }) => `the ${kind} test skips it: list ${list}, ${file}:${line}`)
 }
 
 function switchProbes({ broker }: Probing, action: unknown): unknown {

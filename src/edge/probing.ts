@@ -74,6 +74,10 @@ export class Probing {
     })
   }
 
+  get lists(): ListService {
+    return this.#parts.lists
+  }
+
   /** The broker of the present settings. */
   get broker(): ProbeBroker {
     return this.#broker

@@ -1,7 +1,7 @@
 /**
  * `activemx probe --dry-run` and `activemx whitelist mine`, as an operator types them.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -56,6 +56,25 @@ test('a relay: the whole dialogue and the reason, status 1', async () => {
   expect(text).toContain('S: 250 2.1.5 ok')
   expect(text).toContain('relay: positive, open-relay')
   expect(status).toBe(1)
+})
+
+test('a pool: each fact once, and what led to it', async () => {
+  const { status, text } = await type('probe', '127.0.2.7', '--dry-run', '--config', config)
+  expect(text).toContain('dialup: positive, pool-name')
+  expect(text.match(/PTR 127-0-2-7\.dialup\.pool\.example/g)).toHaveLength(1)
+  expect(status).toBe(1)
+})
+
+test('a host of the relay database: told by its line, and not asked to relay', async () => {
+  const relays = join(folder, 'relays.txt')
+  const exempting = join(folder, 'exempting.toml')
+  writeFileSync(relays, '# known\n127.0.5.0/24\n')
+  writeFileSync(exempting, `${readFileSync(config)}[[lists.relay]]\nfile = "${relays}"\n`)
+  const { status, text } = await type('probe', '127.0.5.1', '--dry-run', '--config', exempting)
+  expect(text).toContain(`the relay test skips it: list relays, ${relays}:2`)
+  expect(text).not.toContain('RCPT TO')
+  expect(text).toContain('relay: negative, not-asked')
+  expect(status).toBe(0)
 })
 
 test('a sender that exists: status 0, JSON on demand', async () => {
