@@ -77,7 +77,7 @@ async function askHere(subject: string, options: ProbeOptions): Promise<TestResu
   }
 }
 
-const silent = { onReport: () => undefined, onChange: () => undefined }
+const silent = { onReport: () => undefined, onFault: () => undefined, onChange: () => undefined }
 
 /** Of the lists, only the hosts that the tests leave alone matter here. */
 function exemptionsOnly(config: Config): Config {
