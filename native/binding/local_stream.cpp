@@ -2,53 +2,44 @@
 //
 // A wake-up is one recv into an arena that is shared by all streams of the environment and one call
 // of JavaScript with the octets' place in it; an answer is one send from JavaScript's own buffer.
-// No stream object, request object or copy stands between. Octets of an arena are never written
-// over: it is replaced when it is nearly full, and JavaScript's views keep it as long as they need.
+// No stream object, request object or copy stands between. JavaScript's views keep an arena as long
+// as they need. What is done with the descriptor stands in engine/local_socket.hpp.
 //
 // Ownership: a stream owns a descriptor of its own (a duplicate), and itself until its poll handle
 // has closed. What waits to be sent is bounded by the credit of the protocol above. Threads: the
 // environment's. When the environment ends, an asynchronous cleanup hook closes each stream, and
 // the loop waits for it.
-#include <fcntl.h>
 #include <napi.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <uv.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <memory>
-#include <span>
 
 #include "binding/parts.hpp"
-#include "engine/backlog.hpp"
+#include "engine/local_socket.hpp"
 
 namespace activemx {
 namespace {
-
-constexpr std::size_t arena_octets = 65'536;
-constexpr std::size_t arena_spare = 16'384;  // with less room than that it is replaced
 
 // As src/tls/native-local-stream.ts numbers them.
 enum class LocalEvent : std::uint32_t { data, drain, closed };
 
 // What the streams of one environment share.
 struct LocalInput {
-  napi_ref arena = nullptr;
-  std::uint8_t* octets = nullptr;
-  std::size_t used = arena_octets;
+  napi_ref buffer = nullptr;
+  ReadArena arena;
 };
 
 struct LocalStream {
   napi_env env = nullptr;
   std::shared_ptr<LocalInput> input;
-  int fd = -1;
+  LocalSocket socket;
   int events = 0;
   bool is_reading = true;
   bool is_closing = false;
   bool is_environment_ending = false;
-  Backlog backlog;
   uv_poll_t poll{};
   napi_ref on_event = nullptr;
   napi_async_context context = nullptr;
@@ -61,7 +52,7 @@ void on_ready(uv_poll_t* poll, int status, int events);
 // Level-triggered: reads while JavaScript reads, writes while octets wait.
 void watch(LocalStream& stream) {
   const int wanted = (stream.is_reading ? UV_READABLE : 0) |
-                     (stream.backlog.size() > 0 ? UV_WRITABLE : 0);
+                     (stream.socket.has_backlog() ? UV_WRITABLE : 0);
   if (wanted == stream.events) return;
   stream.events = wanted;
   if (wanted == 0) {
@@ -85,9 +76,7 @@ void close_stream(LocalStream& stream) {
   stream.is_closing = true;
   uv_poll_stop(&stream.poll);
   uv_close(reinterpret_cast<uv_handle_t*>(&stream.poll), on_poll_closed);
-  ::close(stream.fd);  // after libuv has taken it out of its set
-  stream.fd = -1;
-  stream.backlog.clear();
+  stream.socket.close();  // after libuv has taken it out of its set
   if (stream.on_event != nullptr) napi_delete_reference(stream.env, stream.on_event);
   stream.on_event = nullptr;
 }
@@ -112,7 +101,7 @@ void call_event(LocalStream& stream, LocalEvent event, std::size_t start, std::s
       napi_create_uint32(env, static_cast<std::uint32_t>(event), &words[0]) == napi_ok &&
       napi_create_uint32(env, static_cast<std::uint32_t>(start), &words[1]) == napi_ok &&
       napi_create_uint32(env, static_cast<std::uint32_t>(end), &words[2]) == napi_ok &&
-      napi_get_reference_value(env, stream.input->arena, &words[3]) == napi_ok;
+      napi_get_reference_value(env, stream.input->buffer, &words[3]) == napi_ok;
   if (is_ready) {
     const napi_status status =
         napi_make_callback(env, stream.context, global, on_event, 4, words, nullptr);
@@ -128,20 +117,19 @@ void call_event(LocalStream& stream, LocalEvent event, std::size_t start, std::s
 // False: no memory.
 bool has_room(LocalStream& stream) {
   LocalInput& input = *stream.input;
-  if (arena_octets - input.used >= arena_spare) return true;
+  if (!input.arena.is_spent()) return true;
   napi_handle_scope scope = nullptr;
   if (napi_open_handle_scope(stream.env, &scope) != napi_ok) return false;
-  napi_value arena = nullptr;
-  void* octets = nullptr;
+  napi_value buffer = nullptr;
+  void* memory = nullptr;
   napi_ref next = nullptr;
   const bool is_made =
-      napi_create_buffer(stream.env, arena_octets, &octets, &arena) == napi_ok &&
-      napi_create_reference(stream.env, arena, 1, &next) == napi_ok;
+      napi_create_buffer(stream.env, ReadArena::octets, &memory, &buffer) == napi_ok &&
+      napi_create_reference(stream.env, buffer, 1, &next) == napi_ok;
   if (is_made) {
-    if (input.arena != nullptr) napi_delete_reference(stream.env, input.arena);
-    input.arena = next;
-    input.octets = static_cast<std::uint8_t*>(octets);
-    input.used = 0;
+    if (input.buffer != nullptr) napi_delete_reference(stream.env, input.buffer);
+    input.buffer = next;
+    input.arena.replace(static_cast<std::uint8_t*>(memory));
   }
   napi_close_handle_scope(stream.env, scope);
   return is_made;
@@ -159,26 +147,15 @@ void receive(LocalStream& stream) {
     tell_closed(stream);
     return;
   }
-  LocalInput& input = *stream.input;
-  const std::size_t start = input.used;
-  const ssize_t got =
-      ::recv(stream.fd, input.octets + start, arena_octets - start, MSG_DONTWAIT);
+  ReadArena& arena = stream.input->arena;
+  const std::size_t start = arena.used();
+  const std::ptrdiff_t got = stream.socket.receive(arena.room());
   if (got > 0) {
-    input.used += static_cast<std::size_t>(got);
-    call_event(stream, LocalEvent::data, start, input.used);
-  } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+    arena.take(static_cast<std::size_t>(got));
+    call_event(stream, LocalEvent::data, start, arena.used());
+  } else if (got < 0) {
     tell_closed(stream);
   }
-}
-
-// What waited leaves as far as the kernel takes it. False: the connection is lost.
-bool send_backlog(LocalStream& stream) {
-  const auto octets = stream.backlog.view();
-  const ssize_t sent =
-      ::send(stream.fd, octets.data(), octets.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-  if (sent < 0) return errno == EAGAIN || errno == EINTR;
-  stream.backlog.consume(static_cast<std::size_t>(sent));
-  return true;
 }
 
 void on_ready(uv_poll_t* poll, int status, int events) {
@@ -190,13 +167,14 @@ void on_ready(uv_poll_t* poll, int status, int events) {
     tell_closed(stream);
     return;
   }
-  if ((events & UV_WRITABLE) != 0 && stream.backlog.size() > 0) {
-    if (!send_backlog(stream)) {
+  if ((events & UV_WRITABLE) != 0 && stream.socket.has_backlog()) {
+    const LocalSocket::Sent sent = stream.socket.flush();
+    if (sent == LocalSocket::Sent::lost) {
       tell_closed(stream);
       return;
     }
     watch(stream);
-    if (stream.backlog.size() == 0) call_event(stream, LocalEvent::drain, 0, 0);
+    if (sent == LocalSocket::Sent::drained) call_event(stream, LocalEvent::drain, 0, 0);
   }
   if ((events & UV_READABLE) != 0 && !stream.is_closing && stream.is_reading) receive(stream);
 }
@@ -228,7 +206,7 @@ bool start(LocalStream& stream, const Napi::CallbackInfo& info) {
       napi_add_async_cleanup_hook(env, on_environment_ends, &stream, &stream.hook) != napi_ok) {
     return false;
   }
-  if (uv_poll_init(loop, &stream.poll, stream.fd) == 0) return true;
+  if (uv_poll_init(loop, &stream.poll, stream.socket.fd()) == 0) return true;
   napi_remove_async_cleanup_hook(stream.hook);
   return false;
 }
@@ -237,11 +215,9 @@ bool start(LocalStream& stream, const Napi::CallbackInfo& info) {
 // onEvent(event, start, end, arena).
 Napi::Value open_local_stream(const Napi::CallbackInfo& info) {
   auto stream = std::make_shared<LocalStream>();
-  stream->fd = ::fcntl(info[1].ToNumber().Int32Value(), F_DUPFD_CLOEXEC, 3);
-  if (stream->fd < 0 || !start(*stream, info)) {
-    const int system_error = stream->fd < 0 ? errno : ENOMEM;
-    if (stream->fd >= 0) ::close(stream->fd);
-    throw_native_error(info.Env(), "local stream", system_error);
+  const int fault = stream->socket.open(info[1].ToNumber().Int32Value());
+  if (fault != 0 || !start(*stream, info)) {
+    throw_native_error(info.Env(), "local stream", fault != 0 ? fault : ENOMEM);
     return info.Env().Undefined();
   }
   stream->self = stream;
@@ -259,16 +235,9 @@ Napi::Value send_local(const Napi::CallbackInfo& info) {
       std::min<std::size_t>(info[3].As<Napi::Number>().Uint32Value(), array.ElementLength());
   const std::size_t start =
       std::min<std::size_t>(info[2].As<Napi::Number>().Uint32Value(), end);
-  std::span<const std::uint8_t> octets(array.Data() + start, end - start);
-  if (stream.backlog.size() == 0) {
-    const ssize_t sent =
-        ::send(stream.fd, octets.data(), octets.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent > 0) octets = octets.subspan(static_cast<std::size_t>(sent));
-  }
-  // Of a lost connection, too: the poll handle finds it writable and tells.
-  if (!stream.backlog.append(octets)) ::shutdown(stream.fd, SHUT_RDWR);
+  const std::size_t waiting = stream.socket.send({array.Data() + start, end - start});
   watch(stream);
-  return Napi::Number::New(info.Env(), static_cast<double>(stream.backlog.size()));
+  return Napi::Number::New(info.Env(), static_cast<double>(waiting));
 }
 
 // readLocal(stream, isReading)
