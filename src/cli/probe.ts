@@ -4,6 +4,9 @@
  * With --dry-run this process asks, and nothing is kept; else the running instance asks, and keeps
  * the verdict. Either way the guard, the budgets and the rules of probing hold. Status 1: found.
  */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { OperatingError } from '../base/errors.ts'
 import type { Config } from '../config/schema.ts'
@@ -67,22 +70,26 @@ async function askHere(subject: string, options: ProbeOptions): Promise<TestResu
   }
   const config = readConfig(options.config)
   const names = new DnsNameService(dnsSettingsOf(config))
-  const lists = await Lists.open(exemptionsOnly(config), silent)
+  const cache = mkdtempSync(join(tmpdir(), 'activemx-probe-'))
+  const lists = await Lists.open(exemptionsOnly(config, cache), silent)
   try {
     const broker = brokerOf(config, names, lists, options.test)
     return await askBroker(broker, lists, subject, options.test ?? '')
   } finally {
     names.close()
     await lists.close()
+    rmSync(cache, { recursive: true, force: true })
   }
 }
 
 const silent = { onReport: () => undefined, onFault: () => undefined, onChange: () => undefined }
 
-/** Of the lists, only the hosts that the tests leave alone matter here. */
-function exemptionsOnly(config: Config): Config {
-  const { relay, dialup } = config.lists
-  return { ...config, lists: { ...config.lists, blacklist: [], trusted: [], relay, dialup } }
+/**
+ * Of the lists, only the hosts that the tests leave alone matter here. What the running instance keeps
+ * of its lists stays as it is.
+ */
+function exemptionsOnly(config: Config, cache: string): Config {
+  return { ...config, lists: { ...config.lists, blacklist: [], trusted: [], keep: 'files', cache } }
 }
 
 /** A broker of its own with the tests asked for switched on, whatever the configuration says. */
