@@ -211,7 +211,7 @@ export const countedAddressesMax = 262_144
 export const tarpitOctetMs = 1_000
 // Shared TLS session daemon (src/tls).
 
-/** A handshake on either leg of the proxy; above: the connection is closed. Milliseconds. */
+/** A handshake with a mailhost; above: the connection is closed. Milliseconds. */
 export const tlsHandshakeMsMax = 30_000
 /** Octets of one frame after its length field. Ours; above: the connection is closed. */
 export const tlsFrameOctetsMax = 256 * 1024 + 64

@@ -36,7 +36,7 @@ export interface EdgeParts {
   readonly log: Log
   readonly newId: (nowMs: number) => string
   /** Takes a client to TLS; absent where no certificate is. */
-  readonly startTls?: (connection: ClientConnection) => void
+  readonly startTls?: (connection: ClientConnection, isStressed: boolean) => void
   /** What does it, to be told of new policies. */
   readonly tls?: ThreadTls
   /** A finding that may be fed back into the blacklist. */
@@ -164,7 +164,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   }
 
   startTls(connection: ClientConnection): void {
-    this.#parts.startTls?.(connection)
+    this.#parts.startTls?.(connection, this.compiled.isStressed)
   }
 
   onFinding(finding: Finding, peer: Peer): void {

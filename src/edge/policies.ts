@@ -118,6 +118,8 @@ export function tlsPolicyOf(
   if (certificates.length > 0) checkCertificates(inbound)
   return {
     inbound: certificates.length === 0 ? undefined : inbound,
+    handshakeMs: tls.handshakeWaitMs,
+    stressHandshakeMs: effective(config, true).tls.handshakeWaitMs,
     mailhost: mailhost.tls === 'off' ? undefined : outboundOf(mailhost, ca),
     daemonSocket: mailhost.sessions === 'shared' ? tlsDaemon.socket : '',
     sessionsMax: mailhost.sessionsMax,

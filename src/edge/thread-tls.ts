@@ -7,6 +7,7 @@
  */
 import type net from 'node:net'
 import tls from 'node:tls'
+import { tlsHandshakeMsMax } from '../base/limits.ts'
 import type { ConnectionId, Engine, EngineHandler } from '../io/engine.ts'
 import { InboundTls, type InboundTlsPolicy } from '../tls/inbound.ts'
 import { SecureEngine } from '../tls/secure-engine.ts'
@@ -18,6 +19,9 @@ import type { ClientConnection } from './client-connection.ts'
 export interface TlsPolicy {
   /** Undefined: STARTTLS is not offered. */
   readonly inbound: InboundTlsPolicy | undefined
+  /** Longest that a client's handshake may take, milliseconds; the other in stress mode. */
+  readonly handshakeMs: number
+  readonly stressHandshakeMs: number
   /** Undefined: no TLS to the mailhosts. */
   readonly mailhost: OutboundTlsPolicy | undefined
   /** The daemon whose sessions lead to the mailhosts; '' = sessions of our own. */
@@ -71,10 +75,16 @@ export class ThreadTls {
   }
 
   /** STARTTLS of a client, whose 220 is queued. */
-  startTls(connection: ClientConnection): void {
+  startTls(connection: ClientConnection, isStressed: boolean): void {
     if (this.#inbound === undefined) return
-    this.#engine?.secure(connection.id, 'secure', this.#inbound.put, (ending) => {
-      if ('description' in ending) connection.onTlsEstablished(ending.description)
+    const { handshakeMs, stressHandshakeMs } = this.#policy
+    this.#engine?.secure(connection.id, {
+      event: 'secure',
+      put: this.#inbound.put,
+      waitMs: isStressed ? stressHandshakeMs : handshakeMs,
+      done: (ending) => {
+        if ('description' in ending) connection.onTlsEstablished(ending.description)
+      },
     })
   }
 
@@ -137,8 +147,11 @@ class TlsEngine extends SecureEngine {
   }
 
   startTls(id: ConnectionId, done: (fault: string) => void): void {
-    this.secure(id, 'secureConnect', this.#put, (ending) =>
-      done('fault' in ending ? ending.fault : ''),
-    )
+    this.secure(id, {
+      event: 'secureConnect',
+      put: this.#put,
+      waitMs: tlsHandshakeMsMax,
+      done: (ending) => done('fault' in ending ? ending.fault : ''),
+    })
   }
 }

@@ -92,7 +92,7 @@ export function newEdge(setup: EdgeSetup, surroundings: EdgeSurroundings): Edge 
   return new Edge({
     newEngine: (handler: EngineHandler) =>
       threadTls.around(handler, (inner) => newEngine(inner, { clientDeadlineMs })),
-    startTls: (connection) => threadTls.startTls(connection),
+    startTls: (connection, isStressed) => threadTls.startTls(connection, isStressed),
     tls: threadTls,
     compiled,
     transfer: setup.policies.transfer,

@@ -10,13 +10,7 @@
  */
 import type net from 'node:net'
 import type tls from 'node:tls'
-import {
-  backlogHighOctets,
-  backlogOctetsMax,
-  closeFlushMs,
-  lingerMs,
-  tlsHandshakeMsMax,
-} from '../base/limits.ts'
+import { backlogHighOctets, backlogOctetsMax, closeFlushMs, lingerMs } from '../base/limits.ts'
 import type { CloseReason, ConnectionId, Engine, EngineHandler, Peer } from '../io/engine.ts'
 import { type Carrier, type CarrierEvents, socketCarrier } from './carrier.ts'
 import { faultOf } from './fault.ts'
@@ -28,6 +22,15 @@ export type PutTls = (socket: net.Socket) => tls.TLSSocket
 export type OnSecured = (
   ending: { readonly description: string } | { readonly fault: string },
 ) => void
+
+/** A handshake to be made. */
+export interface Handshake {
+  readonly event: 'secure' | 'secureConnect'
+  readonly put: PutTls
+  /** Longest that it may take, milliseconds; above: the connection is closed. */
+  readonly waitMs: number
+  readonly done: OnSecured
+}
 
 /** Opens a connection that is carried by something else than the inner engine. */
 export type OpenCarrier = (address: string, port: number, events: CarrierEvents) => Carrier
@@ -66,7 +69,7 @@ export class SecureEngine implements Engine, EngineHandler {
   }
 
   /** Changes a connection over to TLS; what was queued is sent in plain text before. */
-  secure(id: ConnectionId, event: 'secure' | 'secureConnect', put: PutTls, done: OnSecured): void {
+  secure(id: ConnectionId, handshake: Handshake): void {
     const socket = this.#inner.detach(id)
     if (socket === undefined) return
     const secured = this.#add(id)
@@ -74,7 +77,7 @@ export class SecureEngine implements Engine, EngineHandler {
     // Node wants a turn of the loop between the last plain octet and the TLS socket.
     setImmediate(() => {
       if (secured.isClosing) socket.destroy()
-      else this.#shake(secured, put(socket), event, done)
+      else this.#shake(secured, handshake.put(socket), handshake)
     })
   }
 
@@ -231,15 +234,10 @@ export class SecureEngine implements Engine, EngineHandler {
     return secured
   }
 
-  #shake(
-    secured: Secured,
-    socket: tls.TLSSocket,
-    event: 'secure' | 'secureConnect',
-    done: OnSecured,
-  ): void {
+  #shake(secured: Secured, socket: tls.TLSSocket, { event, waitMs, done }: Handshake): void {
     let fault = 'the peer closed in the handshake'
     let isShaken = false
-    const timer = setTimeout(() => socket.destroy(), tlsHandshakeMsMax)
+    const timer = setTimeout(() => socket.destroy(), waitMs)
     const events = this.#eventsOf(secured)
     secured.carrier = socketCarrier(socket)
     socket.on('error', (error) => {

@@ -1,6 +1,7 @@
 /**
  * TLS on every leg with real programs: clients' STARTTLS, the mailhost's, and shared sessions.
  */
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import tls from 'node:tls'
@@ -79,6 +80,17 @@ describe('STARTTLS of clients', () => {
     )
     return { socket, inside: new SmtpClient(socket), ticket }
   }
+
+  test('tls.handshake_wait: who is silent after the 220 is let go', async () => {
+    const proxy = await proxyBefore(noMailhost, {
+      tls: { ...certificateOf(service), handshake_wait: '1s' },
+    })
+    const client = await SmtpClient.open(proxy.port)
+    await client.says('EHLO c')
+    expect(await client.says('STARTTLS')).toMatch(/^220 /)
+    // The default is half a minute.
+    await once(client.socket, 'close', { signal: AbortSignal.timeout(20_000) })
+  })
 
   test('EHLO offers it before TLS and not inside; what was said before is forgotten', async () => {
     const proxy = await proxyBefore(noMailhost, { tls: certificateOf(service) })
