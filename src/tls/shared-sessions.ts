@@ -41,6 +41,7 @@ export interface Client extends Holder {
 const idleMsDefault = 10 * 60_000
 const idleMsSmtp = 60_000
 const badToken = failure('badToken', 'no such session of this user')
+const notShared = failure('refused', 'an unshared session is not the daemon’s: ask the wrapper')
 const otherHolders = failure('refused', 'other processes hold this session')
 
 /** The daemon's sessions. */
@@ -72,6 +73,7 @@ export class SharedSessions implements Directory {
 
   async make(options: NewOptions, holder: Holder): Promise<SessionHandle> {
     const client = holder as Client
+    if (options.shared === false) return { route: 'shared', token: '', fault: notShared }
     if (options.token !== undefined) return this.#attachByToken(options.token, client)
     const name = `${client.userId} ${options.shared}`
     await this.#making.get(name)
