@@ -40,6 +40,7 @@ struct Connection {
   bool is_paused = false;
   bool has_peer_ended = false;
   bool wants_drain = false;
+  bool is_done = false;  // the peer has nothing more to say: its end is not awaited
   Backlog backlog;
   Client client;
   std::shared_ptr<ClientLedger> ledger;

@@ -57,7 +57,7 @@ enum class OperationKind : std::int32_t {
   resume,
   deadline,  // first: milliseconds, 0 = none
   await_drain,
-  close,
+  close,  // first: 1 = the peer has said that nothing more comes
   reset,
 };
 
@@ -157,6 +157,7 @@ class Engine {
   void flush(Gather& gather) noexcept;
   void close_politely(std::uint32_t slot, Connection& connection) noexcept;
   void after_flush(std::uint32_t slot, Connection& connection) noexcept;
+  [[nodiscard]] static bool has_unread(const Connection& connection) noexcept;
   void check_drain(std::uint32_t slot, Connection& connection) noexcept;
 
   // Life of a connection.

@@ -71,6 +71,7 @@ void Engine::execute_one(const std::int32_t* words, Gather& gather) noexcept {
       check_drain(name.slot, *connection);
       break;
     case OperationKind::close:
+      connection->is_done = first != 0;
       close_politely(name.slot, *connection);
       break;
     case OperationKind::reset:
@@ -155,8 +156,12 @@ void Engine::close_politely(std::uint32_t slot, Connection& connection) noexcept
 }
 
 // A close with unread octets would send a reset, which may destroy our last reply on its way: so
-// the peer's end is awaited for a while.
+// the peer's end is awaited for a while, unless it is done and nothing of it lies unread.
 void Engine::after_flush(std::uint32_t slot, Connection& connection) noexcept {
+  if (connection.is_done && !has_unread(connection)) {
+    finish(slot, connection, connection.reason);
+    return;
+  }
   if (connection.has_peer_ended || ::shutdown(connection.fd, SHUT_WR) != 0) {
     finish(slot, connection, connection.reason);
     return;
@@ -164,6 +169,10 @@ void Engine::after_flush(std::uint32_t slot, Connection& connection) noexcept {
   connection.state = State::lingering;
   slab_.deadline(slot).store(coarse_monotonic_ms() + limits_.linger_ms, std::memory_order_relaxed);
   watch(slot, connection, EPOLLIN);
+}
+
+bool Engine::has_unread(const Connection& connection) noexcept {
+  return ::recv(connection.fd, nullptr, 1, MSG_DONTWAIT | MSG_TRUNC) > 0;
 }
 
 void Engine::subtract_backlog(std::uint32_t slot, std::size_t octets) noexcept {

@@ -77,8 +77,8 @@ export class ClientConnection implements Ports, ClientPort, RecordPort, Question
     this.#edge.engine.deadline(this.id, afterMs)
   }
 
-  close(): void {
-    this.#edge.engine.close(this.id)
+  close(isDone?: boolean): void {
+    this.#edge.engine.close(this.id, isDone)
   }
 
   startTls(): void {

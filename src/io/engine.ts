@@ -81,8 +81,11 @@ export interface Engine {
   resume(id: ConnectionId): void
   /** One deadline per connection; a new one replaces it; 0 removes it. Coarse: up to 1 s late. */
   deadline(id: ConnectionId, afterMs: number): void
-  /** Closes when the backlog is sent; what the peer still sends is dropped, for 5 s at the most. */
-  close(id: ConnectionId): void
+  /**
+   * Closes when the backlog is sent; what the peer still sends is dropped, for 5 s at the most.
+   * `isDone`: the peer has said that nothing more comes (QUIT), so its end need not be awaited.
+   */
+  close(id: ConnectionId, isDone?: boolean): void
   /** Closes at once with a reset. */
   reset(id: ConnectionId): void
   /**

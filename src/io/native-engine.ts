@@ -196,12 +196,12 @@ class NativeEngine implements Engine {
     this.#act(operation.deadline, id, Math.ceil(afterMs))
   }
 
-  close(id: ConnectionId): void {
-    this.#end(operation.close, id)
+  close(id: ConnectionId, isDone = false): void {
+    this.#end(operation.close, id, isDone ? 1 : 0)
   }
 
   reset(id: ConnectionId): void {
-    this.#end(operation.reset, id)
+    this.#end(operation.reset, id, 0)
   }
 
   detach(id: ConnectionId): Socket | undefined {
@@ -322,10 +322,10 @@ class NativeEngine implements Engine {
   }
 
   /** After it nothing but onClose comes, and every method is a no-op. */
-  #end(kind: number, id: ConnectionId): void {
+  #end(kind: number, id: ConnectionId, first: number): void {
     const slot = this.#liveSlot(id)
     if (slot === dead) return
-    this.#push(kind, slot, 0, 0)
+    this.#push(kind, slot, first, 0)
     this.#generations[slot] = dead
   }
 

@@ -86,7 +86,7 @@ export function enterTls(session: Session, description: string, nowMs: number): 
 /** QUIT. */
 export function proceedQuit(session: Session, nowMs: number): void {
   concludeDropped(session, 'quit', nowMs)
-  close(session, farewell)
+  close(session, farewell, true)
 }
 
 const farewell = replyLine(221, '2.0.0', 'closing')

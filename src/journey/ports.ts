@@ -22,8 +22,8 @@ export interface ClientPort {
   resume(): void
   /** The client must send or take something within this time, else `onDeadline`; 0 = none. */
   deadline(afterMs: number): void
-  /** Closes after what is queued has been sent. */
-  close(): void
+  /** Closes after what is queued has been sent. `isDone`: it has said that nothing more comes. */
+  close(isDone?: boolean): void
   /** Hands the connection to TLS after the queued 220; the journey goes on with the plaintext. */
   startTls(): void
 }

@@ -11,13 +11,13 @@ export function say(session: Session, text: string): void {
   if (!session.ports.client.reply(text)) session.isClogged = true
 }
 
-/** Says the last thing; what the client still sends is dropped. */
-export function close(session: Session, text: string): void {
+/** Says the last thing; what the client still sends is dropped. `isDone`: it said QUIT. */
+export function close(session: Session, text: string, isDone = false): void {
   if (session.reading === 'nothing') return
   session.reading = 'nothing'
   session.held = undefined
   if (text !== '') session.ports.client.reply(text)
-  session.ports.client.close()
+  session.ports.client.close(isDone)
 }
 
 /** A faulty command: counted; too many close the connection. */

@@ -136,10 +136,10 @@ export class SecureEngine implements Engine, EngineHandler {
       this.#setTimer(secured, afterMs, () => this.#handler.onDeadline(id))
   }
 
-  close(id: ConnectionId): void {
+  close(id: ConnectionId, isDone?: boolean): void {
     const secured = this.#find(id)
     if (secured === undefined) {
-      this.#inner.close(id)
+      this.#inner.close(id, isDone)
       return
     }
     if (secured.isClosing) return
