@@ -145,6 +145,36 @@ void test_a_backlog_above_its_maximum_resets() {
   ::close(pair.outer);
 }
 
+// A client that has said that nothing more comes is closed without waiting for its end, unless
+// something of it lies unread.
+void test_a_client_that_is_done() {
+  for (const bool is_unread : {false, true}) {
+    TestEngine made;
+    auto ledger = std::make_shared<CountingLedger>();
+    const Pair pair;
+    check(made.engine->adopt(pair.inner, {}, ledger), "adopted");
+    check(::send(pair.outer, "x", 1, 0) == 1, "first sign");
+    std::int32_t slot = -1;
+    std::int32_t generation = 0;
+    bool has_closed = false;
+    const auto handle = [&](const std::int32_t* event) {
+      slot = event[1];
+      generation = event[2];
+      has_closed |= static_cast<EventKind>(event[0]) == EventKind::close;
+    };
+    made.turn(handle);
+    made.operate(OperationKind::pause, slot, generation);
+    made.turn(handle, 0);
+    if (is_unread) check(::send(pair.outer, "y", 1, 0) == 1, "more");
+    made.operate(OperationKind::close, slot, generation, 1);
+    for (int round = 0; round < 3; ++round) made.turn(handle, 0);
+    check(has_closed != is_unread, "closed at once where nothing lies unread");
+    ::close(pair.outer);
+    while (!has_closed) made.turn(handle);
+    check(ledger->released.load() == 1, "the place is given back once");
+  }
+}
+
 // Random operations on random connections, dead names among them: nothing is lost or told twice.
 void test_random_operations() {
   TestEngine made;
@@ -269,6 +299,7 @@ int run() {
   test_backlog();
   test_octets_survive_a_full_socket();
   test_a_backlog_above_its_maximum_resets();
+  test_a_client_that_is_done();
   test_random_operations();
   test_links();
   test_death_during_adoption();

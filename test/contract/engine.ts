@@ -214,21 +214,14 @@ export function runEngineContract({ newEngine, newGate }: EngineUnderTest): void
 
     test('close of a client that is done sends what is queued, whatever lies unread', async () => {
       const { client, id } = await opened()
+      engine.pause(id)
+      await new Promise((resolve) => client.socket.write('NOOP\r\n', resolve))
       engine.sendText(id, '221 bye\r\n')
       engine.close(id, true)
       expect(await client.ends()).toBe('ended')
+      expect(client.text).toBe(`${greeting}221 bye\r\n`)
       client.socket.end()
-      expect((await recorder.first('close', id)).reason).toBe('closed')
-      const other = await opened()
-      engine.pause(other.id)
-      await new Promise((resolve) => other.client.socket.write('NOOP\r\n', resolve))
-      engine.sendText(other.id, '221 bye\r\n')
-      engine.close(other.id, true)
-      expect(await other.client.ends()).toBe('ended')
-      expect(other.client.text).toBe(`${greeting}221 bye\r\n`)
-      other.client.socket.end()
-      await recorder.first('close', other.id)
-      expect(engine.connections).toBe(0)
+      await recorder.first('close', id)
     })
 
     test('a client that never closes is gone after the lingering time', async () => {
