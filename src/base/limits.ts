@@ -93,10 +93,14 @@ export const headerOctetsMax = 131_072
 /** Message octets kept while the mailhost has not answered DATA; above: the client is paused. */
 export const stashOctetsHigh = 65_536
 
-/** Room for a usual header and a small message; a larger one gets memory of its own. */
+/** Room for a usual header and a small message; a larger one gets a large block. */
 export const stashBlockOctets = 16_384
 /** Blocks of a thread that wait to be used again (1 MiB); more are left to the collector. */
 export const stashBlocksSpareMax = 64
+/** `stashOctetsHigh`, one read more and our own field; above: memory of its own. */
+export const stashLargeBlockOctets = 147_456
+/** Large blocks of a thread that wait to be used again (2.25 MiB). */
+export const stashLargeBlocksSpareMax = 16
 
 /** RSET, NOOP, VRFY, HELP, EHLO without a message between them; above, each counts as an error. */
 export const junkCommandsMax = 100
@@ -271,7 +275,7 @@ export const logSinkOctetsMax = 4 * 1024 * 1024
 export const logBatchOctetsMax = 65_536
 
 /** Longest time that a record waits in its thread for the batch to fill. */
-export const logBatchMs = 20
+export const logBatchMs = 100
 
 /** Commands at once that watch connections with `trace`; above: refused. */
 export const logTracesMax = 16

@@ -1,21 +1,35 @@
 /**
  * Stash blocks: memory for what is kept of a message until the mailhost takes it.
  *
- * Blocks of one size are used again within the thread: memory of its own for every message costs the
- * collector more than the message itself. A stash that outgrew its block is not taken back, and what
- * lies in a spare block is never read before it is written anew.
+ * Blocks of two sizes are used again within the thread: memory of its own for every message costs the
+ * collector more than the message itself. What is larger than both is not taken back, and what lies in
+ * a spare block is never read before it is written anew.
  */
-import { stashBlockOctets, stashBlocksSpareMax } from '../base/limits.ts'
+import {
+  stashBlockOctets,
+  stashBlocksSpareMax,
+  stashLargeBlockOctets,
+  stashLargeBlocksSpareMax,
+} from '../base/limits.ts'
 
-const spare: Uint8Array[] = []
+interface Size {
+  readonly octets: number
+  readonly spareMax: number
+  readonly spare: Uint8Array[]
+}
+
+const small: Size = { octets: stashBlockOctets, spareMax: stashBlocksSpareMax, spare: [] }
+const large: Size = { octets: stashLargeBlockOctets, spareMax: stashLargeBlocksSpareMax, spare: [] }
 
 /** A block of at least so many octets, with anything in it. */
 export function takeStash(octets: number): Uint8Array {
-  if (octets > stashBlockOctets) return new Uint8Array(octets)
-  return spare.pop() ?? new Uint8Array(stashBlockOctets)
+  if (octets > large.octets) return new Uint8Array(octets)
+  const size = octets > small.octets ? large : small
+  return size.spare.pop() ?? new Uint8Array(size.octets)
 }
 
 /** Gives a block back: nobody reads or writes it through the old name any more. */
 export function giveStash(stash: Uint8Array): void {
-  if (stash.length === stashBlockOctets && spare.length < stashBlocksSpareMax) spare.push(stash)
+  const size = stash.length === small.octets ? small : large
+  if (stash.length === size.octets && size.spare.length < size.spareMax) size.spare.push(stash)
 }
