@@ -135,6 +135,8 @@ async function changeTimes(
     { group, name: 'build from columns', value: times.buildMs, unit: 'ms' },
     { group, name: 'swap, median', value: times.swapMs, unit: 'ms' },
     { group, name: 'swap, worst', value: times.swapWorstMs, unit: 'ms' },
+    { group, name: 'swap seen by another thread, median', value: times.swapSeenMs, unit: 'ms' },
+    { group, name: 'swap seen by another thread, worst', value: times.swapSeenWorstMs, unit: 'ms' },
     { group, name: 'add seen by another thread, median', value: times.addSeenMs, unit: 'ms' },
     { group, name: 'add seen by another thread, worst', value: times.addSeenWorstMs, unit: 'ms' },
     { group, name: 'longest gap of the reader', value: times.longestGapMs, unit: 'ms' },
@@ -186,9 +188,14 @@ function barsOf(measurements: readonly Measurement[]): readonly Bar[] {
   const below = textRatios
     .filter(({ ratio }) => ratio < 7)
     .map(({ group, ratio }) => `${group} ${ratio.toFixed(1)}`)
-  const whyBelow = `${below.join(', ')}: where most addresses are listed, each question costs a native call`
+  const whyBelow = `${below.join(', ')}: three dependent reads of memory, and reading the text`
   const echo = 'Node-API call, number in and out'
   return [
+    atMost(
+      'batch 1,048,576 / C loop, geometric mean',
+      typical(ratios('batch 1,048,576', 'C loop, batch 1,048,576')),
+      1.1,
+    ),
     atMost(
       'batch 65,536 / C loop, geometric mean',
       typical(ratios('batch 65,536', 'C loop, batch 65,536')),
@@ -246,6 +253,11 @@ function sizeBars(figure: (group: string, name: string) => number): readonly Bar
         ),
       ),
       1,
+    ),
+    atMost(
+      'swap seen by another thread, worst of medians, ms',
+      worst('swap seen by another thread, median'),
+      5,
     ),
     atMost(
       'add seen by another thread, worst of medians, ms',

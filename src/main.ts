@@ -40,7 +40,7 @@ import type { Gate, GateCounters, GatePolicy } from './io/gate.ts'
 import { newNativeGate } from './io/native-gate.ts'
 import { newServerGate } from './io/server-gate.ts'
 import type { ListPort } from './journey/ports.ts'
-import type { ListReport } from './lists/list-report.ts'
+import type { ListReport, LoadProgress } from './lists/list-report.ts'
 import type { SystemLog } from './log/system-log.ts'
 import { Learnt } from './store/learnt.ts'
 import { SessionCap } from './transfer/session-cap.ts'
@@ -55,6 +55,8 @@ export interface ProxyStatus {
   readonly counters: CounterSums
   /** What became of each list at the last load. */
   readonly lists: readonly ListReport[]
+  /** How far a load that runs is. */
+  readonly loading: LoadProgress | undefined
   /** What is allowed but should be looked at. */
   readonly warnings: readonly string[]
   readonly mailhosts: readonly { readonly address: string; readonly sessions: number }[]
@@ -285,6 +287,7 @@ class Instance implements RunningProxy {
       gate: this.#gate.counters(),
       counters: Counters.sum(this.#memory.counters),
       lists: this.#lists.reports,
+      loading: this.#lists.loading,
       warnings: warningsOf(this.#config),
       mailhosts: policy.route.mailhosts.map(({ address, port, slot }) => ({
         address: `${address}:${port}`,

@@ -4,6 +4,8 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import type { PrefixColumns } from '../../src/base/prefix-columns.ts'
+import { columnsOf } from '../../src/tables/entries.ts'
+import type { TableImage } from '../../src/tables/ip-table.ts'
 import { type NativeIpTable, nativeTable, repeatImage } from '../../src/tables/native-table.ts'
 import { median } from '../statistics.ts'
 
@@ -32,11 +34,19 @@ const watcherCode = `
     Atomics.store(notes, 3, Math.round(longest * 1000))
   })`
 
+interface SwapImages {
+  readonly watched: TableImage
+  readonly whole: TableImage
+}
+
 /** Milliseconds of each kind of change; medians and worst of `rounds`. */
 export interface ChangeTimes {
   readonly buildMs: number
   readonly swapMs: number
   readonly swapWorstMs: number
+  /** From the call of the swap until another thread answers from the new image. */
+  readonly swapSeenMs: number
+  readonly swapSeenWorstMs: number
   readonly addSeenMs: number
   readonly addSeenWorstMs: number
   readonly longestGapMs: number
@@ -51,24 +61,33 @@ export async function measureChanges(columns: PrefixColumns, rounds: number): Pr
     timeMs(() => nativeTable.discard(nativeTable.compile(columns))),
   )
   const image = nativeTable.compile(columns)
+  const watchedImage = nativeTable.compile(columnsOf([{ prefix: watched, list: 'watched' }]))
   const watcher = await startWatcher(table.handle)
   const start = performance.now()
   const swaps: number[] = []
+  const seen: number[] = []
   const adds: number[] = []
   for (let round = 0; round < rounds; round++) {
     const next = repeatImage(image)
     swaps.push(timeMs(() => table.replace(next)))
+    const images = { watched: repeatImage(watchedImage), whole: repeatImage(image) }
+    seen.push(timeMs(() => swapAndWait(table, images, watcher.notes)))
+  }
+  for (let round = 0; round < rounds; round++) {
     adds.push(timeMs(() => changeAndWait(table, watcher.notes)))
   }
   const tookMs = performance.now() - start
   const longestGapMs = await watcher.stop()
   const controlGapMs = await gapOfControl(tookMs)
   nativeTable.discard(image)
+  nativeTable.discard(watchedImage)
   table.close()
   return {
     buildMs: median(builds),
     swapMs: median(swaps),
     swapWorstMs: Math.max(...swaps),
+    swapSeenMs: median(seen) / 2,
+    swapSeenWorstMs: Math.max(...seen) / 2,
     addSeenMs: median(adds) / 2,
     addSeenWorstMs: Math.max(...adds) / 2,
     longestGapMs,
@@ -88,6 +107,14 @@ function timeMs(work: () => void): number {
   const start = performance.now()
   work()
   return performance.now() - start
+}
+
+/** Swaps to an image that lists the watched address alone, and back, each until it is seen. */
+function swapAndWait(table: NativeIpTable, images: SwapImages, notes: Int32Array): void {
+  table.replace(images.watched)
+  while (Atomics.load(notes, 1) !== 2);
+  table.replace(images.whole)
+  while (Atomics.load(notes, 1) !== 1);
 }
 
 /** Adds the watched address, waits until the other thread has seen it, removes it, waits again. */

@@ -14,7 +14,7 @@ import { prefixText } from '../../src/base/prefix-columns.ts'
 import type { NativeIpTable } from '../../src/tables/native-table.ts'
 import type { Contender } from '../timing.ts'
 import { type NativeWay, nativeMeasures } from './native-measures.ts'
-import { type Ipv6Workload, passLength, type Workload } from './workloads.ts'
+import { type Ipv6Workload, millionLength, passLength, type Workload } from './workloads.ts'
 
 /** cidr-matcher has no types. */
 type Matcher = new (prefixes: readonly string[]) => { contains(address: string): boolean }
@@ -22,8 +22,10 @@ const CidrMatcher = createRequire(import.meta.url)('cidr-matcher') as Matcher
 
 /** Ways of asking the native table with numbers, and what bounds them from below. */
 export function numberContenders(table: NativeIpTable, workload: Workload): readonly Contender[] {
-  const { addresses } = workload
+  const { addresses, million } = workload
   return [
+    nativeLoop('C loop, batch 1,048,576', table, million, 'many', millionLength),
+    batch('batch 1,048,576', table, million, millionLength),
     nativeLoop('C loop, bitmap', table, addresses, 'bitmap', passLength),
     nativeLoop('C loop, batch 65,536', table, addresses, 'many', passLength),
     nativeLoop('C loop, batch 64', table, addresses, 'many', 64),

@@ -10,6 +10,8 @@ import { unicast } from './prefix-sets.ts'
 
 /** Addresses of one pass. */
 export const passLength = 65_536
+/** Addresses of the largest batch. */
+export const millionLength = 1 << 20
 const zipfAddresses = 100_000
 
 /** One workload, prepared in every form that a contender asks in. */
@@ -17,6 +19,8 @@ export interface Workload {
   readonly name: string
   readonly addresses: Uint32Array
   readonly texts: readonly string[]
+  /** More of the same, for the batch of a million. */
+  readonly million: Uint32Array
 }
 
 /** The three workloads over the IPv4 prefixes. */
@@ -32,7 +36,8 @@ export function workloadsIpv4(columns: PrefixColumns, seed: number): readonly Wo
   ]
   return makers.map(([name, make]) => {
     const addresses = Uint32Array.from({ length: passLength }, make)
-    return { name, addresses, texts: Array.from(addresses, (one) => flat(formatIpv4(one))) }
+    const texts = Array.from(addresses, (one) => flat(formatIpv4(one)))
+    return { name, addresses, texts, million: Uint32Array.from({ length: millionLength }, make) }
   })
 }
 

@@ -5,7 +5,7 @@ import { type Command, Option } from 'commander'
 import { OperatingError } from '../base/errors.ts'
 import { formatDuration } from '../base/units.ts'
 import { askInstance } from '../control/control-client.ts'
-import { reportLine } from '../lists/list-report.ts'
+import { progressLine, reportLine } from '../lists/list-report.ts'
 import type { ProxyStatus } from '../main.ts'
 import { ask, type InstanceOptions, socketOf, withInstanceOptions } from './ask.ts'
 import { type CommandContext, exitStatus } from './command.ts'
@@ -99,6 +99,7 @@ function statusLines(status: ProxyStatus & { readonly pid: number }): readonly s
     ...Object.entries(gate).map(([name, value]) => `gate ${name}: ${value}`),
     ...Object.entries(counters).map(([name, value]) => `${name}: ${JSON.stringify(value)}`),
     ...status.lists.map(reportLine),
+    ...(status.loading === undefined ? [] : [progressLine(status.loading)]),
     ...status.warnings.map((warning) => `warning: ${warning}`),
     ...status.mailhosts.map(({ address, sessions }) => `mailhost ${address}: ${sessions} sessions`),
   ]

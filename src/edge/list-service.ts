@@ -3,7 +3,7 @@
  */
 import type { Config } from '../config/schema.ts'
 import type { ListPort } from '../journey/ports.ts'
-import type { ListReport } from '../lists/list-report.ts'
+import type { ListReport, LoadProgress } from '../lists/list-report.ts'
 import type { DynamicTable } from './dynamic-entries.ts'
 import type { Holding } from './look-up.ts'
 import type { GateTables } from './policies.ts'
@@ -27,6 +27,8 @@ export interface ListService extends ListPort, DynamicTable {
   holdingsOf(address: string): readonly Holding[]
   /** What became of each list at the last load. */
   readonly reports: readonly ListReport[]
+  /** How far a load that runs is. */
+  readonly loading: LoadProgress | undefined
   /** Enters a prefix in the list `dynamic`, at once in every thread; a ttlMs of 0 never ends. */
   enterDynamic(entry: Parameters<DynamicTable['enterDynamic']>[0]): void
   /** Loads all lists anew; the old ones serve until then. Rejects with OperatingError. */
@@ -47,6 +49,7 @@ export const noLists: ListService = {
   isFeedbackExempt: () => false,
   holdingsOf: () => [],
   reports: [],
+  loading: undefined,
   enterDynamic: () => undefined,
   removeDynamic: () => undefined,
   reload: async () => undefined,

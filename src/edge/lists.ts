@@ -12,9 +12,10 @@ import { Turns } from '../base/turns.ts'
 import type { Config } from '../config/schema.ts'
 import { newCpuPool, type OwnedCpuPool } from '../cpu-pool.ts'
 import { type FeedConfig, Feeds } from '../feeds/feeds.ts'
-import type { ListReport } from '../lists/list-report.ts'
+import type { ListReport, LoadProgress } from '../lists/list-report.ts'
 import {
   dynamicListName,
+  type ListsConfig,
   type ListTables,
   type LoadedLists,
   loadLists,
@@ -52,6 +53,7 @@ export class Lists implements ListService {
   #balancers: IpTable
   #gate: GateTables
   #timer: NodeJS.Timeout | undefined
+  #loading: LoadProgress | undefined
 
   /**
    * Loads everything, the blacklist at once from its snapshot where that is of the same lists; they
@@ -90,6 +92,10 @@ export class Lists implements ListService {
   /** What became of each list at the last load. */
   get reports(): readonly ListReport[] {
     return this.#loaded?.reports ?? []
+  }
+
+  get loading(): LoadProgress | undefined {
+    return this.#loading
   }
 
   get hasTrustedNames(): boolean {
@@ -173,12 +179,20 @@ export class Lists implements ListService {
       this.#listener.onFault(`${messageOf(fault)}; the lists are loaded instead`)
     }
     if (image === undefined) return false
-    const loaded = await loadLists({ ...config.lists, blacklist: [] }, this.#partsOf(config))
+    const loaded = await this.#loadLists({ ...config.lists, blacklist: [] }, config)
     const { handle } = loaded.tables.blacklist
     await this.#pool.run('publishImages', { images: [{ handle, image }] })
     this.#loaded = loaded
     this.#gate = this.#gateTables()
     return true
+  }
+
+  async #loadLists(lists: ListsConfig, config: Config): Promise<LoadedLists> {
+    try {
+      return await loadLists(lists, this.#partsOf(config), this.#loaded)
+    } finally {
+      this.#loading = undefined
+    }
   }
 
   #stampOf(config: Config): string {
@@ -189,7 +203,7 @@ export class Lists implements ListService {
     clearTimeout(this.#timer)
     await this.#feeds.refresh(feedsOf(config))
     const stamp = this.#stampOf(config)
-    const loaded = await loadLists(config.lists, this.#partsOf(config), this.#loaded)
+    const loaded = await this.#loadLists(config.lists, config)
     if (this.#isClosed) return
     this.#loaded = loaded
     const balancers = balancersOf(config)
@@ -245,6 +259,9 @@ export class Lists implements ListService {
         reason: 'mailhost of ours',
       })),
       feedOf: (file: string) => this.#feeds.stateOf(file),
+      onProgress: (progress: LoadProgress) => {
+        this.#loading = progress
+      },
     }
   }
 

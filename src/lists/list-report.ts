@@ -1,5 +1,6 @@
 /**
- * ListReport: what became of one list, for `check-config`, `status`, the log and the metrics.
+ * ListReport: what became of one list, and how far a load is; for `check-config`, `status`, the log and
+ * the metrics.
  */
 import type { LineReport } from './entry-sink.ts'
 import type { SetAside } from './guard.ts'
@@ -32,6 +33,19 @@ export interface ListReport {
   readonly remarks: readonly LineReport[]
   readonly setAsideCount: number
   readonly setAside: readonly SetAside[]
+}
+
+/** How far a load is. */
+export interface LoadProgress {
+  readonly done: number
+  readonly total: number
+  /** The list that was just read, or `tables`. */
+  readonly last: string
+}
+
+/** The progress as one line of text. */
+export function progressLine({ done, total, last }: LoadProgress): string {
+  return `loading lists: ${done} of ${total}, last ${last}`
 }
 
 /** A report as one line of text. */

@@ -15,7 +15,7 @@ import type { IpTableFormName } from '../tables/ip-table.ts'
 import { type NameTable, newNameTable } from '../tables/name-table.ts'
 import { listNameOf } from './list-name.ts'
 import type { PlaceDescription } from './list-place.ts'
-import type { ListKind, ListReport } from './list-report.ts'
+import type { ListKind, ListReport, LoadProgress } from './list-report.ts'
 import { loopbackNetworks, type NeverBlockNetwork, specialNetworks } from './never-block.ts'
 import type { ListFormat } from './parse-list.ts'
 import { type IpTables, type PublishParts, publishLists } from './publish-lists.ts'
@@ -62,14 +62,6 @@ export interface FeedState {
   readonly path: string
   /** Milliseconds since 1970 of the last answer, also of "not changed"; 0 = never. */
   readonly fetchedMs: number
-}
-
-/** How far a load is. */
-export interface LoadProgress {
-  readonly done: number
-  readonly total: number
-  /** The list that was just read, or `tables`. */
-  readonly last: string
 }
 
 /** What the load is given beside the configuration; `cache` is also for last good lists. */

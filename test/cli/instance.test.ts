@@ -48,6 +48,7 @@ const proxy: RunningProxy = {
     gate: {} as ReturnType<RunningProxy['status']>['gate'],
     counters: {} as ReturnType<RunningProxy['status']>['counters'],
     lists: [],
+    loading: { done: 1, total: 3, last: 'drop' },
     warnings: ['lists.allow_loopback = true: so'],
     mailhosts: [{ address: '127.0.0.1:1025', sessions: 2 }],
   }),
@@ -141,6 +142,7 @@ describe('commands', () => {
     expect(status).toBe(0)
     expect(printed).toContain('mailhost 127.0.0.1:1025: 2 sessions')
     expect(printed).toContain('warning: lists.allow_loopback = true: so')
+    expect(printed).toContain('loading lists: 1 of 3, last drop')
     const json = await run('status', '--config', file, '--json')
     expect(JSON.parse(json.printed[0] ?? '')).toMatchObject({ pid: process.pid, threads: 1 })
   })

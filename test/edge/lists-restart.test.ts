@@ -5,10 +5,12 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { formatIpv4 } from '../../src/base/ip-address.ts'
+import type { Config } from '../../src/config/schema.ts'
 import { Lists } from '../../src/edge/lists.ts'
-import type { ListReport } from '../../src/lists/list-report.ts'
+import { type ListReport, progressLine } from '../../src/lists/list-report.ts'
 import { testConfig } from '../support/running-proxy.ts'
 
 const prefixCount = 70_000
@@ -39,6 +41,7 @@ interface Opened {
   readonly lists: Lists
   readonly reports: ListReport[]
   readonly faults: string[]
+  readonly config: Config
 }
 
 async function open(blacklist: object = {}, settings: object = {}): Promise<Opened> {
@@ -62,7 +65,7 @@ async function open(blacklist: object = {}, settings: object = {}): Promise<Open
     onFault: (detail) => faults.push(detail),
     onChange: () => {},
   })
-  return { lists, reports, faults }
+  return { lists, reports, faults, config }
 }
 
 /** A first run, to its snapshot. */
@@ -95,6 +98,24 @@ test('unchanged lists: the snapshot serves at once, the lists follow', async () 
   expect(opened.lists.holdingsOf('62.100.0.1')).toHaveLength(1)
   expect(opened.faults).toEqual([])
   await opened.lists.close()
+}, 120_000)
+
+test('a load that runs says how far it is', async () => {
+  const { lists, config } = await open()
+  expect(lists.loading).toBeUndefined()
+  const seen = new Set<string>()
+  let isRunning = true
+  const reloading = lists.reload(config).finally(() => {
+    isRunning = false
+  })
+  while (isRunning) {
+    if (lists.loading !== undefined) seen.add(progressLine(lists.loading))
+    await nextTurn()
+  }
+  await reloading
+  expect([...seen].join('\n')).toMatch(/^loading lists: [123] of 3, last (black|trusted|tables)$/m)
+  expect(lists.loading).toBeUndefined()
+  await lists.close()
 }, 120_000)
 
 test('changed lists, or settings of them: loaded before anything is served', async () => {

@@ -5,14 +5,13 @@ import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { inlinePool } from '../../src/edge/inline-pool.ts'
 import type { CpuPool } from '../../src/lists/cpu-pool.ts'
-import { reportLine } from '../../src/lists/list-report.ts'
+import { type LoadProgress, reportLine } from '../../src/lists/list-report.ts'
 import {
   type BlacklistListConfig,
   type FeedState,
   type ListsConfig,
   type LoadedLists,
   type LoadParts,
-  type LoadProgress,
   loadLists,
 } from '../../src/lists/load-lists.ts'
 import { chooseForm } from '../../src/tables/choose-form.ts'
