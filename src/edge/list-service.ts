@@ -25,6 +25,8 @@ export interface ListService extends ListPort, DynamicTable {
   isFeedbackExempt(prefix: string): boolean
   /** Every entry of every list that holds the address, with file and line. */
   holdingsOf(address: string): readonly Holding[]
+  /** The same of a client's name. */
+  nameHoldingsOf(name: string): readonly Holding[]
   /** What became of each list at the last load. */
   readonly reports: readonly ListReport[]
   /** How far a load that runs is. */
@@ -48,6 +50,7 @@ export const noLists: ListService = {
   isDialupExempt: () => false,
   isFeedbackExempt: () => false,
   holdingsOf: () => [],
+  nameHoldingsOf: () => [],
   reports: [],
   loading: undefined,
   enterDynamic: () => undefined,

@@ -12,6 +12,7 @@ import { Turns } from '../base/turns.ts'
 import type { Config } from '../config/schema.ts'
 import { newCpuPool, type OwnedCpuPool } from '../cpu-pool.ts'
 import { type FeedConfig, Feeds } from '../feeds/feeds.ts'
+import { listNameOf } from '../lists/list-name.ts'
 import type { ListReport, LoadProgress } from '../lists/list-report.ts'
 import {
   dynamicListName,
@@ -144,6 +145,13 @@ export class Lists implements ListService {
         line,
       })),
     )
+  }
+
+  nameHoldingsOf(name: string): readonly Holding[] {
+    const rule = this.tables?.trustedNames.find(name)
+    if (rule === undefined) return []
+    const { name: entry, file = '', line = 0 } = rule
+    return [{ kind: 'trusted', list: listNameOf(file), entry, file, line }]
   }
 
   enterDynamic({ prefix, ttlMs }: Parameters<DynamicTable['enterDynamic']>[0]): void {

@@ -87,12 +87,13 @@ function ofSender(subject: string, sources: LookupSources): LookupAnswer {
 }
 
 function ofName(subject: string, sources: LookupSources): LookupAnswer {
-  const isTrusted = sources.lists.isTrustedName(subject.toLowerCase())
+  const holdings = sources.lists.nameHoldingsOf(subject)
+  const isTrusted = holdings.length > 0
   const asClient = isTrusted
     ? 'a client of this name (forward-confirmed) skips every filter but the recipient domains'
     : 'no trusted name'
   const why = `${asClient}; ${recipientText(subject, sources)}`
-  return { subject, kind: 'name', verdict: isTrusted ? 'trusted' : 'unlisted', why, holdings: [] }
+  return { subject, kind: 'name', verdict: isTrusted ? 'trusted' : 'unlisted', why, holdings }
 }
 
 function recipientText(domain: string, { recipientDomains }: LookupSources): string {

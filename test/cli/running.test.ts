@@ -54,7 +54,10 @@ test('lookup: a listed address with list, file, line, action and reply', async (
 
 test('lookup: what is trusted, unlisted, a sender, a name, and nonsense', async () => {
   expect((await run('lookup', '127.0.0.10')).printed[0]).toMatch(/: trusted: in a trusted network/)
-  expect((await run('lookup', 'mx.friend.example')).printed[0]).toMatch(/: trusted: a client of/)
+  expect((await run('lookup', 'mx.friend.example')).printed).toEqual([
+    expect.stringMatching(/: trusted: a client of/),
+    `  trusted friends  *.friend.example  ${join(proxy.folder, 'friends.txt')}:2`,
+  ])
   const unlisted = await run('lookup', '127.0.0.8')
   expect(unlisted).toMatchObject({ status: 1, printed: ['127.0.0.8: unlisted: in no list'] })
   const known = ['whitelist', 'add', 'Ann@remote.example'] as const

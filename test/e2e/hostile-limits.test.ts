@@ -140,6 +140,24 @@ test('stress begins: connections that are open already, silent or not, are cut b
   expect(proxy?.records().filter(({ what }) => what === 'stress').length).toBeGreaterThan(0)
 })
 
+test('stress.body.size_max: large messages are put off while stress lasts, and taken after it', async () => {
+  const { port } = await started({
+    listen: { connections_max: 20 },
+    stress: { at: 0.5, until: 0.1, body: { size_max: '1KiB' } },
+  })
+  const stressed = (count: number) =>
+    expect.poll(() => proxy?.records().filter(({ what }) => what === 'stress').length).toBe(count)
+  const large = 'MAIL FROM:<a@x.example> SIZE=2000'
+  const crowd = await Promise.all(Array.from({ length: 12 }, () => SmtpClient.open(port)))
+  await stressed(1)
+  const client = crowd.pop()
+  expect(await client?.saysAll('EHLO c.example', large)).toMatch(/^452 4\.3\.1 too busy/)
+  for (const one of crowd) one.leave()
+  await stressed(2)
+  expect(await client?.says(large)).toMatch(/^250/)
+  client?.leave()
+})
+
 describe('a full disk', () => {
   test('under the log costs records, never mail', async () => {
     const program = await ProxyProgram.start(
