@@ -1,8 +1,9 @@
 // The changes of a shared table, see shared_table.hpp. Reading is in table_reader.cpp.
 #include "core/shared_table.hpp"
 
+#include <pthread.h>
+
 #include <algorithm>
-#include <thread>
 #include <utility>
 
 namespace activemx {
@@ -47,8 +48,15 @@ TableError SharedTable::publish(CompiledTable compiled) {
 }
 
 std::shared_ptr<const SharedTable::Published> SharedTable::share(std::unique_ptr<Published> one) {
-  return {one.release(), [](const Published* unused) {
-            std::thread([unused] { delete unused; }).detach();
+  constexpr auto free_one = [](void* unused) -> void* {
+    delete static_cast<Published*>(unused);
+    return nullptr;
+  };
+  return {one.release(), [free_one](Published* unused) {
+            pthread_t thread;
+            // Where no thread is to be had, whoever is here does it.
+            if (::pthread_create(&thread, nullptr, free_one, unused) != 0) free_one(unused);
+            else ::pthread_detach(thread);
           }};
 }
 
