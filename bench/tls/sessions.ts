@@ -3,10 +3,14 @@
  * an open session of one's own?
  *
  * A message is two exchanges (1 KiB out, 32 octets back). Application, daemon and peer are processes of
- * their own, placed by the kernel; each variant runs in a fresh application, interleaved A B C A B C,
- * and ratios are the median of the rounds' ratios, as the machine changes its pace. CPU of the daemon
- * and the peer is read from /proc.
+ * their own; each variant runs in a fresh application, interleaved A B C A B C, and ratios are the
+ * median of the rounds' ratios, as the machine changes its pace. CPU of the daemon is read from /proc.
+ *
+ * Every hop crosses to the other of two cores, as with cores to spare: waking another core is most of
+ * what a hop costs, and the kernel's own placement changes from run to run (on one core for all, the
+ * same exchanges take a third of the time). So there are two peers: the application's and the daemon's.
  */
+import { execFileSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Authority } from '../../test/tls/support/certificates.ts'
@@ -27,6 +31,8 @@ interface Figures {
 type Mode = (typeof modes)[number]
 type Round = Readonly<Record<Mode, Figures>>
 
+const applicationCore = 0
+const otherCore = 1
 const modes = ['handshake', 'own', 'unix', 'shared', 'bulk'] as const
 /** Messages of a round; of `bulk`, megabytes. */
 const counts: Readonly<Record<Mode, number>> = {
@@ -115,16 +121,25 @@ function barsOf(rounds: readonly Round[]): readonly Bar[] {
 async function newBench(authority: Authority) {
   const identity = authority.issue('peer.test')
   const folder = newFolder()
-  const echo = join(folder, 'echo.sock')
-  const peer = run('bench/tls/peer.js', [identity.certificateFile, identity.keyFile, echo])
-  const port = await peer.line()
+  const newPeer = async (core: number) => {
+    const echo = join(folder, `echo-${core}.sock`)
+    const files = [identity.certificateFile, identity.keyFile]
+    const running = run('bench/tls/peer.js', [...files, echo])
+    pin(running.pid, core)
+    return { running, echo, port: await running.line() }
+  }
+  const near = await newPeer(otherCore)
+  const far = await newPeer(applicationCore)
   const daemon = await startDaemon()
-  const others = [daemon.pid, peer.pid].map((pid) => serverAt('', 0, pid))
+  pin(daemon.pid, otherCore)
   return {
     async trial(mode: Mode, count: number): Promise<Figures> {
-      const socket = mode === 'unix' ? echo : daemon.socket
-      const words = [mode, port, authority.caFile, socket, String(count)]
+      const peer = mode === 'shared' || mode === 'bulk' ? far : near
+      const socket = mode === 'unix' ? near.echo : daemon.socket
+      const words = [mode, peer.port, authority.caFile, socket, String(count)]
       const application = run('bench/tls/application.js', words)
+      pin(application.pid, applicationCore)
+      const others = [daemon.pid, peer.running.pid].map((pid) => serverAt('', 0, pid))
       await application.line()
       const before = others.map((one) => one.cpuMicroseconds())
       application.say('go')
@@ -137,8 +152,13 @@ async function newBench(authority: Authority) {
       return { ...own, daemonUs, peerUs }
     },
     async end(): Promise<void> {
-      await Promise.all([daemon.end(), peer.end()])
+      await Promise.all([daemon.end(), near.running.end(), far.running.end()])
       rmSync(folder, { recursive: true, force: true })
     },
   }
+}
+
+/** Keeps a process and its threads, also those to come, on a core. */
+function pin(pid: number, core: number): void {
+  execFileSync('taskset', ['-acp', String(core), String(pid)], { stdio: 'ignore' })
 }

@@ -5,7 +5,7 @@
  * writes through the terminal and ends by `context.exit(1)` for a negative answer; whatever it throws
  * becomes one line and status 2. Nothing calls process.exit, so commands can be tested in one process.
  */
-import { messageOf } from '../base/errors.ts'
+import { messageOf, OperatingError } from '../base/errors.ts'
 
 /** Where a command writes. */
 export interface Terminal {
@@ -39,4 +39,10 @@ export function terminalOfProcess(): Terminal {
 /** A fault as the one line that standard error gets. */
 export function faultLine(fault: unknown): string {
   return `activemx: ${messageOf(fault).replaceAll(/\s*\n\s*/g, ' ')}`
+}
+
+/** An option that is a whole number. @throws OperatingError */
+export function wholeNumber(text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text)
+  throw new OperatingError('USAGE', `${text}: not a whole number`)
 }

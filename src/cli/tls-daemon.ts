@@ -11,7 +11,7 @@ import { type LoadedConfig, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { type DaemonOptions, TlsDaemon } from '../tls/daemon.ts'
 import type { Discipline } from '../tls/queue.ts'
-import type { CommandContext } from './command.ts'
+import { type CommandContext, wholeNumber } from './command.ts'
 import { untilSignal } from './until-signal.ts'
 
 interface TlsDaemonOptions {
@@ -100,9 +100,4 @@ function programOf(text: string): [string, readonly string[]] {
 
 function collect(value: string, before: readonly string[]): readonly string[] {
   return [...before, value]
-}
-
-function wholeNumber(text: string): number {
-  if (/^\d{1,9}$/.test(text)) return Number(text)
-  throw new OperatingError('USAGE', `${text}: not a whole number`)
 }

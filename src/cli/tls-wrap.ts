@@ -12,7 +12,7 @@ import type { NewOptions } from '../tls/api.ts'
 import { ApiWrap } from '../tls/wrap-api.ts'
 import { type RelayOptions, RelayWrap } from '../tls/wrap-relay.ts'
 import { TlsWrapper } from '../tls/wrapper.ts'
-import type { CommandContext } from './command.ts'
+import { type CommandContext, wholeNumber } from './command.ts'
 import { untilSignal } from './until-signal.ts'
 
 interface TlsWrapOptions {
@@ -21,7 +21,7 @@ interface TlsWrapOptions {
   readonly to?: string
   readonly starttls?: string
   readonly shared?: string
-  readonly sessions?: string
+  readonly sessions?: number
   readonly daemon: string
   readonly ca?: string
   readonly servername?: string
@@ -43,7 +43,7 @@ export function addTlsWrap(tls: Command, context: CommandContext): void {
     .option('--to <host:port>', 'the TLS server')
     .option('--starttls <protocol>', 'begin in plain text: smtp')
     .option('--shared <name>', "lease the daemon's session of this name")
-    .option('--sessions <count>', 'with --shared: connections behind the name')
+    .option('--sessions <count>', 'with --shared: connections behind the name', wholeNumber)
     .option('--daemon <socket>', "the daemon's Unix socket", '/run/activemx/tls.sock')
     .option('--ca <file>', 'certificates (PEM) that may have signed the server’s')
     .option('--servername <name>', 'name that the certificate must carry (the host of --to)')
@@ -104,7 +104,7 @@ function sessionOf(options: TlsWrapOptions): NewOptions {
     ...(pin === undefined ? {} : { pin }),
     ...(insecure === undefined ? {} : { insecure }),
     ...(fallback === undefined ? {} : { fallback }),
-    ...(sessions === undefined ? {} : { sessions: Number(sessions) }),
+    ...(sessions === undefined ? {} : { sessions }),
     ...(options.ca === undefined ? {} : { ca: readPem(options.ca) }),
     ...(options.certificate === undefined ? {} : { certificate: readPem(options.certificate) }),
     ...(options.key === undefined ? {} : { key: readPem(options.key) }),

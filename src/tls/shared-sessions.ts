@@ -76,7 +76,11 @@ export class SharedSessions implements Directory {
     if (options.shared === false) return { route: 'shared', token: '', fault: notShared }
     if (options.token !== undefined) return this.#attachByToken(options.token, client)
     const name = `${client.userId} ${options.shared}`
-    await this.#making.get(name)
+    // Between the last look and the making nothing is awaited: else two at once make two sessions.
+    for (let making = this.#making.get(name); making !== undefined; ) {
+      await making
+      making = this.#making.get(name)
+    }
     const there = this.#byName.get(name)
     if (there !== undefined) return this.#attach(there, identityOf(options), client)
     const refusal = this.#refusalOf(options, client)

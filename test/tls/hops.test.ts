@@ -106,3 +106,21 @@ for (const { hop, shared, calls } of hops) {
     expect(await converse(calls(), shared)).toEqual(want)
   })
 }
+
+test('A9: a name asked for many times at once, by two applications, is one session', async () => {
+  const before = peer.handshakes()
+  const applications = [new DaemonStub(daemon.socket), new DaemonStub(daemon.socket)]
+  const to = { host: '127.0.0.1', port: peer.port, ca: authority.ca, servername: 'peer.test' }
+  const sessions = await Promise.all(
+    [...applications, ...applications, ...applications].map(async (calls) => {
+      const session = await calls.new({ shared: 'at-once', ...to })
+      const { code } = await calls.connect(session)
+      await calls.write(session, Buffer.from('x'))
+      return { token: session.token, code, read: (await calls.read(session, 1)).code }
+    }),
+  )
+  expect(new Set(sessions.map(({ token }) => token)).size).toBe(1)
+  expect(sessions.filter(({ code, read }) => code !== 'none' || read !== 'none')).toEqual([])
+  expect(peer.handshakes() - before).toBe(1)
+  for (const calls of applications) calls.close()
+})

@@ -14,8 +14,8 @@ import {
   newFolder,
   type Running,
   type RunningDaemon,
-  run,
   startDaemon,
+  startWrap,
 } from './support/processes.ts'
 
 describeWith([needsProgram('python3')], 'the example in Python', () => {
@@ -30,9 +30,7 @@ describeWith([needsProgram('python3')], 'the example in Python', () => {
     authority = makeAuthority()
     peer = await startPeer(authority.issue('localhost'))
     daemon = await startDaemon()
-    const words = ['tls', 'wrap', '--api', api, '--daemon', daemon.socket, '--json']
-    wrap = run('src/cli/activemx.js', words)
-    await wrap.line()
+    wrap = await startWrap('--api', api, '--daemon', daemon.socket)
   })
   afterAll(async () => {
     await Promise.all([wrap.end(), daemon.end(), peer.close()])

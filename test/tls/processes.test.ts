@@ -22,9 +22,9 @@ import {
   type Application,
   newFolder,
   type RunningDaemon,
-  run,
   startApplication,
   startDaemon,
+  startWrap,
 } from './support/processes.ts'
 
 let authority: Authority
@@ -78,20 +78,11 @@ test('A1: application, wrapper and daemon are three processes; the socket to the
   const peer = await peerWith('echo')
   const folder = newFolder()
   const api = join(folder, 'api.sock')
-  const wrap = run('src/cli/activemx.js', [
-    'tls',
-    'wrap',
-    '--api',
-    api,
-    '--daemon',
-    daemon.socket,
-    '--json',
-  ])
+  const wrap = await startWrap('--api', api, '--daemon', daemon.socket)
   ends.push(
     () => rmSync(folder, { recursive: true }),
     () => wrap.end('SIGKILL'),
   )
-  await wrap.line()
   const app = application(api)
   await open(app, optionsOf(peer.port, 'three'))
   await app.ask({ do: 'write', session: 's', data: base64('through three') })
@@ -108,20 +99,11 @@ test('A1: the wrapper process routes by the first parameter: unshared without a 
   const folder = newFolder()
   const api = join(folder, 'api.sock')
   const nowhere = join(folder, 'nobody.sock')
-  const wrap = run('src/cli/activemx.js', [
-    'tls',
-    'wrap',
-    '--api',
-    api,
-    '--daemon',
-    nowhere,
-    '--json',
-  ])
+  const wrap = await startWrap('--api', api, '--daemon', nowhere)
   ends.push(
     () => rmSync(folder, { recursive: true }),
     () => wrap.end('SIGKILL'),
   )
-  await wrap.line()
   // The stub speaks the frames to the wrapper's process for both routes.
   const stub = new DaemonStub(api)
   const own = await stub.new({ ...optionsOf(peer.port, 'x'), shared: false })

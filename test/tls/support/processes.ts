@@ -96,6 +96,13 @@ export async function startDaemon(
   }
 }
 
+/** Starts `activemx tls wrap` and waits until it serves. */
+export async function startWrap(...words: readonly string[]): Promise<Running> {
+  const wrap = run('src/cli/activemx.js', ['tls', 'wrap', ...words, '--json'])
+  await wrap.line()
+  return wrap
+}
+
 /** What an application process of the tests is told to do: one JSON object a line. */
 export interface Order {
   readonly do: string
