@@ -234,15 +234,19 @@ class NativeEngine implements Engine {
     })
   }
 
-  /** One wake-up: handles what is listed, and what comes of handling it. */
+  /**
+   * One wake-up: handles what is listed, and what has come meanwhile. Whatever is collected is
+   * dispatched: an event exists once, so the last round collects nothing.
+   */
   #turn(count: number): void {
     this.#isInTurn = true
     try {
-      for (let round = 1; ; round += 1) {
-        for (let at = 0; at < count; at += 1) this.#dispatch(at * words)
-        // Who collects must dispatch: what is collected is no longer in the sockets.
-        if (this.#execute() === 0 || round === roundsMax) break
-        count = this.#addon.collectEvents(this.#handle)
+      let listed = count
+      for (let round = 1; listed > 0; round += 1) {
+        for (let at = 0; at < listed; at += 1) this.#dispatch(at * words)
+        this.#execute()
+        if (round === roundsMax) break
+        listed = this.#addon.collectEvents(this.#handle)
       }
     } finally {
       this.#delivering = -1
