@@ -3,7 +3,7 @@
  *
  * Five parts (bench/tls/): one session for many processes against a handshake for each message and an
  * open session of one's own; the transfer leg; messages in over STARTTLS; idle clients; fairness. A
- * part that lacks a program is left out by name. Takes about four minutes; --full, ten.
+ * part that lacks a program is left out by name. Takes about four minutes; --full, twelve.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -37,7 +37,7 @@ async function run(options: BenchOptions): Promise<BenchResult> {
     inbound: () => inboundRows(authority, folder, { rounds, messages: Math.ceil(600 * share) }),
     idle: () => idleRow(authority, folder, Math.ceil(10_000 * share)),
     fairness: () =>
-      fairRow({ applications: 64 * share, sessions: 16 * share, minutes: 0.4 * rounds * share }),
+      fairRow({ applications: 64 * share, sessions: 16 * share, minutes: 0.2 * rounds * share }),
   }
   const results: BenchResult[] = []
   try {
@@ -55,7 +55,7 @@ async function run(options: BenchOptions): Promise<BenchResult> {
 
 function sizeOf({ isQuick, isFull }: BenchOptions): { rounds: number; share: number } {
   if (isQuick) return { rounds: 1, share: 0.125 }
-  return { rounds: isFull ? 7 : 3, share: 1 }
+  return { rounds: isFull ? 7 : 2, share: 1 }
 }
 
 /** A part, or the reason why it is left out. */

@@ -36,11 +36,11 @@ const otherCore = 1
 const modes = ['handshake', 'own', 'unix', 'shared', 'bulk'] as const
 /** Messages of a round; of `bulk`, megabytes. */
 const counts: Readonly<Record<Mode, number>> = {
-  handshake: 500,
-  own: 5000,
-  unix: 10_000,
-  shared: 5000,
-  bulk: 400,
+  handshake: 250,
+  own: 2500,
+  unix: 5000,
+  shared: 2500,
+  bulk: 300,
 }
 
 /** The rows of the shared session. @param share of the usual messages. */
