@@ -171,6 +171,8 @@ class Instance implements RunningProxy {
   /** As the threads were told. */
   #hasTrustedNames: boolean
   #gatePolicy: GatePolicy
+  /** The gate has its policy: clients are let in. */
+  #isOpen = false
   #isStressed = false
   #timer: NodeJS.Timeout | undefined
 
@@ -212,14 +214,16 @@ class Instance implements RunningProxy {
   }
 
   async start(): Promise<void> {
-    const policies = this.#policiesOf(this.#config, this.#files)
     this.addresses = await this.#gate.listen(this.#config.listen.smtp)
     const { process, store } = this.#config
     for (const warning of dropPrivileges(process.user, store.path)) this.#tell('warning', warning)
     this.#enterKnown(Date.now())
-    this.#threads = this.#newThreads(policies)
+    // The policies of this moment: lists may have been loaded behind a snapshot meanwhile.
+    this.#hasTrustedNames = this.#lists.hasTrustedNames
+    this.#threads = this.#newThreads(this.#policiesOf(this.#config, this.#files))
     await within(this.#threads.ready(), readyWaitMs)
     // Only now: a gate without a policy lets clients wait, one without threads turns them away.
+    this.#isOpen = true
     this.#gate.configure(this.#gatePolicy)
     this.#timer = setInterval(() => this.#tick(), drainEveryMs)
     this.#tell('ready', `listening on ${this.addresses.join(', ')}`)
@@ -260,7 +264,7 @@ class Instance implements RunningProxy {
   /** Gives the gate what it judges by now. */
   #configureGate(): void {
     this.#gatePolicy = gatePolicyOf(this.#config, this.#lists.gate, this.#isStressed)
-    this.#gate.configure(this.#gatePolicy)
+    if (this.#isOpen) this.#gate.configure(this.#gatePolicy)
   }
 
   get commands(): Readonly<Record<string, ProbingCommand>> {

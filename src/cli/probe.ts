@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { OperatingError } from '../base/errors.ts'
 import type { Config } from '../config/schema.ts'
-import { Lists } from '../edge/lists.ts'
+import { Lists, type ListsListener } from '../edge/lists.ts'
 import { dnsSettingsOf, probeSettingsOf, readNamePatterns } from '../edge/probe-settings.ts'
 import { askBroker } from '../edge/probing-commands.ts'
 import { ProbeBroker } from '../probes/broker.ts'
@@ -49,7 +49,7 @@ async function probe(
   const given = { subject, test: options.test ?? '' }
   const result =
     options.dryRun === true
-      ? await askHere(subject, options)
+      ? await askHere(subject, options, terminal)
       : await ask<TestResult>(options, 'probe', given)
   if (options.json === true) terminal.print(JSON.stringify(result))
   else printResult(result, terminal)
@@ -64,25 +64,39 @@ function printResult({ finding, dialogue }: TestResult, terminal: Terminal): voi
   for (const fact of finding.evidence) terminal.print(`  because: ${fact}`)
 }
 
-async function askHere(subject: string, options: ProbeOptions): Promise<TestResult> {
+async function askHere(
+  subject: string,
+  options: ProbeOptions,
+  terminal: Terminal,
+): Promise<TestResult> {
   if (options.config === undefined) {
     throw new OperatingError('USAGE', 'probe --dry-run: name the configuration with --config')
   }
   const config = readConfig(options.config)
   const names = new DnsNameService(dnsSettingsOf(config))
   const cache = mkdtempSync(join(tmpdir(), 'activemx-probe-'))
-  const lists = await Lists.open(exemptionsOnly(config, cache), silent)
+  let lists: Lists | undefined
   try {
+    lists = await Lists.open(exemptionsOnly(config, cache), listenerOf(terminal))
     const broker = brokerOf(config, names, lists, options.test)
     return await askBroker(broker, lists, subject, options.test ?? '')
   } finally {
     names.close()
-    await lists.close()
+    await lists?.close()
     rmSync(cache, { recursive: true, force: true })
   }
 }
 
-const silent = { onReport: () => undefined, onFault: () => undefined, onChange: () => undefined }
+/** A list of exempt hosts that could not be had is told: its hosts are asked. */
+function listenerOf(terminal: Terminal): ListsListener {
+  return {
+    onReport: ({ kind, list, outcome, refusal }) => {
+      if (outcome !== 'loaded') terminal.warn(`${kind} list ${list}: ${outcome}: ${refusal}`)
+    },
+    onFault: (detail) => terminal.warn(detail),
+    onChange: () => undefined,
+  }
+}
 
 /**
  * Of the lists, only the hosts that the tests leave alone matter here. What the running instance keeps

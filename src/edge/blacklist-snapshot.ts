@@ -65,7 +65,11 @@ export function stampOf({ lists, mailhost }: Config, pathOf: (file: string) => s
 
 /** The time of the last change of the file itself tells of a new content with an old date, too. */
 function stateOf(path: string): readonly string[] {
-  const found = statSync(path, { bigint: true, throwIfNoEntry: false })
-  if (found === undefined) return [path]
-  return [path, String(found.size), String(found.ino), String(found.ctimeNs)]
+  try {
+    const { size, ino, ctimeNs } = statSync(path, { bigint: true })
+    return [path, String(size), String(ino), String(ctimeNs)]
+  } catch {
+    // The load tells what is wrong with it; the other lists do not wait for that.
+    return [path]
+  }
 }

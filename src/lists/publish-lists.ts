@@ -59,16 +59,24 @@ export async function publishLists(
     throw failed.reason
   }
   const native = compiled.filter(({ image }) => image.form === 'prefix')
+  const tables: Partial<Record<keyof IpTables, IpTable | undefined>> = {}
+  try {
+    for (const { name, form, image } of compiled) {
+      if (image.form !== 'prefix') tables[name] = placed(form, image, previous?.[name])
+    }
+  } catch (fault) {
+    for (const { form, image } of native) form.discard(image)
+    throw fault
+  }
   const images = native.map(({ name, image }) => {
     return { handle: nativeHandleOf(previous?.[name]), image }
   })
   const handles = images.length === 0 ? [] : await parts.pool.run('publishImages', { images })
-  const tables: Partial<Record<keyof IpTables, IpTable | undefined>> = {}
-  for (const { name, form, image } of compiled) {
+  for (const [at, handle] of (handles as readonly number[]).entries()) {
+    const { name, form } = native[at] ?? {}
+    if (name === undefined) continue
     const before = previous?.[name]
-    const handle = (handles as readonly number[])[native.findIndex((one) => one.name === name)]
-    if (handle === undefined) tables[name] = placed(form, image, before)
-    else tables[name] = before?.handle === handle ? before : form.own?.(handle)
+    tables[name] = before?.handle === handle ? before : form?.own?.(handle)
   }
   return tables as IpTables
 }

@@ -51,7 +51,12 @@ export function mirroredForm(kept: IpTableForm, widening: Widening = asItIs): Ip
   const open = ({ content }: TableImage): IpTable => {
     const both = content as MirroredContent
     const mirror = nativeTable.open(both.mirror)
-    return new MirroredTable(kept.open(both.kept), mirror, widening)
+    try {
+      return new MirroredTable(kept, kept.open(both.kept), mirror, widening)
+    } catch (fault) {
+      mirror.close()
+      throw fault
+    }
   }
   const fromColumns = (columns: PrefixColumns) => open(compile(columns))
   return {
@@ -72,13 +77,15 @@ export function mirroredForm(kept: IpTableForm, widening: Widening = asItIs): Ip
 class MirroredTable implements IpTable {
   readonly form: IpTableFormName
   readonly handle: number
+  readonly #keptForm: IpTableForm
   readonly #kept: IpTable
   readonly #mirror: IpTable
   readonly #widening: Widening
   readonly #cell = newPrefixCell()
 
-  constructor(kept: IpTable, mirror: IpTable, widening: Widening) {
+  constructor(keptForm: IpTableForm, kept: IpTable, mirror: IpTable, widening: Widening) {
     this.form = kept.form
+    this.#keptForm = keptForm
     this.handle = mirror.handle
     this.#kept = kept
     this.#mirror = mirror
@@ -124,7 +131,12 @@ class MirroredTable implements IpTable {
     // Of another form: refused by name.
     if (image.form !== this.form) this.#kept.replace(image)
     const { kept, mirror } = image.content as MirroredContent
-    this.#mirror.replace(mirror)
+    try {
+      this.#mirror.replace(mirror)
+    } catch (fault) {
+      this.#keptForm.discard(kept)
+      throw fault
+    }
     this.#kept.replace(kept)
   }
 

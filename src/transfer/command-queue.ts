@@ -41,6 +41,11 @@ export class CommandQueue {
     return this.#kinds.length === 0
   }
 
+  /** Behind XCLIENT the session begins anew: nothing else may be sent before that is answered. */
+  get isAtXclient(): boolean {
+    return this.#kinds[this.#sent - 1] === 'xclient'
+  }
+
   /** A command that the caller sends now, before all that is unsent. */
   expect(kind: CommandKind): void {
     this.#kinds.splice(this.#sent, 0, kind)
@@ -56,11 +61,13 @@ export class CommandQueue {
 
   /** What may be sent now, '' for nothing; its replies are due from here on. */
   take(): string {
-    const count = this.#kinds.length
     if (!this.isPipelining && this.#sent > 0) return ''
-    const end = this.isPipelining ? count : Math.min(1, count)
+    const end = this.isPipelining ? this.#kinds.length : Math.min(1, this.#kinds.length)
     let text = ''
-    for (; this.#sent < end; this.#sent++) text += this.#lines[this.#sent] ?? ''
+    while (this.#sent < end && !this.isAtXclient) {
+      text += this.#lines[this.#sent] ?? ''
+      this.#sent++
+    }
     return text
   }
 

@@ -154,6 +154,7 @@ export class Link {
     if (this.#state !== 'ready') return
     const text = this.#commands.take()
     if (text !== '') this.#engine.sendText(this.id, text)
+    if (this.#commands.isAtXclient) this.#state = 'hello'
   }
 
   /** Message octets. False: stop until onLinkDrain. */
@@ -254,9 +255,7 @@ export class Link {
     const line = identityCommand(verb, this.#attributes, identity)
     if (line === '') return
     this.command(kind, line)
-    if (kind === 'xforward') return
-    this.flush()
-    this.#state = 'hello'
+    if (kind === 'xclient') this.flush()
   }
 
   #send(kind: CommandKind, line: string): void {

@@ -44,7 +44,11 @@ interface Opened {
   readonly config: Config
 }
 
-async function open(blacklist: object = {}, settings: object = {}): Promise<Opened> {
+async function open(
+  blacklist: object = {},
+  settings: object = {},
+  more: readonly object[] = [],
+): Promise<Opened> {
   const reports: ListReport[] = []
   const faults: string[] = []
   const trusted = join(folder, 'trusted.txt')
@@ -54,7 +58,7 @@ async function open(blacklist: object = {}, settings: object = {}): Promise<Open
     {
       lists: {
         ...settings,
-        blacklist: [{ name: 'black', file: listPath, ...blacklist }],
+        blacklist: [{ name: 'black', file: listPath, ...blacklist }, ...more],
         trusted: [{ file: trusted }],
       },
     },
@@ -98,6 +102,18 @@ test('unchanged lists: the snapshot serves at once, the lists follow', async () 
   expect(opened.lists.holdingsOf('62.100.0.1')).toHaveLength(1)
   expect(opened.faults).toEqual([])
   await opened.lists.close()
+}, 120_000)
+
+test('a list whose folder is none fails alone', async () => {
+  const none = join(listPath, 'black2.txt')
+  const { lists, reports } = await open({}, {}, [{ name: 'none', file: none }])
+  expect(reports.map(({ list, outcome }) => `${list} ${outcome}`)).toEqual([
+    'black loaded',
+    'none refused',
+    'trusted loaded',
+  ])
+  expect(lists.holdingsOf(listed)).toHaveLength(1)
+  await lists.close()
 }, 120_000)
 
 test('a load that runs says how far it is', async () => {

@@ -252,6 +252,32 @@ test('a failing compilation keeps the tables of the previous load', async () => 
   expect(first.tables.blacklist.lookup('62.2.0.1')).toBeUndefined()
 })
 
+test('a blacklist with too many classes at the last moment leaves every other table as it was', async () => {
+  const lists = Array.from({ length: 16 }, () => [] as string[])
+  // Each address in another set of lists; the classes of both loads together are too many.
+  for (let set = 1; set < 40_000; set++) {
+    const address = `62.0.${set >> 8}.${set & 255}`
+    for (const [at, list] of lists.entries()) if ((set >> at) & 1) list.push(address)
+  }
+  const files = lists.map((list, at) => write(`black${at}.txt`, list.join('\n')))
+  const named = (name: string) => files.map((file, at) => blacklist(file, { name: name + at }))
+  const exempt = (network: string) => ({
+    ...{ name: '', format: 'auto' as const },
+    file: write('trusted.txt', network),
+  })
+  const config = { blacklistForm: 'text' as const }
+  const first = await load({
+    ...config,
+    blacklist: named('old'),
+    trusted: [exempt('62.200.0.0/16')],
+  })
+  const second = { ...config, blacklist: named('new'), trusted: [exempt('62.201.0.0/16')] }
+  await expect(load(second, first)).rejects.toThrow(/the lists overlap in more t/)
+  expect(first.tables.trusted.lookupClass('62.200.1.1')).not.toBe(0)
+  expect(first.tables.trusted.lookupClass('62.201.1.1')).toBe(0)
+  expect(first.tables.blacklist.lookup('62.0.0.3')?.lists).toEqual(['old0', 'old1'])
+})
+
 test('progress counts lists, then the tables', async () => {
   const seen: LoadProgress[] = []
   await load(

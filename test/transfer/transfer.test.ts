@@ -109,6 +109,40 @@ describe('client identity', () => {
     expect(scene.engine.take(1)).toBe(envelope)
   })
 
+  test.each(['', '250-PIPELINING\r\n'])(
+    'XCLIENT on a session used before, offered: %j',
+    (offer) => {
+      const hello = `250-mailhost\r\n${offer}250 XCLIENT ADDR\r\n`
+      const scene = new Scene(policyWith({ clientIdentity: 'xclient', sessionsMax: 1 }))
+      scene.open(1, hello)
+      let said = ''
+      // Answers whatever is said, a command at a time, until nothing more is.
+      const answerAll = () => {
+        for (let text = scene.engine.take(1); text !== ''; text = scene.engine.take(1)) {
+          said += text
+          for (const line of text.split('\r\n').slice(0, -1)) {
+            if (line.startsWith('XCLIENT')) scene.says(1, '220 mailhost\r\n')
+            else if (line.startsWith('EHLO')) scene.says(1, hello)
+            else if (line === 'DATA') scene.says(1, '354 go on\r\n')
+            else if (/^(MAIL|RCPT|RSET|\.$)/.test(line)) scene.says(1, '250 2.0.0 Ok\r\n')
+          }
+        }
+      }
+      for (let number = 1; number <= 2; number++) {
+        const client = scene.client().offers('b@y.example')
+        answerAll()
+        client.data()
+        answerAll()
+        client.sends('x\r\n')
+        answerAll()
+        expect(client.answers.at(-1)).toBe('delivery 250 2.0.0')
+      }
+      const verbs = said.split('\r\n').map((line) => line.split(/[ :]/)[0])
+      const one = ['XCLIENT', 'EHLO', 'MAIL', 'RCPT', 'DATA', 'x', '.']
+      expect(verbs).toEqual([...one, 'RSET', ...one, ''])
+    },
+  )
+
   test('PROXY: a connection for each client, the header before the greeting', () => {
     const scene = new Scene(policyWith({ clientIdentity: 'proxy' }))
     scene.open(1)
