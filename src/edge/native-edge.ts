@@ -65,7 +65,7 @@ export class ThreadVerdicts {
     this.#known = undefined
   }
 
-  /** Findings where all is known and nothing speaks against anybody; else undefined. */
+  /** Findings where all is known and everybody was cleared; else undefined. */
   answer(question: Question): readonly Finding[] | undefined {
     if (this.#isAway) return undefined
     try {

@@ -55,14 +55,15 @@ export class Known {
   }
 
   /**
-   * The same for a thread that knows no exemptions, where nothing was found against anybody: what is
-   * positive is the broker's, for feedback; an exempt host that was cleared passes either way.
+   * The same for a thread, which knows neither the exemptions nor the switch, where everybody was
+   * cleared: that passes either way. What is positive is the broker's for feedback, and what is
+   * indeterminate too, since a policy may refuse it though the host is exempt or probing is off.
    */
   harmless(question: Question): readonly Finding[] | undefined {
     const { relay, dialup } = this.#settings.modes
     const tests = { relay: relay !== 'off', dialup: dialup !== 'off' }
     const findings = this.findings(question, tests)
-    return findings?.some(({ outcome }) => outcome === 'positive') === true ? undefined : findings
+    return findings?.every(({ outcome }) => outcome === 'negative') === true ? findings : undefined
   }
 
   /**

@@ -1,0 +1,251 @@
+/**
+ * Bounds of asking, each wired: budgets by key, questions in flight, the breaker, back-off. Without
+ * sockets and by a clock of the test.
+ */
+import { describe, expect, test } from 'vitest'
+import { BackOff } from '../../src/probes/budget.ts'
+import type { Conversation, Converse } from '../../src/probes/converse.ts'
+import type { ProbeSettings } from '../../src/probes/settings.ts'
+import {
+  conversationWith,
+  honestServer,
+  type Server,
+  scriptedBroker,
+  serverSaying,
+} from '../support/scripted-outside.ts'
+
+const userOnly = { dialup: 'off', relay: 'off', user: 'enforce' } as const
+const hostOnly = { dialup: 'enforce', relay: 'enforce', user: 'off' } as const
+const once = { count: 1, windowMs: 60_000 }
+const names = {
+  addresses: {
+    'one.example': ['127.0.4.1'],
+    'same.example': ['127.0.4.1'],
+    'near.example': ['127.0.4.200'],
+    'third.example': ['127.0.4.1'],
+    'far.example': ['127.0.5.1'],
+    'six.example': ['2600:1:2:3::1'],
+    'sixnear.example': ['2600:1:2:3:ffff::9'],
+    'sixfar.example': ['2600:1:2:4::1'],
+  },
+}
+const notNow = [{ layer: 'user', outcome: 'indeterminate', name: 'not-now' }]
+const exists = [{ layer: 'user', outcome: 'negative', name: 'user-exists' }]
+
+interface BudgetCase {
+  readonly label: string
+  readonly settings: Partial<ProbeSettings>
+  readonly first: string
+  /** Falls under the same budget. */
+  readonly second: string
+  /** Does not; none: the budget is one for all. */
+  readonly other?: string
+}
+
+describe('a budget of one: the second question waits, and nobody is connected to for it', () => {
+  const cases: BudgetCase[] = [
+    {
+      label: 'perDomain',
+      settings: { perDomain: once },
+      first: 'known1@one.example',
+      second: 'known2@one.example',
+      other: 'known@same.example',
+    },
+    {
+      label: 'perHost: one mail exchanger of two domains',
+      settings: { perHost: once },
+      first: 'known@one.example',
+      second: 'known@same.example',
+      other: 'known@near.example',
+    },
+    {
+      label: 'perHost: neighbours in a /64 are one host',
+      settings: { perHost: once },
+      first: 'known@six.example',
+      second: 'known@sixnear.example',
+      other: 'known@sixfar.example',
+    },
+    {
+      label: 'perNetwork: neighbours in a /24',
+      settings: { perNetwork: once },
+      first: 'known@one.example',
+      second: 'known@near.example',
+      other: 'known@far.example',
+    },
+    {
+      label: 'perNetwork: neighbours in a /64',
+      settings: { perNetwork: once },
+      first: 'known@six.example',
+      second: 'known@sixnear.example',
+      other: 'known@sixfar.example',
+    },
+    {
+      label: 'total',
+      settings: { total: once },
+      first: 'known@one.example',
+      second: 'known@sixfar.example',
+    },
+  ]
+  test.each(cases)('$label', async ({ settings, first, second, other }) => {
+    const { ask, asked, clock } = scriptedBroker({ modes: userOnly, ...settings }, names)
+    expect(await ask('127.0.9.1', first)).toMatchObject(exists)
+    expect(await ask('127.0.9.2', second)).toMatchObject(notNow)
+    expect(asked).toHaveLength(1)
+    if (other !== undefined) {
+      expect(await ask('127.0.9.3', other)).toMatchObject(exists)
+      expect(asked).toHaveLength(2)
+    }
+    // Refused for want of budget was not kept: after the window it is asked.
+    clock.nowMs += once.windowMs
+    expect(await ask('127.0.9.2', second)).toMatchObject(exists)
+  })
+
+  test('inFlightMax: while one runs', async () => {
+    let finish = (): void => undefined
+    const held: Converse = (_target, plan) =>
+      new Promise((resolve) => {
+        finish = () => resolve(conversationWith(honestServer, plan))
+      })
+    const { ask, asked, broker } = scriptedBroker({ modes: userOnly, inFlightMax: 1 }, names, held)
+    const first = ask('127.0.9.1', 'known@one.example')
+    while (broker.inFlight === 0) await Promise.resolve()
+    expect(await ask('127.0.9.2', 'known@far.example')).toMatchObject(notNow)
+    expect(asked).toEqual(['127.0.4.1'])
+    finish()
+    expect(await first).toMatchObject(exists)
+    const third = ask('127.0.9.2', 'known@far.example')
+    while (broker.inFlight === 0) await Promise.resolve()
+    finish()
+    expect(await third).toMatchObject(exists)
+  })
+})
+
+describe('the breaker', () => {
+  const resultsMin = 20
+  const breaker = { breakerShare: 0.8, breakerWaitMs: 60_000 }
+  const failing = [
+    { label: 'nobody answers', conversation: { kind: 'unreachable', reason: 'ETIMEDOUT' } },
+    { label: 'connections refused', conversation: { kind: 'refused', reason: 'ECONNREFUSED' } },
+    { label: 'no descriptor', conversation: { kind: 'our-fault', reason: 'EMFILE' } },
+  ] as const
+
+  test.each(failing)('opens after $label: all wait, then it begins anew', async (fault) => {
+    let conversation: Conversation | undefined = fault.conversation
+    const converse: Converse = async (_target, plan) =>
+      conversation ?? conversationWith(honestServer, plan)
+    const { ask, asked, clock } = scriptedBroker({ modes: userOnly, ...breaker }, names, converse)
+    for (let index = 1; index <= resultsMin; index++) {
+      const [finding] = await ask('127.0.9.1', `known${index}@one.example`)
+      expect(finding?.name).toBe(
+        fault.conversation.kind === 'our-fault' ? 'our-fault' : 'unreachable',
+      )
+      expect(asked).toHaveLength(index)
+    }
+    conversation = undefined
+    expect(await ask('127.0.9.1', 'known@far.example')).toMatchObject(notNow)
+    clock.nowMs += breaker.breakerWaitMs - 1
+    expect(await ask('127.0.9.1', 'known@far.example')).toMatchObject(notNow)
+    expect(asked).toHaveLength(resultsMin)
+    clock.nowMs += 1
+    expect(await ask('127.0.9.1', 'known@far.example')).toMatchObject(exists)
+  })
+
+  test('servers that refuse every command count as failures, good answers keep it shut', async () => {
+    const count = async (failures: number): Promise<string | undefined> => {
+      let asks = 0
+      const converse: Converse = async (_target, plan) =>
+        conversationWith(asks++ < failures ? serverSaying(554, 'greeting') : honestServer, plan)
+      const { ask } = scriptedBroker({ modes: userOnly, ...breaker }, manyDomains, converse)
+      for (let index = 0; index < resultsMin; index++) {
+        await ask('127.0.9.1', `known@d${index}.example`)
+      }
+      return (await ask('127.0.9.1', 'known@d99.example'))[0]?.name
+    }
+    expect(await count(15)).toBe('user-exists')
+    expect(await count(16)).toBe('not-now')
+  })
+
+  test('a client whose reverse connection is refused is no failure of ours', async () => {
+    const converse: Converse = async () => ({ kind: 'refused', reason: 'ECONNREFUSED' })
+    const { ask, asked } = scriptedBroker({ modes: hostOnly, ...breaker }, names, converse)
+    for (let index = 1; index <= 100; index++) await ask(`127.0.8.${index}`, 'a@b.example')
+    expect(asked).toHaveLength(100)
+    expect((await ask('127.0.8.200', 'a@b.example'))[0]?.name).not.toBe('not-now')
+    expect(asked).toHaveLength(101)
+  })
+})
+
+const manyDomains = {
+  addresses: Object.fromEntries(
+    Array.from({ length: 100 }, (_, index) => [`d${index}.example`, [`127.0.6.${index + 1}`]]),
+  ),
+}
+
+describe('a busy host is left alone', () => {
+  const firstMs = 600_000
+  const cases: { label: string; server: Server; isResting: boolean }[] = [
+    { label: '421 at the greeting', server: serverSaying(421, 'greeting'), isResting: true },
+    { label: '450 at RCPT', server: serverSaying(450, 'recipient'), isResting: true },
+    { label: '421 at RCPT', server: serverSaying(421, 'recipient'), isResting: true },
+    { label: '451 at RCPT', server: serverSaying(451, 'recipient'), isResting: false },
+    { label: '550 at RCPT', server: serverSaying(550, 'recipient'), isResting: false },
+    { label: '554 at the greeting', server: serverSaying(554, 'greeting'), isResting: false },
+  ]
+  test.each(cases)('$label: $isResting', async ({ server, isResting }) => {
+    const converse: Converse = async (_target, plan) => conversationWith(server, plan)
+    const settings = { modes: userOnly, backOffMs: firstMs }
+    const { ask, asked, clock } = scriptedBroker(settings, names, converse)
+    await ask('127.0.9.1', 'known@one.example')
+    await ask('127.0.9.1', 'known@same.example')
+    expect(asked).toHaveLength(isResting ? 1 : 2)
+    clock.nowMs += firstMs
+    await ask('127.0.9.1', 'known@third.example')
+    expect(asked).toHaveLength(isResting ? 2 : 3)
+  })
+
+  test('each time for twice as long, a day at most', () => {
+    const backOff = new BackOff(firstMs)
+    const steps: number[] = []
+    let nowMs = 0
+    for (let index = 0; index < 10; index++) {
+      backOff.onBusy('a', nowMs)
+      const startMs = nowMs
+      while (backOff.isResting('a', nowMs)) nowMs += 60_000
+      steps.push((nowMs - startMs) / 60_000)
+    }
+    expect(steps).toEqual([10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440])
+  })
+
+  test('to the millisecond, by host, and anew once it has served', () => {
+    const backOff = new BackOff(firstMs)
+    backOff.onBusy('a', 0)
+    expect(backOff.isResting('a', firstMs - 1)).toBe(true)
+    expect(backOff.isResting('a', firstMs)).toBe(false)
+    expect(backOff.isResting('b', 0)).toBe(false)
+    backOff.onBusy('a', firstMs)
+    expect(backOff.isResting('a', 3 * firstMs - 1)).toBe(true)
+    backOff.onServed('a')
+    expect(backOff.isResting('a', firstMs)).toBe(false)
+    backOff.onBusy('a', firstMs)
+    expect(backOff.isResting('a', 2 * firstMs)).toBe(false)
+  })
+
+  test('a good answer ends the doubling, where the broker hears it', async () => {
+    let server = serverSaying(450, 'recipient')
+    const converse: Converse = async (_target, plan) => conversationWith(server, plan)
+    const { ask, asked, clock } = scriptedBroker(
+      { modes: userOnly, backOffMs: firstMs },
+      names,
+      converse,
+    )
+    await ask('127.0.9.1', 'known1@one.example')
+    clock.nowMs += firstMs
+    server = honestServer
+    await ask('127.0.9.1', 'known2@one.example')
+    server = serverSaying(450, 'recipient')
+    await ask('127.0.9.1', 'known3@one.example')
+    clock.nowMs += firstMs
+    await ask('127.0.9.1', 'known4@one.example')
+    expect(asked).toHaveLength(4)
+  })
+})
