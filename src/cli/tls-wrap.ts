@@ -51,7 +51,7 @@ export function addTlsWrap(tls: Command, context: CommandContext): void {
     .option('--certificate <file>', 'client certificate chain (PEM)')
     .option('--key <file>', 'its key (PEM)')
     .option('--insecure', 'do not check the certificate')
-    .option('--fallback', 'with --shared: a session of its own where the daemon is away')
+    .option('--fallback', 'with --shared: a session of its own where the daemon is away or refuses')
     .option('--json', 'one JSON object when ready')
     .action((options: TlsWrapOptions) => wrap(options, context))
 }

@@ -10,6 +10,7 @@ import tls from 'node:tls'
 import { tlsHandshakeMsMax } from '../base/limits.ts'
 import type { ConnectionId, Engine, EngineHandler } from '../io/engine.ts'
 import { InboundTls, type InboundTlsPolicy } from '../tls/inbound.ts'
+import { sharedNameOf } from '../tls/options.ts'
 import { SecureEngine } from '../tls/secure-engine.ts'
 import { openSharedCarrier, type PlainHosts } from '../tls/shared-carrier.ts'
 import { TlsWrapper } from '../tls/wrapper.ts'
@@ -116,8 +117,7 @@ export class ThreadTls {
     const { ca, servername, isChecked } = mailhost
     const plainHosts: PlainHosts | undefined = isChecked ? undefined : new Map()
     return (host: string, port: number, events: Parameters<typeof openSharedCarrier>[2]) => {
-      const options = {
-        shared: `mailhost-${host}:${port}`,
+      const asked = {
         host,
         port,
         starttls: 'smtp',
@@ -128,6 +128,7 @@ export class ThreadTls {
         fallback: true,
         ...(ca === '' ? {} : { ca }),
       } as const
+      const options = { ...asked, shared: sharedNameOf(`mailhost-${host}:${port}`, asked) }
       return openSharedCarrier(wrapper, options, events, plainHosts)
     }
   }

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { messageOf, OperatingError } from '../base/errors.ts'
 import type { Config } from '../config/schema.ts'
 import type { LogSink, OpenTlsSyslog, SinkEvents } from '../log/sink.ts'
+import { sharedNameOf } from '../tls/options.ts'
 import { openTlsSyslog } from '../tls/syslog-sink.ts'
 import { TlsWrapper } from '../tls/wrapper.ts'
 
@@ -18,14 +19,14 @@ export const openSyslogOverTls: OpenTlsSyslog = (
   const { ca, servername, tag } = config.log
   const { address, port } = server
   const wrapper = new TlsWrapper({ daemon: config.tlsDaemon.socket })
-  const options = {
-    shared: `syslog-${address}:${port}`,
+  const asked = {
     host: address,
     port,
     servername,
     fallback: true,
     ...(ca === '' ? {} : { ca: readCa(ca) }),
   }
+  const options = { ...asked, shared: sharedNameOf(`syslog-${address}:${port}`, asked) }
   return openTlsSyslog(wrapper, options, { priority, host: config.name, tag }, events)
 }
 

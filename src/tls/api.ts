@@ -142,7 +142,7 @@ export interface NewOptions {
   readonly sessions?: number
   /** The longest time that one lease may be held. Default 5 min. */
   readonly leaseMs?: number
-  /** Where the daemon is away, make the session unshared instead. Default false. */
+  /** Where the daemon is away or refuses, make the session unshared instead. Default false. */
   readonly fallback?: boolean
 }
 

@@ -4,6 +4,7 @@
  * Unknown keys are refused: a client that asks for a check which this version does not know must not
  * believe that it is made.
  */
+import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { messageOf } from '../base/errors.ts'
 import { tlsOptionsOctetsMax, tlsSessionsPerNameMax } from '../base/limits.ts'
@@ -74,6 +75,16 @@ export function identityOf(options: NewOptions): string {
   const reach = [host, peerPort, path, listen, starttls, conversation, ehlo]
   const trust = [ca, servername, pin, insecure, certificate, key, requestCertificate]
   return JSON.stringify([...reach, ...trust])
+}
+
+/**
+ * A shared name for all who agree in what `identityOf` compares, and for nobody else: instances that
+ * differ in a check or in their own name never stand in each other's way, nor does one after a reload.
+ * @param purpose what people see the session by.
+ */
+export function sharedNameOf(purpose: string, options: Omit<NewOptions, 'shared'>): string {
+  const identity = identityOf({ shared: false, ...options })
+  return `${purpose}-${createHash('sha256').update(identity).digest('hex').slice(0, 16)}`
 }
 
 /** The peer, for the cap of connections to one target. */

@@ -3,7 +3,7 @@
  *
  * To its user it looks like a fresh SMTP connection: it greets in the mailhost's name and answers the
  * first EHLO from what the session's own EHLO learnt; QUIT gives the lease back and is not sent. All
- * else passes unchanged. Where the daemon is away, the wrapper makes the session in this process:
+ * else passes unchanged. Where the daemon is away or refuses, the wrapper makes the session here:
  * the direct connection takes over and the user sees no difference.
  *
  * Where TLS is opportunistic and the mailhost offers none, or the handshake fails, the connection is

@@ -3,8 +3,8 @@
  *
  * A handle made with `shared: NAME` goes to the daemon, one made with `shared: false` to a session of
  * this process; data pass unchanged, and so does the code that comes back. Unshared sessions need no
- * daemon. With `fallback: true` a session is made unshared where the daemon does not answer; its
- * `route` says which it became.
+ * daemon. With `fallback: true` a session is made unshared where the daemon does not answer or refuses;
+ * its `route` says which it became.
  */
 import type {
   CallOptions,
@@ -117,7 +117,8 @@ export class TlsWrapper implements TlsCalls {
     const asked = options.shared === false ? this.#own : this.#stub
     const handle = await asked.new(options)
     const mayFallBack = options.fallback === true && options.token === undefined
-    if (handle.fault?.code === 'daemonGone' && mayFallBack) {
+    const code = handle.fault?.code
+    if (mayFallBack && (code === 'daemonGone' || code === 'refused')) {
       return new TlsSession(this, await this.#own.new(options))
     }
     return new TlsSession(this, handle)

@@ -3,6 +3,7 @@
  */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { DaemonStub } from '../../src/tls/daemon-stub.ts'
+import { sharedNameOf } from '../../src/tls/options.ts'
 import { describeWith, needsProgram, needsRoot } from '../support/needs.ts'
 import { type Postfix, startPostfix } from '../support/postfix.ts'
 import { swaks } from '../support/programs.ts'
@@ -165,10 +166,29 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
     expect(handshakesOf(postfix)).toBe(1)
   })
 
+  test('instances of different names each have a session of one daemon', async () => {
+    const postfix = await postfixWithTls()
+    const daemon = await startDaemon()
+    ends.push(() => daemon.end('SIGKILL'))
+    const settings = sharedMailhost(daemon.socket)
+    const one = await proxyBefore(postfix.port, settings)
+    const two = await proxyBefore(postfix.port, { ...settings, name: 'mx2.example.test' })
+    for (const proxy of [one, two, one, two]) {
+      const sent = await swaks(proxy.port, '--to', 'b@example.test', '--body', 'of each')
+      expect(sent.output).toContain('queued as')
+    }
+    await filed(postfix, 4)
+    expect(handshakesOf(postfix)).toBe(2)
+    const stub = new DaemonStub(daemon.socket)
+    expect(await stub.statistics()).toMatchObject({
+      sessions: [{ handshakes: 1 }, { handshakes: 1 }],
+    })
+    stub.close()
+  })
+
   /** The session that the proxies share, by the same name and checks. */
   function sharedOptions(postfix: Postfix) {
-    return {
-      shared: `mailhost-127.0.0.1:${postfix.port}`,
+    const asked = {
       host: '127.0.0.1',
       port: postfix.port,
       starttls: 'smtp',
@@ -177,6 +197,8 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
       insecure: false,
       ca: authority.ca,
     } as const
+    const shared = sharedNameOf(`mailhost-127.0.0.1:${postfix.port}`, asked)
+    return { ...asked, shared }
   }
 
   async function sendThrough(

@@ -159,6 +159,9 @@ test('a name that stands for another peer or other checks is refused', async () 
     { pin: 'x' },
   ]) {
     expect((await wrapper.new(optionsOf('taken', more))).fault?.code).toBe('refused')
+    const own = await wrapper.new(optionsOf('taken', { ...more, fallback: true }))
+    expect(own).toMatchObject({ route: 'unshared', fault: undefined })
+    await own.free()
   }
   await wrapper.close()
 })
