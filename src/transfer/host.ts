@@ -10,7 +10,7 @@
  * A mailhost that cannot be opened is away for a while (`isAway`), unless other sessions to it live:
  * then it has merely enough of them, and those who wait go on waiting.
  */
-import { linkParkMs, mailhostAwayFirstMs } from '../base/limits.ts'
+import { linkParkMs, mailhostAwayFirstMs, tlsPlainMs } from '../base/limits.ts'
 import type { ConnectionId, Engine } from '../io/engine.ts'
 import type { Reply } from '../smtp/reply.ts'
 import { ReplyMemo } from '../smtp/reply-memo.ts'
@@ -61,7 +61,6 @@ export class Host implements LinkOwner {
   isNamed = true
   /** A session broke or the service has just started: EHLO is to be asked (anew). */
   mustAsk = true
-  isWithoutTls = false
   readonly replies = new ReplyMemo()
   readonly #place: PoolPlace
   readonly #owner: HostOwner
@@ -74,6 +73,7 @@ export class Host implements LinkOwner {
   #opening = 0
   #failures = 0
   #openAgainMs = 0
+  #plainUntilMs = 0
   #nowMs: number
 
   constructor(place: PoolPlace, owner: HostOwner, mailhost: Mailhost, nowMs: number) {
@@ -86,6 +86,16 @@ export class Host implements LinkOwner {
   /** It could not be opened lately and no session to it lives. */
   get isAway(): boolean {
     return this.#nowMs < this.#openAgainMs && this.#links.size === this.#opening
+  }
+
+  /** Link: TLS failed within the last `tlsPlainMs`. */
+  get isWithoutTls(): boolean {
+    return this.#nowMs < this.#plainUntilMs
+  }
+
+  /** Link: STARTTLS was refused or the handshake failed; or TLS stands. */
+  onTlsTried(isSecure: boolean): void {
+    this.#plainUntilMs = isSecure ? 0 : this.#nowMs + tlsPlainMs
   }
 
   /** Sessions of this thread. */
@@ -156,7 +166,8 @@ export class Host implements LinkOwner {
     this.#place.cap.release(this.mailhost.slot)
     const at = this.#idle.indexOf(link)
     if (at >= 0) this.#idle.splice(at, 1)
-    if (!link.wasReady) this.#noteFailure()
+    if (link.mayGoPlain) this.#opening--
+    else if (!link.wasReady) this.#noteFailure()
     else if (link.isLost) this.#noteLoss()
     this.#serve()
   }

@@ -42,8 +42,10 @@ export interface LinkOwner {
   onLinkQuiet(link: Link): void
   /** Gone. Exactly once. */
   onLinkClosed(link: Link): void
-  /** A handshake failed where TLS is opportunistic: the next session goes without. */
-  isWithoutTls: boolean
+  /** TLS failed a short while ago: where it is opportunistic, sessions go without. */
+  readonly isWithoutTls: boolean
+  /** STARTTLS was refused or the handshake failed; or TLS stands. */
+  onTlsTried(isSecure: boolean): void
   /** What its mailhost says again and again. */
   readonly replies: ReplyMemo
 }
@@ -66,6 +68,8 @@ export class Link {
   wasReady = false
   /** It ended without our will. */
   isLost = false
+  /** A handshake failed and plain text may follow: its end says nothing about the mailhost either. */
+  mayGoPlain = false
   readonly #engine: Engine
   readonly #owner: LinkOwner
   readonly #policy: TransferPolicy
@@ -108,7 +112,8 @@ export class Link {
   /** It has seen what a session should see at most. */
   get isSpent(): boolean {
     const { transactionsPerSessionMax } = this.#policy
-    const isWorn = transactionsPerSessionMax > 0 && this.#transactions >= transactionsPerSessionMax
+    const isFull = transactionsPerSessionMax > 0 && this.#transactions >= transactionsPerSessionMax
+    const isWorn = isFull || (this.#policy.tls === 'opportunistic' && this.#isTlsDue)
     return isWorn || this.#refusals >= linkRefusalsMax || this.#policy.clientIdentity === 'proxy'
   }
 
@@ -327,7 +332,10 @@ export class Link {
 
   #becomeReady(ehlo: Reply | undefined): void {
     this.keywords = ehlo === undefined ? new Map() : keywordsOf(ehlo)
-    if (this.#asksStartTls()) return
+    if (!this.#asksStartTls()) this.#proceedReady()
+  }
+
+  #proceedReady(): void {
     this.#commands.isPipelining = this.keywords.has('PIPELINING')
     this.#attributes = undefined
     this.#state = 'ready'
@@ -338,29 +346,41 @@ export class Link {
     }
   }
 
-  /** RFC 3207: TLS before anything is said that matters. @returns true when readiness waits for it. */
-  #asksStartTls(): boolean {
+  /** It is in plain text, and TLS is to be had and to be tried. */
+  get #isTlsDue(): boolean {
     const { tls } = this.#policy
     if (tls === 'off' || this.#isSecure) return false
     const isOffered = this.keywords.has('STARTTLS') && this.#engine.startTls !== undefined
-    if (isOffered && !(tls === 'opportunistic' && this.#owner.isWithoutTls)) {
+    return isOffered && (tls === 'required' || !this.#owner.isWithoutTls)
+  }
+
+  /** RFC 3207: TLS before anything is said that matters. @returns true when readiness waits for it. */
+  #asksStartTls(): boolean {
+    // Behind XCLIENT: what the session is was decided when it was opened.
+    if (this.wasReady) return false
+    if (this.#isTlsDue) {
       this.#send('starttls', 'STARTTLS\r\n')
       return true
     }
-    if (tls === 'required') this.#lose()
-    return tls === 'required'
+    const isMissed = this.#policy.tls === 'required' && !this.#isSecure
+    if (isMissed) this.#lose()
+    return isMissed
   }
 
   #proceedStartTls(reply: Reply): void {
+    const isRequired = this.#policy.tls === 'required'
     if (reply.code !== 220) {
-      this.#owner.isWithoutTls = true
-      this.#lose()
+      this.#owner.onTlsTried(false)
+      // RFC 3207 §4.3: the session goes on as it was.
+      if (isRequired) this.#lose()
+      else this.#proceedReady()
       return
     }
     this.#engine.startTls?.(this.id, (fault) => {
       if (this.#state === 'closed') return
       this.#isSecure = fault === ''
-      this.#owner.isWithoutTls = !this.#isSecure
+      this.mayGoPlain = !this.#isSecure && !isRequired
+      this.#owner.onTlsTried(this.#isSecure)
       if (this.#isSecure) this.#sayEhlo()
       else this.#lose()
     })

@@ -24,6 +24,8 @@ export class MemoryEngine implements Engine {
   handler: EngineHandler | undefined
   /** What `send` answers. */
   isOpenForMore = true
+  /** Set by a test whose engine knows TLS. */
+  startTls?: (id: ConnectionId, done: (fault: string) => void) => void
   #chunk: Uint8Array = new Uint8Array()
 
   get connections(): number {
