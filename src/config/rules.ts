@@ -5,7 +5,7 @@
  * an operator sees every fault at once. `warningsOf` names what is allowed but deserves a look.
  */
 import { basename } from 'node:path'
-import { newPrefixCell, parsePrefix } from '../base/ip-address.ts'
+import { newPrefixCell, parseAddress, parsePrefix } from '../base/ip-address.ts'
 import type { ConfigFault } from './load.ts'
 import type { Config } from './schema.ts'
 
@@ -89,6 +89,7 @@ const rules: readonly Rule[] = [
     ),
   probeIdentity,
   probeNetworks,
+  probeSources,
   relayRecipient,
   mailhostLoop,
   domainNames,
@@ -123,6 +124,13 @@ function probeNetworks({ probe }: Config): readonly ConfigFault[] {
       quote(network),
       remedy,
     ),
+  )
+}
+
+function probeSources({ probe }: Config): readonly ConfigFault[] {
+  const remedy = 'write local addresses such as "198.51.100.7" or "2001:db8::25"'
+  return probe.source.flatMap((address) =>
+    when(parseAddress(address, newPrefixCell()) !== '', 'probe.source', quote(address), remedy),
   )
 }
 

@@ -154,6 +154,11 @@ describe('rules between settings', () => {
       want: /^probe\.helo = "": set it before tests\.user\.mode is switched on/,
     },
     {
+      label: 'a source of probes that is no address',
+      more: 'probe.source = ["198.51.100.7", "eth0"]',
+      want: /^probe\.source = "eth0": write local addresses/,
+    },
+    {
       label: 'the relay test without an address of ours',
       more: 'tests.relay.mode = "observe"\nprobe.helo = "p.example.net"',
       want: /^probe\.relay_recipient = "": set it before/,
