@@ -3,6 +3,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Finding } from '../../src/checks/finding.ts'
+import type { Converse } from '../../src/probes/converse.ts'
 import { type Internet, startInternet } from '../internet/internet.ts'
 import { town } from '../internet/worlds/town.ts'
 import { brokerOver } from '../support/broker.ts'
@@ -185,6 +186,33 @@ describe('B14 user verdicts', () => {
     expect(shortOf(await off.ask('127.0.1.9', 'dora@half.example'))).toEqual([
       'user indeterminate unreachable',
     ])
+  })
+
+  test('B17 mail exchangers are asked by preference, not as the answer lists them', async () => {
+    const name = 'mixed.example'
+    internet.dns.overrides.set(`MX ${name}`, () =>
+      [20, 5, 10].map((preference) => {
+        const data = { preference, exchange: `mx${preference}.${name}` }
+        return { type: 'MX', name, ttl: 60, data }
+      }),
+    )
+    for (const preference of [20, 5, 10]) {
+      const host = `mx${preference}.${name}`
+      const answer = { type: 'A', name: host, ttl: 60, data: `127.0.7.${preference}` } as const
+      internet.dns.overrides.set(`A ${host}`, () => [answer])
+    }
+    const asked: string[] = []
+    const converse: Converse = async ({ address }) => {
+      asked.push(address)
+      return { kind: 'unreachable', reason: 'ETIMEDOUT' }
+    }
+    const { ask } = brokerOver(internet, { modes: userOnly }, { converse })
+    await ask('127.0.1.9', `x@${name}`)
+    expect(asked).toEqual(['127.0.7.5', '127.0.7.10', '127.0.7.20'])
+    asked.length = 0
+    const off = brokerOver(internet, { modes: userOnly, nextMx: false }, { converse })
+    await off.ask('127.0.1.9', `x@${name}`)
+    expect(asked).toEqual(['127.0.7.5'])
   })
 
   test('B18 deeper questions are judged by their own refusals, and the final dot is never sent', async () => {

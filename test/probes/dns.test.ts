@@ -2,6 +2,7 @@
  * The name service against a server that lies, stalls and breaks.
  */
 import { readdirSync, readFileSync } from 'node:fs'
+import type { Answer } from 'dns-packet'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dnsRecordsMax } from '../../src/base/limits.ts'
 import { DnsNameService, type DnsSettings } from '../../src/probes/dns.ts'
@@ -93,6 +94,20 @@ describe('answers told apart', () => {
     expect(answer.kind === 'found' ? answer.records.length : 0).toBe(dnsRecordsMax)
   })
 
+  test('64 KB of TXT, over TCP: the first records are looked at', async () => {
+    const name = 'huge.example'
+    const text = 'x'.repeat(255)
+    internet.dns.overrides.set(`TXT ${name}`, () =>
+      Array.from({ length: 225 }, (_, index) => {
+        const data = [`${index}`, text]
+        return { type: 'TXT', name, ttl: 60, data }
+      }),
+    )
+    const answer = await names.texts(name)
+    const records = answer.kind === 'found' ? answer.records : []
+    expect(records).toEqual(Array.from({ length: dnsRecordsMax }, (_, index) => `${index}${text}`))
+  })
+
   test('both families of an address, and wildcards', async () => {
     expect(await names.addresses('two.example')).toEqual({
       kind: 'found',
@@ -145,6 +160,119 @@ describe('answers kept', () => {
       '127.0.5.5',
       '127.0.0.1',
     ])
+  })
+})
+
+describe('answers kept until', () => {
+  const kept = { ttlMs: 30_000, ttlMaxMs: 120_000, negativeTtlMs: 7000 }
+  const address = (name: string, ttl: number, data: string): Answer => ({
+    type: 'A',
+    name,
+    ttl,
+    data,
+  })
+  const answers: Record<string, readonly Answer[]> = {
+    'A five.kept.example': [address('five.kept.example', 5, '127.0.0.9')],
+    'A long.kept.example': [address('long.kept.example', 3600, '127.0.0.9')],
+    'A mixed.kept.example': [
+      address('mixed.kept.example', 50, '127.0.0.8'),
+      address('mixed.kept.example', 20, '127.0.0.9'),
+    ],
+    'AAAA six.kept.example': [{ type: 'AAAA', name: 'six.kept.example', ttl: 6, data: '2600::1' }],
+    'A none.kept.example': [],
+    'MX mail.kept.example': [
+      {
+        type: 'MX',
+        name: 'mail.kept.example',
+        ttl: 5,
+        data: { preference: 1, exchange: 'a.example' },
+      },
+    ],
+    'MX none.kept.example': [],
+    'TXT text.kept.example': [
+      { type: 'TXT', name: 'text.kept.example', ttl: 5, data: 'v=spf1 -all' },
+    ],
+  }
+
+  interface KeptCase {
+    readonly key: string
+    readonly keptMs: number
+    readonly settings?: Partial<DnsSettings>
+    readonly ask: (own: DnsNameService) => Promise<unknown>
+  }
+  const cases: KeptCase[] = [
+    { key: 'A five.kept.example', keptMs: 5000, ask: (own) => own.addresses('five.kept.example') },
+    {
+      key: 'A mixed.kept.example',
+      keptMs: 20_000,
+      ask: (own) => own.addresses('mixed.kept.example'),
+    },
+    {
+      key: 'A long.kept.example',
+      keptMs: 120_000,
+      ask: (own) => own.addresses('long.kept.example'),
+    },
+    { key: 'A none.kept.example', keptMs: 7000, ask: (own) => own.addresses('none.kept.example') },
+    { key: 'AAAA six.kept.example', keptMs: 6000, ask: (own) => own.addresses('six.kept.example') },
+    {
+      key: 'MX mail.kept.example',
+      keptMs: 30_000,
+      ask: (own) => own.exchangers('mail.kept.example'),
+    },
+    {
+      key: 'MX mail.kept.example',
+      keptMs: 10_000,
+      settings: { ttlMaxMs: 10_000 },
+      ask: (own) => own.exchangers('mail.kept.example'),
+    },
+    {
+      key: 'MX none.kept.example',
+      keptMs: 7000,
+      ask: (own) => own.exchangers('none.kept.example'),
+    },
+    { key: 'MX gone.example', keptMs: 7000, ask: (own) => own.exchangers('gone.example') },
+    { key: 'TXT text.kept.example', keptMs: 30_000, ask: (own) => own.texts('text.kept.example') },
+    { key: 'PTR 1.9.0.127.in-addr.arpa', keptMs: 30_000, ask: (own) => own.names('127.0.9.1') },
+    { key: 'PTR 9.9.0.127.in-addr.arpa', keptMs: 7000, ask: (own) => own.names('127.0.9.9') },
+    { key: 'MX servfail.example', keptMs: 0, ask: (own) => own.exchangers('servfail.example') },
+  ]
+  test.each(cases)('$key: $keptMs ms', async ({ key, keptMs, settings: other, ask }) => {
+    for (const [asked, records] of Object.entries(answers)) {
+      internet.dns.overrides.set(asked, () => records)
+    }
+    let nowMs = 1_000_000
+    const own = new DnsNameService(
+      { ...settings, ...kept, ...other, servers: [internet.nameServer] },
+      () => nowMs,
+    )
+    const count = () => internet.dns.questions.filter((each) => each === key).length
+    const before = count()
+    const first = await ask(own)
+    expect(count() - before).toBe(1)
+    if (keptMs > 0) {
+      nowMs += keptMs - 1
+      expect(await ask(own)).toEqual(first)
+      expect(count() - before).toBe(1)
+      nowMs += 1
+    }
+    expect(await ask(own)).toEqual(first)
+    expect(count() - before).toBe(2)
+  })
+
+  test('a full memory forgets the oldest answer', async () => {
+    const own = new DnsNameService({
+      ...settings,
+      entriesMax: 2,
+      servers: [internet.nameServer],
+    })
+    const count = () => internet.dns.questions.filter((each) => each === 'MX null.example').length
+    const before = count()
+    for (const domain of ['null.example', 'empty.example', 'null.example', 'gone.example']) {
+      await own.exchangers(domain)
+    }
+    expect(count() - before).toBe(1)
+    await own.exchangers('null.example')
+    expect(count() - before).toBe(2)
   })
 })
 

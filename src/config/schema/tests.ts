@@ -212,7 +212,7 @@ export const dns = section('dns', 'Name servers and how long their answers are k
   servers: sockets('servers', [], 'Servers as address:port. Empty: the system’s.'),
   waitMs: time('wait', '2s', 'Wait for one answer of one server.', { min: '100ms', max: '30s' }),
   tries: count('tries', 2, 'Tries per server.', { min: 1, max: 5 }),
-  ttlMaxMs: time('ttl_max', '1h', 'The longest that an address record is kept.'),
+  ttlMaxMs: time('ttl_max', '1h', 'The longest that a record is kept, whatever its TTL.'),
   ttlMs: time(
     'ttl',
     '10m',
