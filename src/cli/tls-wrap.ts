@@ -7,6 +7,7 @@
  */
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
+import { disableCoreDumps } from '../addon/process.ts'
 import { OperatingError } from '../base/errors.ts'
 import type { NewOptions } from '../tls/api.ts'
 import { ApiWrap } from '../tls/wrap-api.ts'
@@ -59,6 +60,10 @@ export function addTlsWrap(tls: Command, context: CommandContext): void {
 async function wrap(options: TlsWrapOptions, context: CommandContext): Promise<void> {
   if ((options.api === undefined) === (options.listen === undefined)) {
     throw new OperatingError('USAGE', 'give either --api PATH or --listen ADDRESS --to HOST:PORT')
+  }
+  // It holds mail, and keys of its own.
+  if (!disableCoreDumps()) {
+    context.terminal.warn('core dumps could not be switched off: set LimitCORE=0')
   }
   if (options.api !== undefined) await wrapApi(options.api, options, context)
   else await wrapRelay(options, context)

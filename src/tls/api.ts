@@ -19,8 +19,8 @@ export type TlsCode = (typeof tlsCodes)[number]
 /**
  * Every code, in the order of its number on the wire.
  * `zeroReturn`: the peer closed cleanly, or the session was shut down. `wantRead`, `wantWrite`: a
- * call that was told not to wait would have waited. `syscall`: TCP, DNS or a deadline failed. `ssl`:
- * the handshake, the certificate or a record failed. `badToken`: no such session, or not this
+ * call that was told not to wait would have waited. `syscall`: TCP, DNS or a deadline failed, or
+ * the SMTP greeting or EHLO was refused. `ssl`: the handshake, STARTTLS, the certificate or a record failed. `badToken`: no such session, or not this
  * user's. `refused`: the daemon will not (rights, caps, full queue). `daemonGone`: no daemon there.
  */
 export const tlsCodes = [

@@ -102,6 +102,14 @@ export class SessionGroup {
     return Math.max(...this.sessions.map((session) => session.usedAtMs))
   }
 
+  /** Nobody's, and its peer has closed: nothing is left to read, and it is no server's. */
+  get isOver(): boolean {
+    if (this.#held.size > 0 || this.#waiting.size > 0 || this.server !== undefined) return false
+    const { sessions } = this
+    const isOpen = sessions.some((one) => one.isOpen || one.isOpening || one.pending > 0)
+    return !isOpen && sessions.some((one) => one.handshakes > 0)
+  }
+
   /** Opens the local endpoint of server sessions. @returns its port; 0 where there is none. */
   async listen(): Promise<number> {
     if (this.options.listen === undefined) return 0

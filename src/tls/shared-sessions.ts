@@ -6,8 +6,8 @@
  * other is `badToken`, whether it is forged, stale, of another daemon or of another user, so that an
  * answer tells nothing about what exists.
  *
- * A session outlives its applications; the sweeper closes it when it was idle for `idleMs` and
- * nobody holds it. An SMTP session is also closed while somebody holds it (its server would soon do
+ * A session outlives its applications; the sweeper closes it when it was idle for `idleMs`, or its
+ * peer has closed, and nobody holds it. An SMTP session is also closed while somebody holds it (its server would soon do
  * the same), and comes back with the next lease. Bounded: at the maximum, the session that was idle
  * for longest and that nobody holds makes room, else `new` is refused.
  */
@@ -140,7 +140,8 @@ export class SharedSessions implements Directory {
       const isSmtp = starttls === 'smtp' || conversation === 'smtp'
       const sinceMs = nowMs - (idleMs ?? (isSmtp ? idleMsSmtp : idleMsDefault))
       if (isSmtp) group.closeIdle(sinceMs)
-      if (holders.size === 0 && group.usedAtMs < sinceMs) this.#remove(entry)
+      const isDone = group.isOver || group.usedAtMs < sinceMs
+      if (holders.size === 0 && isDone) this.#remove(entry)
     }
   }
 

@@ -9,7 +9,7 @@
 import type { Duplex } from 'node:stream'
 import type { Reply } from '../smtp/reply.ts'
 import { ReplyReader } from '../smtp/reply-reader.ts'
-import { failure, type Outcome } from './api.ts'
+import { failure, type Outcome, type TlsCode } from './api.ts'
 import { faultOf } from './fault.ts'
 
 /** A reply, or why none came. */
@@ -22,8 +22,15 @@ export type Opened =
   | { readonly ok: true; readonly greeting: string }
   | { readonly ok: false; readonly fault: Outcome }
 
-/** Sends a command line ('' for none) and awaits one reply. The caller keeps the deadline. */
-export function askReply(stream: Duplex, command: string): Promise<Asked> {
+/**
+ * Sends a command line ('' for none) and awaits one reply. The caller keeps the deadline.
+ * @param code of the fault when the peer says something else than one reply.
+ */
+export function askReply(
+  stream: Duplex,
+  command: string,
+  code: TlsCode = 'syscall',
+): Promise<Asked> {
   return new Promise((resolve) => {
     const reader = new ReplyReader()
     const finish = (asked: Asked): void => {
@@ -34,9 +41,9 @@ export function askReply(stream: Duplex, command: string): Promise<Asked> {
     const refuse = (fault: Outcome): void => finish({ ok: false, fault })
     const onData = (chunk: Buffer): void => {
       const end = reader.read(chunk, 0, chunk.length)
-      if (reader.fault !== undefined) refuse(failure('ssl', `reply of the peer: ${reader.fault}`))
+      if (reader.fault !== undefined) refuse(failure(code, `reply of the peer: ${reader.fault}`))
       else if (reader.reply === undefined) return
-      else if (end < chunk.length) refuse(failure('ssl', 'octets of the peer behind its reply'))
+      else if (end < chunk.length) refuse(failure(code, 'octets of the peer behind its reply'))
       else finish({ ok: true, reply: reader.reply })
     }
     const onEnd = (): void => refuse(failure('zeroReturn', 'the peer closed before its reply'))
@@ -54,25 +61,28 @@ export async function openStartTls(stream: Duplex, ehlo: string): Promise<Opened
   if (!/^STARTTLS\r$/im.test(hello.greeting)) {
     return { ok: false, fault: failure('ssl', 'the peer does not offer STARTTLS') }
   }
-  return expectReply(await askReply(stream, 'STARTTLS'), 220, 'STARTTLS')
+  return expectReply(await askReply(stream, 'STARTTLS', 'ssl'), 220, 'STARTTLS', 'ssl')
 }
 
-/** (Greeting and) EHLO. The greeting text is that of EHLO, CRLF after each line. */
+/**
+ * (Greeting and) EHLO. The greeting text is that of EHLO, CRLF after each line. A peer that will not
+ * have us (421, 554) is a `syscall` like one that cannot be reached: it has said nothing about TLS.
+ */
 export async function openSmtp(stream: Duplex, ehlo: string, isGreeted: boolean): Promise<Opened> {
   if (isGreeted) {
-    const greeting = expectReply(await askReply(stream, ''), 220, 'the connection')
+    const greeting = expectReply(await askReply(stream, ''), 220, 'the connection', 'syscall')
     if (!greeting.ok) return greeting
   }
-  return expectReply(await askReply(stream, `EHLO ${ehlo}`), 250, 'EHLO')
+  return expectReply(await askReply(stream, `EHLO ${ehlo}`), 250, 'EHLO', 'syscall')
 }
 
 /** A reply with the wanted code, as text; else the fault. */
-function expectReply(asked: Asked, code: number, command: string): Opened {
+function expectReply(asked: Asked, wanted: number, command: string, code: TlsCode): Opened {
   if (!asked.ok) return asked
   const { reply } = asked
-  if (reply.code === code) {
+  if (reply.code === wanted) {
     return { ok: true, greeting: reply.lines.map((line) => `${line}\r\n`).join('') }
   }
   const text = `the peer answered ${command} with ${reply.code} ${reply.lines[0] ?? ''}`
-  return { ok: false, fault: failure('ssl', text) }
+  return { ok: false, fault: failure(code, text) }
 }

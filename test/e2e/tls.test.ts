@@ -121,6 +121,32 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
     })
   }
 
+  test('opportunistic over shared sessions: a mailhost that greets with 421 is asked for TLS afterwards', async () => {
+    let greeting = '421 4.3.2 busy'
+    const mailhost = await startRecordingMailhost({
+      keywords: [...usualKeywords, 'STARTTLS'],
+      answer: (command) => (command === 'STARTTLS' ? '454 4.7.0 not now' : undefined),
+      get greeting() {
+        return greeting
+      },
+    })
+    ends.push(() => mailhost.stop())
+    const daemon = await startDaemon()
+    ends.push(() => daemon.end('SIGKILL'))
+    const proxy = await proxyBefore(mailhost.port, {
+      mailhost: { tls: 'opportunistic', sessions: 'shared' },
+      tls_daemon: { socket: daemon.socket },
+    })
+    const send = async () => (await swaks(proxy.port, '--to', 'b@example.test')).output
+    expect(await send()).toMatch(/451 4\.[34]/)
+    expect(mailhost.commands).toEqual([])
+    greeting = '220 mailhost.example.test ESMTP'
+    await expect
+      .poll(() => mailhost.commands.slice(0, 2), { timeout: 60_000 })
+      .toEqual(['EHLO mx.example.test', 'STARTTLS'])
+    await expect.poll(send, { timeout: 60_000 }).toContain('250 2')
+  })
+
   test('opportunistic over shared sessions: a mailhost with TLS gets it, unchecked', async () => {
     const postfix = await postfixWithTls()
     const daemon = await startDaemon()

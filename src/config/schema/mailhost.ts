@@ -133,9 +133,11 @@ export const tlsDaemon = section('tls_daemon', 'The shared TLS session daemon.',
     'programs',
     [],
     'Programs that a session may start on receipt: `name=/absolute/path argument …`.',
+    { affects: 'restart' },
   ),
   targetSessionsMax: count('target_sessions_max', 40, 'Connections to one peer, over all names.', {
     min: 1,
     max: 4096,
+    affects: 'restart',
   }),
 })
