@@ -175,6 +175,19 @@ describe('the breaker', () => {
   })
 })
 
+test('the breaker opens after faults of ours at reverse connections too', async () => {
+  const converse: Converse = async () => ({ kind: 'our-fault', reason: 'EMFILE' })
+  const settings = { modes: hostOnly, breakerShare: 0.8, breakerWaitMs: 60_000 }
+  const { ask, asked } = scriptedBroker(settings, names, converse)
+  for (let index = 1; index <= 20; index++) {
+    const findings = await ask(`127.0.8.${index}`, 'a@b.example')
+    expect(findings).toMatchObject([{ outcome: 'indeterminate', name: 'our-fault' }])
+  }
+  const findings = await ask('127.0.8.200', 'a@b.example')
+  expect(findings).toMatchObject([{ outcome: 'indeterminate', name: 'not-now' }])
+  expect(asked).toHaveLength(20)
+})
+
 const manyDomains = {
   addresses: Object.fromEntries(
     Array.from({ length: 100 }, (_, index) => [`d${index}.example`, [`127.0.6.${index + 1}`]]),
