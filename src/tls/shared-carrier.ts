@@ -14,11 +14,14 @@
  */
 import net from 'node:net'
 import { tlsPlainMs } from '../base/limits.ts'
-import { type NewOptions, newLeaseId } from './api.ts'
+import { type Lease, type NewOptions, newLeaseId, type TlsCode } from './api.ts'
 import { type Carrier, type CarrierEvents, socketCarrier } from './carrier.ts'
 import type { TlsSession, TlsWrapper } from './wrapper.ts'
 
 const readOctets = 64 * 1024
+
+/** It went away, or was started anew, between `new` and the lease; or it will not. */
+const daemonFaults: ReadonlySet<TlsCode> = new Set(['daemonGone', 'badToken', 'refused'])
 
 /** Mailhosts that had no TLS to offer: until when (`performance.now()`) nothing is asked, by name. */
 export type PlainHosts = Map<string, number>
@@ -73,9 +76,14 @@ class SharedCarrier implements Carrier {
       this.#goPlain()
       return
     }
-    const session = await this.#wrapper.new(this.#options)
-    this.#session = session
-    const lease = await session.lease({ id: this.#lease })
+    let [session, lease] = await this.#leaseOf(this.#options)
+    const isDaemons = session.route === 'shared' && daemonFaults.has(lease.code)
+    if (isDaemons && this.#options.fallback === true && !this.#isOver) {
+      await this.#leave(session)
+      const own = await this.#leaseOf({ ...this.#options, shared: false })
+      session = own[0]
+      lease = own[1]
+    }
     if (lease.code !== 'none' || this.#isOver) {
       const isBusy = lease.code === 'none'
       if (isBusy) await lease.release('cancelled')
@@ -94,6 +102,12 @@ class SharedCarrier implements Carrier {
     await lease.release(isClean ? 'cancelled' : 'broken')
     await this.#leave(session)
     this.#events.onClose(this.#isOver ? 'closed' : 'ended')
+  }
+
+  async #leaseOf(options: NewOptions): Promise<[TlsSession, Lease]> {
+    const session = await this.#wrapper.new(options)
+    this.#session = session
+    return [session, await session.lease({ id: this.#lease })]
   }
 
   write(octets: Uint8Array): number {

@@ -1,6 +1,7 @@
 /**
  * TLS on both legs with real programs: swaks and Postfix, sessions of our own and shared ones.
  */
+import { rmSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { DaemonStub } from '../../src/tls/daemon-stub.ts'
 import { sharedNameOf } from '../../src/tls/options.ts'
@@ -10,7 +11,7 @@ import { swaks } from '../support/programs.ts'
 import { startRecordingMailhost, usualKeywords } from '../support/recording-mailhost.ts'
 import { startProxy, type Written } from '../support/running-proxy.ts'
 import { type Authority, type Identity, makeAuthority } from '../tls/support/certificates.ts'
-import { startApplication, startDaemon } from '../tls/support/processes.ts'
+import { newFolder, startApplication, startDaemon } from '../tls/support/processes.ts'
 
 let authority: Authority
 let service: Identity
@@ -286,7 +287,9 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
 
   test('B28: with the daemon away the direct connection takes over; back again, it is used', async () => {
     const postfix = await postfixWithTls()
-    const daemon = await startDaemon()
+    const folder = newFolder()
+    ends.push(() => rmSync(folder, { recursive: true, force: true }))
+    const daemon = await startDaemon([], { folder })
     const proxy = await proxyBefore(postfix.port, sharedMailhost(daemon.socket))
     const send = async (): Promise<void> => {
       const sent = await swaks(proxy.port, '--to', 'b@example.test')
@@ -296,7 +299,20 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
     await daemon.end('SIGKILL')
     await send()
     await send()
-    await filed(postfix, 3)
+    const back = await startDaemon([], { folder })
+    ends.push(() => back.end('SIGKILL'))
+    let sent = 3
+    const stub = new DaemonStub(back.socket)
+    // Octets of tenants: a session that was only opened has none.
+    const sendOnce = async (): Promise<number> => {
+      await send()
+      sent++
+      const statistics = await stub.statistics()
+      return 'sessions' in statistics ? (statistics.sessions[0]?.octetsOut ?? 0) : 0
+    }
+    await expect.poll(sendOnce, { timeout: 60_000 }).toBeGreaterThan(0)
+    await filed(postfix, sent)
+    stub.close()
   })
 
   test('any plain program speaks SMTP over the shared session: tls wrap --listen', async () => {
