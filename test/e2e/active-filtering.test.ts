@@ -330,9 +330,10 @@ for (const { way, parts, needs } of ways) {
       expect(await commands['cache']?.({ action: 'flush', key: '' })).toMatchObject({ flushed: 1 })
       const asked = await commands['probe']?.({ subject: 'nobody@good.example' })
       expect(asked).toMatchObject({ finding: { name: 'no-such-user' } })
-      expect(() => commands['probe']?.({ subject: 'nonsense' })).toThrow(/write an IP address/)
+      const nonsense = commands['probe']?.({ subject: 'nonsense' })
+      await expect(nonsense).rejects.toThrow(/write an IP address/)
       const wrong = { subject: '127.0.5.1', test: 'user' }
-      expect(() => commands['probe']?.(wrong)).toThrow(/user asks about a sender/)
+      await expect(commands['probe']?.(wrong)).rejects.toThrow(/user asks about a sender/)
     })
   })
 }
