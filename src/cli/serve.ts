@@ -6,6 +6,7 @@
  */
 
 import type { Command } from 'commander'
+import type { OperatingError } from '../base/errors.ts'
 import { faultLine as configFaultLine, loadConfig } from '../config/load.ts'
 import { warningsOf } from '../config/rules.ts'
 import type { Config } from '../config/schema.ts'
@@ -48,7 +49,11 @@ function readConfig(file: string, terminal: Terminal): Config | undefined {
 async function serveUntilSignal(config: Config, file: string): Promise<void> {
   const log = await openSystemLog(config, openSyslogOverTls)
   for (const warning of warningsOf(config)) tell(log, 'warning', warning)
-  const proxy = await serve(config, log).catch(async (fault: unknown) => {
+  let fail: (fault: OperatingError) => void = () => {}
+  const failed = new Promise<OperatingError>((resolve) => {
+    fail = resolve
+  })
+  const proxy = await serve(config, log, { onFatal: fail }).catch(async (fault: unknown) => {
     await log.close()
     throw fault
   })
@@ -61,11 +66,13 @@ async function serveUntilSignal(config: Config, file: string): Promise<void> {
   const onReload = () => void control.commands.reload()
   const onReopen = () => log.reopen()
   process.on('SIGHUP', onReload).on('SIGUSR1', onReopen)
-  await untilSignal()
+  // A service that cannot go on ends with a fault, so that its supervisor starts it again.
+  const fault = await Promise.race([untilSignal(), failed])
   await control.server.close()
   await proxy.stop()
   process.off('SIGHUP', onReload).off('SIGUSR1', onReopen)
   await log.close()
+  if (fault !== undefined) throw fault
 }
 
 function tell(log: SystemLog, what: string, detail: string): void {

@@ -18,6 +18,12 @@ import type {
   VerdictRecord,
 } from '../journey/ports.ts'
 import { Transfer } from '../transfer/transfer.ts'
+import {
+  connectRecordOf,
+  disconnectRecordOf,
+  pregreetRecordOf,
+  transferRecordOf,
+} from './connection-records.ts'
 import { tellInput, tellLines } from './dialogue.ts'
 import type { Edge } from './edge.ts'
 import type { Asker } from './questions.ts'
@@ -29,6 +35,8 @@ export class ClientConnection implements Ports, ClientPort, RecordPort, Question
   readonly transfer: Transfer
   readonly #edge: Edge
   readonly #journey: Journey
+  /** Octets that the client has sent. */
+  #octets = 0
 
   constructor(edge: Edge, id: ConnectionId, peer: Peer) {
     this.#edge = edge
@@ -99,6 +107,11 @@ export class ClientConnection implements Ports, ClientPort, RecordPort, Question
 
   verdict(record: VerdictRecord): void {
     this.#edge.onVerdict(record)
+    const { mailhost } = this.transfer
+    if (record.mailhostReply === '' || mailhost === undefined) return
+    const { log } = this.#edge
+    if (!log.takes('transfer', this.peer.address)) return
+    log.record(transferRecordOf(record, mailhost, this.#edge.now()))
   }
 
   finding(finding: Finding): void {
@@ -112,11 +125,19 @@ export class ClientConnection implements Ports, ClientPort, RecordPort, Question
   // The engine's events and the desk's answers; the journey guards itself against our bugs.
 
   onOpen(): void {
+    const { log } = this.#edge
+    if (log.takes('connect', this.peer.address)) {
+      log.record(connectRecordOf(this.peer, this.#edge.now()))
+    }
     this.#journey.onOpen(this.#edge.now())
   }
 
   onData(chunk: Uint8Array, start: number, end: number): void {
     const { log } = this.#edge
+    if (this.#octets === 0 && this.peer.isEarlyTalker) {
+      log.record(pregreetRecordOf(this.peer, end - start, this.#edge.now()))
+    }
+    this.#octets += end - start
     if (log.isTraced(this.peer.address)) {
       tellInput(log, this.peer, this.#journey.stage, chunk, start, end)
     }
@@ -137,8 +158,12 @@ export class ClientConnection implements Ports, ClientPort, RecordPort, Question
     this.#journey.onDeadline(this.#edge.now())
   }
 
-  onClose(_reason: CloseReason): void {
+  onClose(reason: CloseReason): void {
     this.#journey.onClosed(this.#edge.now())
+    const { log } = this.#edge
+    if (!log.takes('disconnect', this.peer.address)) return
+    const sums = { transactions: this.#journey.transactions, octets: this.#octets }
+    log.record(disconnectRecordOf(this.peer, reason, sums, this.#edge.now()))
   }
 
   onDeferred(): void {

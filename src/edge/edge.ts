@@ -5,6 +5,7 @@
  * that were put off are given. Sweeps of the pool are driven by one timer. Everything here runs on
  * the thread's event loop; two edges share nothing but the counters and the session cap.
  */
+import { endpointText } from '../base/endpoint.ts'
 import { poolSweepMs } from '../base/limits.ts'
 import type { Finding } from '../checks/finding.ts'
 import type { CloseReason, ConnectionId, Engine, EngineHandler, Peer } from '../io/engine.ts'
@@ -14,7 +15,7 @@ import type { Log } from '../log/records.ts'
 import type { PoolPlace } from '../transfer/host.ts'
 import type { Identity } from '../transfer/identity.ts'
 import type { Link } from '../transfer/link.ts'
-import type { TransferPolicy } from '../transfer/mailhost.ts'
+import type { Mailhost, TransferPolicy } from '../transfer/mailhost.ts'
 import { Pool } from '../transfer/pool.ts'
 import type { SessionCap } from '../transfer/session-cap.ts'
 import type { Transfer, TransferPlace } from '../transfer/transfer.ts'
@@ -157,6 +158,11 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   watch(client: Identity, from: 'proxy' | 'mailhost', text: string): void {
     const to = from === 'proxy' ? 'mailhost' : 'proxy'
     tellLines(this.log, client, 'transfer', from, to, text)
+  }
+
+  tellOf({ address, port }: Mailhost, what: string): void {
+    const detail = `${endpointText(address, port)} ${what}`
+    this.log.record({ event: 'service', time: this.#nowMs, what: 'mailhost', detail })
   }
 
   adopt(id: ConnectionId, link: Link): void {

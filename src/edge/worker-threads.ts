@@ -84,7 +84,8 @@ export class WorkerThreads implements ServingThreads {
   async stop(): Promise<void> {
     this.#isStopping = true
     for (const thread of this.#threads) thread.order({ kind: 'stop' })
-    await Promise.all(this.#threads.map((thread) => thread.ended))
+    // Who died was told of then.
+    await Promise.allSettled(this.#threads.map((thread) => thread.ended))
   }
 
   async endThread(row: number): Promise<void> {

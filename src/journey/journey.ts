@@ -40,6 +40,11 @@ export type Stage = 'hello' | 'envelope' | 'tests' | 'message' | 'transfer'
 export class Journey {
   readonly #session: Session
 
+  /** Transactions begun so far. */
+  get transactions(): number {
+    return this.#session.transactions
+  }
+
   constructor(compiled: CompiledPolicy, ports: Ports, client: Client) {
     this.#session = new Session(compiled, ports, client)
   }

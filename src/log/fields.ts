@@ -98,7 +98,10 @@ export const fieldsOf: Readonly<Record<LogEvent, readonly Field[]>> = {
   ],
   store: [field('what', 'what', 'opened, rebuilt, full or fault.'), detail],
   log_dropped: [field('count', 'count', 'Records that found the buffer full since the last one.')],
-  service: [field('what', 'what', 'start, ready, warning, fault, stress, worker or stop.'), detail],
+  service: [
+    field('what', 'what', 'ready, warning, fault, stress, worker, lists, mailhost or stop.'),
+    detail,
+  ],
   dialogue: [
     client,
     port,

@@ -133,7 +133,7 @@ export interface LogDroppedLogRecord {
 export interface ServiceLogRecord {
   readonly event: 'service'
   readonly time: number
-  /** `start`, `ready`, `warning`, `fault`, `stress`, `worker`, `stop`. */
+  /** `ready`, `warning`, `fault`, `stress`, `worker`, `lists`, `mailhost`, `stop`. */
   readonly what: string
   readonly detail: string
 }
@@ -177,6 +177,8 @@ export interface Log {
   verdict(record: VerdictRecord): void
   /** Any other record. */
   record(record: Exclude<LogRecord, VerdictLogRecord>): void
+  /** Whether records of this kind are kept, or this client is watched: else none need be made. */
+  takes(event: LogEvent, client: string): boolean
   /** Whether somebody watches this client: only then is it worth making `dialogue` records. */
   isTraced(client: string): boolean
 }

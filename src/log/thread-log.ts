@@ -90,6 +90,10 @@ export class ThreadLog implements Log {
     this.#addLine(lineOf(record, this.#settings.line))
   }
 
+  takes(event: LogEvent, client: string): boolean {
+    return !this.#left.has(event) || this.isTraced(client)
+  }
+
   /** Whether anybody is traced: every record must be seen then, by `verdict` or `record`. */
   get isTracing(): boolean {
     return this.#settings.traced.length > 0

@@ -5,7 +5,9 @@
  * One run per key, whoever waits for it, within the budgets of the client and the destination domain;
  * what comes out is kept and told. When to ask whom is the broker's.
  */
+
 import { randomBytes } from 'node:crypto'
+import { endpointText } from '../base/endpoint.ts'
 import type { Finding } from '../checks/finding.ts'
 import type { Mailbox } from '../checks/sender-key.ts'
 import { RateBudget } from './budget.ts'
@@ -17,7 +19,7 @@ import { hostKey } from './guard.ts'
 import type { NamePatterns } from './name-patterns.ts'
 import { readRelayReport, relayPlan } from './relay-test.ts'
 import type { ProbeSettings } from './settings.ts'
-import { makeFinding, type ProbeTools, type TestResult, targetText } from './tools.ts'
+import { makeFinding, type ProbeTools, type TestResult } from './tools.ts'
 import { testUser, type UserResult } from './user-test.ts'
 import {
   type HostTests,
@@ -154,7 +156,7 @@ export class Inquiry {
     const plan = relayPlan(tools, address, name, tests.relay)
     const attempt = await tools.attempt(address, name, plan)
     const isTried = attempt.kind !== 'forbidden' && attempt.kind !== 'not-now'
-    const target = isTried ? targetText(address, settings.port) : ''
+    const target = isTried ? endpointText(address, settings.port) : ''
     if (attempt.kind === 'made') {
       const { report } = attempt
       if (tests.relay) return { ...readRelayReport(report, plan.questions.length), target }

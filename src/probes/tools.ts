@@ -63,8 +63,3 @@ export function targetOf(
     totalWaitMs: settings.budgetMs,
   }
 }
-
-/** `192.0.2.7:25`, `[2001:db8::7]:25`: as the log names whom we asked. */
-export function targetText(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
-}

@@ -6,6 +6,7 @@
  * MX and a domain that does not exist make it forged without a connection. Whatever else happens
  * proves nothing. The final dot is never sent, at any depth.
  */
+import { endpointText } from '../base/endpoint.ts'
 import { exchangerAddressesMax, exchangersTriedMax } from '../base/limits.ts'
 import type { Finding, Outcome } from '../checks/finding.ts'
 import { type ReplyReading, readReply } from '../checks/reply-meaning.ts'
@@ -13,7 +14,7 @@ import type { Mailbox } from '../checks/sender-key.ts'
 import type { MailExchanger } from './dns.ts'
 import type { ProbeSettings } from './settings.ts'
 import type { ProbeAnswer, ProbePlan, ProbeQuestion, ProbeReport } from './smtp-probe.ts'
-import { makeFinding, type ProbeTools, type TestResult, targetText } from './tools.ts'
+import { makeFinding, type ProbeTools, type TestResult } from './tools.ts'
 import type { DomainFact } from './verdict-cache.ts'
 
 /** A result that may say something about the whole domain. */
@@ -117,7 +118,7 @@ async function askExchanger(asking: Asking): Promise<Asked> {
   for (const address of answer.records.slice(0, addressesMax)) {
     const attempt = await tools.attempt(address, exchange, plan)
     const isTried = attempt.kind !== 'forbidden' && attempt.kind !== 'not-now'
-    if (isTried) target = targetText(address, tools.settings.port)
+    if (isTried) target = endpointText(address, tools.settings.port)
     if (attempt.kind === 'made') {
       facts.push(`asked ${exchange} ${address}`)
       return { report: attempt.report, target }

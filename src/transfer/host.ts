@@ -37,6 +37,8 @@ export interface PoolPlace {
   readonly cap: SessionCap
   /** From now on the events of this connection belong to the link. */
   adopt(id: ConnectionId, link: Link): void
+  /** What an operator should know of the mailhost, in words behind its address. */
+  tellOf(mailhost: Mailhost, what: string): void
 }
 
 /** What a host asks of its pool. */
@@ -72,6 +74,8 @@ export class Host implements LinkOwner {
   #waiters: Waiter[] = []
   #opening = 0
   #failures = 0
+  #isToldAway = false
+  #isToldIdentity = false
   #openAgainMs = 0
   #plainUntilMs = 0
   #nowMs: number
@@ -148,6 +152,8 @@ export class Host implements LinkOwner {
     this.#failures = 0
     this.#openAgainMs = 0
     this.mustAsk = false
+    this.#tellAway(false)
+    this.#tellIdentity(link)
     this.#putAway(link)
   }
 
@@ -247,9 +253,30 @@ export class Host implements LinkOwner {
     this.#failures++
     this.#openAgainMs = this.#nowMs + pauseMs
     if (!this.isAway) return
+    this.#tellAway(true)
     const tenants = this.#waiters.map((waiter) => waiter.tenant)
     this.#waiters = []
     this.#owner.onAway(this, tenants)
+  }
+
+  #tellAway(isAway: boolean): void {
+    if (this.#isToldAway === isAway) return
+    this.#isToldAway = isAway
+    const what = isAway ? 'cannot be reached; mail waits with its senders' : 'is back'
+    this.#place.tellOf(this.mailhost, what)
+  }
+
+  #tellIdentity({ keywords }: Link): void {
+    const { clientIdentity } = this.#owner.policy
+    const verb = clientIdentity.toUpperCase()
+    const isMissing = /^X/.test(verb) && !keywords.has(verb)
+    if (isMissing && !this.#isToldIdentity) {
+      this.#place.tellOf(
+        this.mailhost,
+        `offers no ${verb}: it learns of clients from Received: alone`,
+      )
+    }
+    this.#isToldIdentity = isMissing
   }
 
   // What ended this session (a restart, a time-out) may have ended the unused ones, unseen so far:

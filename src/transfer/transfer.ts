@@ -22,7 +22,7 @@ import { replyText } from '../smtp/reply-text.ts'
 import type { PoolTenant } from './host.ts'
 import type { Identity } from './identity.ts'
 import type { Link, TransactionKind } from './link.ts'
-import { type Route, routeOf, transferReplies } from './mailhost.ts'
+import { type Mailhost, type Route, routeOf, transferReplies } from './mailhost.ts'
 import type { Pool } from './pool.ts'
 
 /** Hears the answers: the journey. */
@@ -60,6 +60,8 @@ export class Transfer implements TransferPort, PoolTenant {
   listener: TransferListener | undefined
   identity: Identity
   route: Route
+  /** The mailhost of the last session. */
+  mailhost: Mailhost | undefined
   readonly #place: TransferPlace
   #phase: Phase = 'envelope'
   #mail = ''
@@ -171,6 +173,7 @@ export class Transfer implements TransferPort, PoolTenant {
   onLink(link: Link): void {
     this.#isWaiting = false
     this.#link = link
+    this.mailhost = link.mailhost
     this.#phase = 'envelope'
     this.#command(link, 'mail', `MAIL FROM:${this.#mail}\r\n`)
     this.#sent = this.#offers.filter((offer) => offer.reply === undefined || isGood(offer.reply))

@@ -4,6 +4,7 @@
  */
 import { once } from 'node:events'
 import { afterEach, expect, test } from 'vitest'
+import { freePort } from '../support/ports.ts'
 import {
   type RecordingMailhost,
   type RecordingOptions,
@@ -130,18 +131,27 @@ test('transfer-043: recipients 1 and 3 taken, 2 refused: replies in order, deliv
 })
 
 test('transfer-044: no mailhost at start: said by 451 4.4.1, and it recovers by itself', async () => {
-  const { mailhost, proxy, client } = await before({})
-  await mailhost.stop()
-  ends.splice(0, 1)
-  await expect.poll(() => client.saysAll(...envelope, 'RSET')).toMatch(/^250/)
-  const away = async () => client.saysAll('RSET', ...envelope.slice(1))
-  await expect.poll(away, { timeout: 20_000 }).toMatch(/^451 4\.4\.1/)
-  const again = await startRecordingMailhost({ port: mailhost.port })
-  ends.unshift(() => again.stop())
-  await expect.poll(away, { timeout: 20_000 }).toMatch(/^250/)
+  const port = await freePort()
+  const proxy = await startProxy([port], { listen: { workers: 1 } })
+  ends.push(() => proxy.end())
+  const client = await SmtpClient.open(proxy.port)
+  expect(await client.saysAll(...envelope)).toMatch(/^451 4\.4\.1/)
+  const mailhost = await startRecordingMailhost({ port })
+  ends.push(() => mailhost.stop())
+  const asked = async () => client.saysAll('RSET', ...envelope.slice(1))
+  await expect.poll(asked, { timeout: 20_000 }).toMatch(/^250/)
   await client.says('DATA')
   expect(await client.says(message)).toMatch(/^250/)
+  client.leave()
   expect(proxy.status().counters.plain.faults).toBe(0)
+  const told = () => proxy.records().filter(({ what }) => what === 'mailhost')
+  await expect
+    .poll(() => told().map(({ detail }) => detail))
+    .toEqual([
+      `127.0.0.1:${port} cannot be reached; mail waits with its senders`,
+      `127.0.0.1:${port} is back`,
+      `127.0.0.1:${port} offers no XFORWARD: it learns of clients from Received: alone`,
+    ])
 })
 
 test('a mailhost that stops inside the body: 451 at the end, no message, the next one goes', async () => {

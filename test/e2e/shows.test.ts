@@ -81,6 +81,32 @@ describe.each(['prefix', 'bitmap24', 'hashed', 'text'])('blacklist_form = %s', (
   })
 })
 
+test('B24: at level connections each client leaves connect and disconnect, each message a transfer', async () => {
+  const proxy = await startProxy([mailhost.port], { log: { level: 'connections' } })
+  const idle = await SmtpClient.open(proxy.port)
+  await idle.saysAll('EHLO idle.example', 'NOOP', 'QUIT')
+  await idle.closed()
+  const client = await SmtpClient.open(proxy.port)
+  await client.saysAll('EHLO c.example', 'MAIL FROM:<a@x.example>', 'RCPT TO:<b@example.test>')
+  await client.saysAll('DATA', 'Subject: x\r\n\r\nx\r\n.', 'QUIT')
+  await client.closed()
+  const wanted = ['connect', 'disconnect', 'connect', 'transfer', 'verdict', 'disconnect']
+  const records = () => proxy.records().filter(({ event }) => wanted.includes(String(event)))
+  await expect
+    .poll(() =>
+      records()
+        .map(({ event }) => event)
+        .sort(),
+    )
+    .toEqual([...wanted].sort())
+  const of = (event: string) => records().filter((one) => one['event'] === event)
+  expect(of('transfer')).toMatchObject([
+    { id: of('verdict')[0]?.['id'], mailhost: `127.0.0.1:${mailhost.port}`, octets: 17 },
+  ])
+  expect(of('disconnect').map(({ transactions }) => transactions)).toEqual([0, 1])
+  await proxy.end()
+})
+
 test('B22, B24: one verdict a transaction or refused connection, whatever its end; none for others', async () => {
   const proxy = await startProxy([mailhost.port])
   const black = join(proxy.folder, 'black.txt')

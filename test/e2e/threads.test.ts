@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { addonFault, loadAddon } from '../../src/addon/addon.ts'
+import { threadDeathsMax } from '../../src/base/limits.ts'
 import { describeWith, projectRoot } from '../support/needs.ts'
 import { freePort, portAnswers } from '../support/ports.ts'
 import { type RecordingMailhost, startRecordingMailhost } from '../support/recording-mailhost.ts'
@@ -64,6 +65,19 @@ describeWith([needsAddon], 'serving threads', () => {
     expect(mailhost.messages.length).toBe(8)
     expect(running.records().filter((record) => record['what'] === 'worker').length).toBe(1)
   })
+
+  test('threads that die again and again: the service says that it cannot go on', async () => {
+    const faults: string[] = []
+    const onFatal = ({ code }: { readonly code: string }) => void faults.push(code)
+    const running = await startProxy([mailhost.port], { listen: { workers: 1 } }, { onFatal })
+    proxy = running
+    for (let death = 0; death <= threadDeathsMax; death++) {
+      expect(faults).toEqual([])
+      await expect.poll(() => running.status().gate.workers, { timeout: 20_000 }).toBe(1)
+      await running.endThread(0)
+    }
+    await expect.poll(() => faults, { timeout: 20_000 }).toEqual(['THREADS_DIE'])
+  }, 120_000)
 
   test('workers share the cap of mailhost sessions', async () => {
     const running = await startProxy([mailhost.port], {

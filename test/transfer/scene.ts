@@ -42,6 +42,8 @@ export function policyWith(changes: Partial<TransferPolicy> = {}): TransferPolic
 export class Scene {
   readonly engine = new MemoryEngine()
   readonly pool: Pool
+  /** What was told of mailhosts, in order. */
+  readonly told: string[] = []
   nowMs = 1_000
   readonly #links = new Map<number, Link>()
   readonly #deferred: Transfer[] = []
@@ -49,7 +51,8 @@ export class Scene {
   constructor(policy = policyWith(), cap = new SessionCap(SessionCap.allocate(1), 0)) {
     this.engine.handler = this.#handler()
     const adopt = (id: number, link: Link) => this.#links.set(id, link)
-    this.pool = new Pool({ engine: this.engine, cap, adopt }, policy, this.nowMs)
+    const tellOf = (_: unknown, what: string) => this.told.push(what)
+    this.pool = new Pool({ engine: this.engine, cap, adopt, tellOf }, policy, this.nowMs)
   }
 
   /** Time passes in steps of the sweep. */

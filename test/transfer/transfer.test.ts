@@ -98,6 +98,14 @@ describe('client identity', () => {
     expect(client.answers).toEqual(['rcpt 250 2.1.5'])
   })
 
+  test('a mailhost that offers no XFORWARD: told once', () => {
+    const scene = new Scene(policyWith({ clientIdentity: 'xforward' }))
+    scene.open(1, '250-mailhost\r\n250 PIPELINING\r\n')
+    scene.client().offers('b@y.example')
+    expect(scene.engine.take(1)).toBe(envelope)
+    expect(scene.told).toEqual(['offers no XFORWARD: it learns of clients from Received: alone'])
+  })
+
   test('XCLIENT, then EHLO again, then the envelope', () => {
     const scene = new Scene(policyWith({ clientIdentity: 'xclient' }))
     scene.open(1, '250-mailhost\r\n250-PIPELINING\r\n250 XCLIENT ADDR HELO PROTO\r\n')
@@ -164,8 +172,11 @@ describe('trouble with the mailhost', () => {
     scene.ends(1)
     expect(early.answers).toEqual(['rcpt 451 4.4.1'])
     expect(scene.client().offers('b@y.example').answers).toEqual(['rcpt 451 4.4.1'])
+    const away = 'cannot be reached; mail waits with its senders'
+    expect(scene.told).toEqual([away])
     scene.pass(1_000)
     scene.open(2)
+    expect(scene.told).toEqual([away, 'is back'])
     scene.client().offers('b@y.example')
     expect(scene.engine.take(2)).toBe(envelope)
   })
