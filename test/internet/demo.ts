@@ -2,8 +2,9 @@
  * `npm run demo [SECONDS]`: an evening on the loopback internet, before your eyes.
  *
  * A whole activemx with every test on stands before a mailhost; letters of all kinds arrive; each
- * verdict scrolls by with its reason, and the counts stand below. It ends by itself (20 s) or on q,
- * and leaves nothing behind.
+ * verdict scrolls by with its reason, and the counts stand below. It ends by itself (20 s), on q, on
+ * SIGINT, SIGTERM and SIGHUP, and when nobody reads its output any more, always in order: letters
+ * under way are finished, and nothing is left behind.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -20,7 +21,15 @@ const lettersPerSecond = 25
 const seconds = Number(process.argv[2] ?? 20)
 const isTerminal = process.stdout.isTTY === true
 const counts = new Map<string, number>()
+// From here on nothing ends the program in the middle: the demo is over at the next step.
+const over = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => over.abort())
+}
+// Whoever read the output has gone (`| head`), or the terminal has.
+process.stdout.on('error', () => over.abort())
 const folder = mkdtempSync(join(tmpdir(), 'activemx-demo-'))
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 
 const intro = `An evening on 127.0.0.0/8; it ends in ${seconds} s, or on q.
 Everybody writes to home.example. While each client waits for its RCPT, activemx connects back to it:
@@ -90,20 +99,25 @@ function show(letter: Letter, sending: Sending): void {
   else process.stdout.write(`${line}\n`)
 }
 
-/** Resolves after the time, or when q is typed. */
+/** Resolves after the time, or when the demo is over sooner. */
 function untilOver(): Promise<void> {
   return new Promise((resolve) => {
+    if (over.signal.aborted) return resolve()
     const timer = setTimeout(resolve, seconds * 1000)
-    const end = (): void => {
+    over.signal.addEventListener('abort', () => {
       clearTimeout(timer)
       resolve()
-    }
-    process.once('SIGINT', end)
-    if (process.stdin.isTTY !== true) return
-    process.stdin.setRawMode(true)
-    process.stdin.on('data', (keys) => {
-      if (keys.includes('q') || keys.includes(3)) end()
     })
+  })
+}
+
+/** q and Ctrl-C, which is a key like any other here, end the demo. */
+function watchKeys(): void {
+  if (process.stdin.isTTY !== true) return
+  process.stdin.setRawMode(true)
+  process.stdin.on('error', () => over.abort())
+  process.stdin.on('data', (keys) => {
+    if (keys.includes('q') || keys.includes(3)) over.abort()
   })
 }
 
@@ -138,15 +152,18 @@ async function run(log: SystemLog, config: Config): Promise<void> {
 }
 
 const internet = await startInternet(evening)
-const config = demoConfig(internet)
-const log = await openSystemLog(config)
 try {
-  process.stdout.write(`${intro}\n\n`)
-  await run(log, config)
+  const config = demoConfig(internet)
+  const log = await openSystemLog(config)
+  try {
+    process.stdout.write(`${intro}\n\n`)
+    watchKeys()
+    await run(log, config)
+  } finally {
+    await log.close()
+  }
 } finally {
-  await log.close()
   await internet.close()
-  rmSync(folder, { recursive: true, force: true })
   if (process.stdin.isTTY === true) process.stdin.setRawMode(false)
   process.stdin.pause()
 }

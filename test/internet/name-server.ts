@@ -32,22 +32,40 @@ export class NameServer {
     this.#world = world
   }
 
-  /** Binds UDP and TCP on one free port; resolves with `127.0.0.1:port`. */
+  /** Binds TCP and UDP on one free port; resolves with `127.0.0.1:port`. */
   async listen(): Promise<string> {
-    await new Promise<void>((resolve, reject) => {
-      this.#udp.once('error', reject)
-      this.#udp.bind(0, '127.0.0.1', resolve)
-    })
-    const { port } = this.#udp.address()
-    await new Promise<void>((resolve, reject) => {
-      this.#tcp.once('error', reject)
-      this.#tcp.listen(port, '127.0.0.1', resolve)
-    })
+    const port = await this.#bind()
     this.#udp.on('message', (octets, peer) => {
       const answer = this.#answer(octets, true)
       if (answer !== undefined) this.#udp.send(answer, peer.port, peer.address)
     })
     return `127.0.0.1:${port}`
+  }
+
+  /** TCP's port, where somebody else may have that of UDP: begun anew then. */
+  async #bind(): Promise<number> {
+    for (let attempt = 0; ; attempt++) {
+      await new Promise<void>((resolve) => this.#tcp.listen(0, '127.0.0.1', resolve))
+      const bound = this.#tcp.address()
+      const port = typeof bound === 'object' && bound !== null ? bound.port : 0
+      try {
+        await this.#bindUdp(port)
+        return port
+      } catch (error) {
+        if (attempt === 9) throw error
+        await new Promise((resolve) => this.#tcp.close(resolve))
+      }
+    }
+  }
+
+  #bindUdp(port: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#udp.once('error', reject)
+      this.#udp.bind(port, '127.0.0.1', () => {
+        this.#udp.off('error', reject)
+        resolve()
+      })
+    })
   }
 
   async close(): Promise<void> {
