@@ -1,15 +1,13 @@
 /**
- * Hostile and captured client octets through the whole proxy, judged by what the mailhost received.
+ * Hostile client octets through the whole proxy, judged by what the mailhost received.
  *
  * Promises: nothing smuggled; no bare CR, bare LF or NUL at the mailhost; no recipient that is not
  * ours; after each case an honest client is served and no session or connection is left over.
  */
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { adversarialCases } from '../support/adversarial.ts'
 import { honestClientIsServed } from '../support/honest-client.ts'
-import { describeWith, needsSharedData, sharedData } from '../support/needs.ts'
+import { describeWith, needsSharedData } from '../support/needs.ts'
 import { type RecordingMailhost, startRecordingMailhost } from '../support/recording-mailhost.ts'
 import { startProxy, type TestProxy } from '../support/running-proxy.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
@@ -65,15 +63,6 @@ describeWith([needsSharedData()], 'hostile clients', () => {
         }
       }
 
-      for (const file of sessionFiles()) {
-        test(`captured: ${file.split('/').slice(-2).join('/')}`, async () => {
-          const before = mailhost.messages.length
-          await replay(proxy.port, readFileSync(file), false, 1_000_000)
-          judgeMailhost(mailhost, before)
-          await honestClientIsServed(proxy.port)
-        })
-      }
-
       test('in the end no client is left', async () => {
         await expect.poll(() => proxy.status().counters.plain.clients).toBe(0)
         expect(proxy.status().counters.plain.faults).toBe(0)
@@ -81,20 +70,6 @@ describeWith([needsSharedData()], 'hostile clients', () => {
     })
   }
 })
-
-/** Client octets of the captured dialogues. */
-function sessionFiles(): readonly string[] {
-  if (needsSharedData() !== undefined) return []
-  const listed = (folder: string, suffix: string) =>
-    readdirSync(sharedData(`sessions/${folder}`))
-      .filter((name) => name.endsWith(suffix))
-      .map((name) => join(sharedData(`sessions/${folder}`), name))
-  return [
-    ...listed('pcap-streams', '.client.raw'),
-    ...listed('chasquid-fuzz', '.raw'),
-    ...listed('profuzzbench', ''),
-  ]
-}
 
 /** Sends octets in pieces, half-closes, and waits until the proxy has answered and closed. */
 async function replay(
