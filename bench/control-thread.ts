@@ -1,6 +1,6 @@
 /**
- * An idle thread that notes how late its own timer comes: what the machine's scheduler does to a thread
- * that has nothing to do. What a measured thread shows beyond it is that thread's own.
+ * An idle thread that notes how late its own timer comes: what the machine's scheduler does to a
+ * thread that has nothing to do. What a measured thread shows beyond it is that thread's own.
  */
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'

@@ -2,8 +2,8 @@
  * Question: what does it cost to refuse a listed host at connect?
  *
  * CPU time a connection over all threads and processes of the server, on core 0, with connections
- * arriving from core 1; the contenders take turns, and ratios are taken within a turn, because machine
- * and load change from one to the next. The limit is a bare C loop that does nothing else.
+ * arriving from core 1; the contenders take turns, and ratios are taken within a turn, because
+ * machine and load change from one to the next. The limit is a bare C loop that does nothing else.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,10 +1,11 @@
 /**
  * Question: how long does a client wait for the proxy?
  *
- * dialogue → server → smtp-sink, servers on core 0, the rest on core 1, rounds interleaved: from connect
- * to the reply to EHLO with one client at a time, and from connect to the reply that takes a message of
- * 1 KB at half of the rate that the proxy reaches, messages coming at even times whatever became of the
- * earlier ones. What the sink says directly stands beside it. Medians of the rounds' percentiles.
+ * dialogue → server → smtp-sink, servers on core 0, the rest on core 1, rounds interleaved: from
+ * connect to the reply to EHLO with one client at a time, and from connect to the reply that takes
+ * a message of 1 KB at half of the rate that the proxy reaches, messages coming at even times
+ * whatever became of the earlier ones. What the sink says directly stands beside it. Medians of the
+ * rounds' percentiles.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

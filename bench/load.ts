@@ -1,12 +1,13 @@
 /**
- * How long do lists take from files to a live table, and does the loop of the main thread stand still?
- * Two threads load on two cores, so the scheduler alone lets a thread wait: an idle control thread shows
- * for how long. The addon is loaded before, as in a process that serves; the first load comes before a
- * process serves, so its turns are shown but not judged.
+ * How long do lists take from files to a live table, and does the loop of the main thread stand
+ * still? Two threads load on two cores, so the scheduler alone lets a thread wait: an idle control
+ * thread shows for how long. The addon is loaded before, as in a process that serves; the first
+ * load comes before a process serves, so its turns are shown but not judged.
  *
- * The lists of the real data (58 files, 748,336 lines) and the BGP table (1,062,046 prefixes) through
- * loadLists on a pool of two threads: cold threads first, then warm reloads of the same files. The data
- * lie beside the project; without them a made-up million of lines is loaded and no bar is judged.
+ * The lists of the real data (58 files, 748,336 lines) and the BGP table (1,062,046 prefixes)
+ * through loadLists on a pool of two threads: cold threads first, then warm reloads of the same
+ * files. The data lie beside the project; without them a made-up million of lines is loaded and no
+ * bar is judged.
  */
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

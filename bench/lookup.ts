@@ -1,10 +1,11 @@
 /**
- * Question: how fast is a lookup, in every way of asking, against a bare C loop over the same structure
- * and against what a Node program would use instead; what do memory, building and swapping cost?
+ * Question: how fast is a lookup, in every way of asking, against a bare C loop over the same
+ * structure and against what a Node program would use instead; what do memory, building and
+ * swapping cost?
  *
- * Sizes 1 k to 10 M IPv4 prefixes, three workloads, contenders interleaved in one process. Figures are
- * throughput; `C loop, dependent` is the latency of a lookup that waits for the one before. Peers that
- * go over all prefixes get few questions, and none above 100,000 prefixes.
+ * Sizes 1 k to 10 M IPv4 prefixes, three workloads, contenders interleaved in one process. Figures
+ * are throughput; `C loop, dependent` is the latency of a lookup that waits for the one before.
+ * Peers that go over all prefixes get few questions, and none above 100,000 prefixes.
  */
 import type { PrefixColumns } from '../src/base/prefix-columns.ts'
 import { type NativeIpTable, nativeTable } from '../src/tables/native-table.ts'

@@ -1,11 +1,11 @@
 /**
- * Question: what does a message cost on its way through the proxy, against a pass-through that filters
- * nothing, against Postfix's own before-queue proxy, and against Haraka's forwarding?
+ * Question: what does a message cost on its way through the proxy, against a pass-through that
+ * filters nothing, against Postfix's own before-queue proxy, and against Haraka's forwarding?
  *
  * smtp-source → server → smtp-sink, servers on core 0, the rest on core 1, rounds interleaved. CPU
- * microseconds of all threads of the server a message; the ratio is the median of the rounds' ratios
- * to HAProxy. Anything below 1.1 apart is noise. A series that fails is told and misses its bar; the
- * others go on. Takes about three minutes; --full has more rounds.
+ * microseconds of all threads of the server a message; the ratio is the median of the rounds'
+ * ratios to HAProxy. Anything below 1.1 apart is noise. A series that fails is told and misses its
+ * bar; the others go on. Takes about three minutes; --full has more rounds.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -2,9 +2,9 @@
  * npm run bench [question…] [-- --quick | --full]
  *
  * Answers each question (all without a name), prints a table and writes JSON and an SVG plot with
- * machine, commit and versions into bench/results/. `--quick` takes less than a minute a question and
- * keeps nothing; `--full` has more rounds and builds what takes minutes (10 M verdicts). Exit code 1 if
- * a bar is missed, 2 on misuse.
+ * machine, commit and versions into bench/results/. `--quick` takes less than a minute a question
+ * and keeps nothing; `--full` has more rounds and builds what takes minutes (10 M verdicts). Exit
+ * code 1 if a bar is missed, 2 on misuse.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'

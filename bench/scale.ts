@@ -1,12 +1,12 @@
 /**
- * Question: does a message cost the same among many connections, before long lists, on more threads;
- * and what does a connection that says nothing hold?
+ * Question: does a message cost the same among many connections, before long lists, on more
+ * threads; and what does a connection that says nothing hold?
  *
- * smtp-source → activemx → smtp-sink, 1 KB, 20 sessions; CPU microseconds of all threads a message, the
- * ratio in the median of rounds, what is compared taking turns. Memory is what is private to the
- * process, before and after. Two workers share two cores with generator and sink, so that no rate tells
- * their worth: what a message costs does, since a core is full when its time is used up. --full has a
- * blacklist of 10 M prefixes.
+ * smtp-source → activemx → smtp-sink, 1 KB, 20 sessions; CPU microseconds of all threads a message,
+ * the ratio in the median of rounds, what is compared taking turns. Memory is what is private to
+ * the process, before and after. Two workers share two cores with generator and sink, so that no
+ * rate tells their worth: what a message costs does, since a core is full when its time is used up.
+ * --full has a blacklist of 10 M prefixes.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -107,7 +107,9 @@ async function heldBy(
   return held / connections
 }
 
-/** What a process that has nothing to do holds: its collector comes by after some seconds of rest. */
+/**
+ * What a process that has nothing to do holds: its collector comes by after some seconds of rest.
+ */
 async function settledMemory(server: Server): Promise<number> {
   let least = Number.POSITIVE_INFINITY
   for (let second = 0; second < 15; second += 1) {

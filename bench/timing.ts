@@ -1,7 +1,7 @@
 /**
- * Timing through the `benchmark` harness, contenders interleaved: A B C A B C …, so that a machine that
- * changes its pace changes it for all. One operation of a contender is a whole pass over prepared
- * addresses whose result is kept; the harness misreads loops that do nothing.
+ * Timing through the `benchmark` harness, contenders interleaved: A B C A B C …, so that a machine
+ * that changes its pace changes it for all. One operation of a contender is a whole pass over
+ * prepared addresses whose result is kept; the harness misreads loops that do nothing.
  */
 import Benchmark from 'benchmark'
 
@@ -18,8 +18,8 @@ export interface Contender {
 export let sink = 0
 
 /**
- * Nanoseconds a lookup by name, over `rounds` rounds of `seconds` each: the fastest sample, since other
- * work on the machine can only add to it.
+ * Nanoseconds a lookup by name, over `rounds` rounds of `seconds` each: the fastest sample, since
+ * other work on the machine can only add to it.
  */
 export function timeInterleaved(
   contenders: readonly Contender[],

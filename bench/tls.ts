@@ -1,9 +1,10 @@
 /**
  * Question: what does TLS cost, shared by many processes and on every leg of the proxy?
  *
- * Five parts (bench/tls/): one session for many processes against a handshake for each message and an
- * open session of one's own; the transfer leg; messages in over STARTTLS; idle clients; fairness. A
- * part that lacks a program is left out by name. Takes about four minutes; --full, twelve.
+ * Five parts (bench/tls/): one session for many processes against a handshake for each message and
+ * an open session of one's own; the transfer leg; messages in over STARTTLS; idle clients;
+ * fairness. A part that lacks a program is left out by name. Takes about four minutes; --full,
+ * twelve.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,5 +1,6 @@
 /**
- * E-mail addresses as a library: `node examples/address-table.ts` (Node ≥ 22; on 20: dist/examples/).
+ * E-mail addresses as a library: `node examples/address-table.ts` (Node ≥ 22; on 20:
+ * dist/examples/).
  */
 import { AddressTable } from '../src/index.ts'
 

@@ -1,5 +1,6 @@
 /**
- * IP tables as a library: `node examples/ip-table.ts` (Node ≥ 22; on 20: `node dist/examples/ip-table.js`).
+ * IP tables as a library: `node examples/ip-table.ts` (Node ≥ 22; on 20: `node
+ * dist/examples/ip-table.js`).
  */
 import { IpTable } from '../src/index.ts'
 

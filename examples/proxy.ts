@@ -1,6 +1,6 @@
 /**
- * The proxy as a library, before a mailhost on port 10025: `node examples/proxy.ts` (Node ≥ 22; on 20:
- * `node dist/examples/proxy.js`). It stops by itself after a second.
+ * The proxy as a library, before a mailhost on port 10025: `node examples/proxy.ts` (Node ≥ 22; on
+ * 20: `node dist/examples/proxy.js`). It stops by itself after a second.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createProxy } from '../src/index.ts'

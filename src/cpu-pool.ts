@@ -1,10 +1,10 @@
 /**
  * The pool of threads for CPU work, over piscina: compiling lists, mining and replaying logs.
  *
- * Threads start with the first task and end after a while without one. `atomics` is off: with piscina's
- * default an idle thread's event loop stands still. Threads always run the built worker: Node 20 does not
- * run TypeScript. Tasks are handed over one a turn of the asking thread's loop, since each may start a
- * thread, which takes some milliseconds.
+ * Threads start with the first task and end after a while without one. `atomics` is off: with
+ * piscina's default an idle thread's event loop stands still. Threads always run the built worker:
+ * Node 20 does not run TypeScript. Tasks are handed over one a turn of the asking thread's loop,
+ * since each may start a thread, which takes some milliseconds.
  */
 import { availableParallelism } from 'node:os'
 import { setImmediate as nextTurn } from 'node:timers/promises'

@@ -1,9 +1,9 @@
 /**
  * The entry of the threads for CPU work: each export is a task by name (src/cpu-pool.ts).
  *
- * Results that hold columns move to the asking thread in one buffer a list: each buffer more costs that
- * thread 20 µs. On Linux priority is a matter of the thread, so only these threads give way to those
- * that serve.
+ * Results that hold columns move to the asking thread in one buffer a list: each buffer more costs
+ * that thread 20 µs. On Linux priority is a matter of the thread, so only these threads give way to
+ * those that serve.
  */
 import { setPriority } from 'node:os'
 import { move, transferableSymbol, valueSymbol } from 'piscina'

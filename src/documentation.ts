@@ -1,6 +1,7 @@
 /**
- * docs/configuration.md and the table of docs/log.md, made from the schema and the log's fields: what
- * the program reads and writes is what the pages say. `npm run docs` writes them; a tidy test compares.
+ * docs/configuration.md and the table of docs/log.md, made from the schema and the log's fields:
+ * what the program reads and writes is what the pages say. `npm run docs` writes them; a tidy test
+ * compares.
  */
 import { type NamedSetting, sections } from './config/explain.ts'
 import { fieldsOf } from './log/fields.ts'

@@ -4,7 +4,8 @@
  *
  * Order at start: files and mailhost slots are read, threads are made, the gate listens, privileges
  * are dropped, and only then are clients taken. A reload builds the new policies whole before it
- * gives them to anybody; if that fails the old ones stay. Signals are the caller's (src/cli/serve.ts).
+ * gives them to anybody; if that fails the old ones stay. Signals are the caller's
+ * (src/cli/serve.ts).
  */
 import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
@@ -126,7 +127,9 @@ export async function serve(
   }
 }
 
-/** What was learnt before. Without a store mail goes on, and what is learnt goes with the process. */
+/**
+ * What was learnt before. Without a store mail goes on, and what is learnt goes with the process.
+ */
 function openLearnt(config: Config, { log }: SystemLog): Learnt | undefined {
   const report = (what: string, detail: string): void =>
     log.record({ event: 'store', time: Date.now(), what, detail })
@@ -234,8 +237,8 @@ class Instance implements RunningProxy {
   }
 
   /**
-   * First all that can fail, the lists last: until they are in place nothing has changed. Lists come
-   * before policies, so that no client is judged by a new policy and an old list.
+   * First all that can fail, the lists last: until they are in place nothing has changed. Lists
+   * come before policies, so that no client is judged by a new policy and an old list.
    */
   async #takeConfig(config: Config): Promise<void> {
     const files = readPolicyFiles(config)

@@ -12,8 +12,8 @@ import { median } from '../statistics.ts'
 const watched = '100.64.7.7'
 
 /**
- * A thread that asks for one address without a pause, notes each change of the answer and its own longest
- * gap. Without a table it asks nothing: its gaps are the machine's.
+ * A thread that asks for one address without a pause, notes each change of the answer and its own
+ * longest gap. Without a table it asks nothing: its gaps are the machine's.
  */
 const watcherCode = `
   const { workerData } = require('node:worker_threads')

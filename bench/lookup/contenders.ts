@@ -1,6 +1,6 @@
 /**
- * Who answers in the lookup bench: the native table in every way of asking, the bare C loop over the same
- * structure, Node-API without work, and what a user would take from npm.
+ * Who answers in the lookup bench: the native table in every way of asking, the bare C loop over
+ * the same structure, Node-API without work, and what a user would take from npm.
  *
  * Each pass is a loop of its own in the source, so that no call site is shared between contenders.
  */

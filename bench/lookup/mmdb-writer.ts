@@ -1,6 +1,6 @@
 /**
- * A small writer of MaxMind DB files (format 2.0), one family a file, 32-bit records, a 16-bit number a
- * prefix: what a user of `maxmind` would compile a block list to. Longer prefixes win.
+ * A small writer of MaxMind DB files (format 2.0), one family a file, 32-bit records, a 16-bit
+ * number a prefix: what a user of `maxmind` would compile a block list to. Longer prefixes win.
  *
  *   tree: nodes of two records | 16 zero octets | data | marker, metadata
  *   record: a node, node count = nothing, above = node count + 16 + offset into data

@@ -1,9 +1,10 @@
 /**
- * The prefixes that the lookup bench compiles: synthetic ones from a seed, and the real BGP table where
- * the data lie beside the project.
+ * The prefixes that the lookup bench compiles: synthetic ones from a seed, and the real BGP table
+ * where the data lie beside the project.
  *
- * Synthetic IPv4: 70 % /32, 18 % /24, 5 % /25 – /31, 7 % /16 – /23, crowded by a Zipf law into 20,000
- * /16s, as block lists are; in 16 lists, three of which share a /16 (26 real lists form 911 sets). IPv6: 60 % /64, 15 % /48, 15 % /128, 5 % /56, 5 % /32.
+ * Synthetic IPv4: 70 % /32, 18 % /24, 5 % /25 – /31, 7 % /16 – /23, crowded by a Zipf law into
+ * 20,000 /16s, as block lists are; in 16 lists, three of which share a /16 (26 real lists form 911
+ * sets). IPv6: 60 % /64, 15 % /48, 15 % /128, 5 % /56, 5 % /32.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
@@ -62,7 +63,10 @@ export function syntheticIpv6(count: number, seed: number): PrefixColumns {
   return builder.finish()
 }
 
-/** The real BGP table, both families, in 16 lists, 4,096 neighbours each; undefined where the data are missing. */
+/**
+ * The real BGP table, both families, in 16 lists, 4,096 neighbours each; undefined where the data
+ * are missing.
+ */
 export function bgpTable(): PrefixColumns | undefined {
   if (!existsSync(bgpFile)) return undefined
   const builder = namedBuilder()

@@ -1,6 +1,6 @@
 /**
- * The addresses that are asked: random unicast; Zipf, log-uniform ranks over 100,000 addresses, half of
- * them listed; hits, random listed addresses.
+ * The addresses that are asked: random unicast; Zipf, log-uniform ranks over 100,000 addresses,
+ * half of them listed; hits, random listed addresses.
  */
 
 import { formatIpv4, formatIpv6 } from '../../src/base/ip-address.ts'

@@ -1,8 +1,8 @@
-// How long a client waits: dialogue PORT MESSAGES RATE. A message of 1 KB on a connection of its own;
-// RATE messages a second at even times, whether or not the earlier ones are done (0: one at a time).
-// Prints microseconds from connect to the reply to EHLO, and from connect to the reply that takes the
-// message: p50 p99 p99.9 of each, a line each. Exit code 3 on a reply that is not 2xx or 3xx, 4 after
-// 10 s without an event.
+// How long a client waits: dialogue PORT MESSAGES RATE. A message of 1 KB on a connection of its
+// own; RATE messages a second at even times, whether or not the earlier ones are done (0: one at a
+// time). Prints microseconds from connect to the reply to EHLO, and from connect to the reply that
+// takes the message: p50 p99 p99.9 of each, a line each. Exit code 3 on a reply that is not 2xx or
+// 3xx, 4 after 10 s without an event.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,6 +1,7 @@
 /**
  * Haraka as a peer: from npm into out/haraka at the first use, since nothing of activemx needs it.
- * Its own defaults stand, but for what the load asks: one process, the recipients' domain, the queue.
+ * Its own defaults stand, but for what the load asks: one process, the recipients' domain, the
+ * queue.
  */
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'

@@ -1,7 +1,7 @@
 // Connections that are there and say nothing: hold PORT COUNT greeted|waiting. Each comes from an
 // address of 127.10.0.0/20. `greeted`: each has said EHLO and heard the reply; `waiting`: each only
-// stands. Prints `ready` then and ends with its input. Exit code 1 on a fault, 3 when one was ended, 4
-// after 10 s without an event.
+// stands. Prints `ready` then and ends with its input. Exit code 1 on a fault, 3 when one was
+// ended, 4 after 10 s without an event.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /**
- * A Postfix instance of a bench's own, on one core, its log to /dev/null through postlogd. Needs root
- * and Postfix.
+ * A Postfix instance of a bench's own, on one core, its log to /dev/null through postlogd. Needs
+ * root and Postfix.
  */
 import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

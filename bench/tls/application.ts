@@ -1,9 +1,9 @@
 /**
  * A process of the TLS bench: sends messages one way, tells CPU and latency on standard output.
  *
- * Modes: `handshake` (a session for each message), `own` (one open session), `shared` (one session of
- * the daemon under a lease for each message), `bulk` (64 KiB writes through the daemon), `unix` (bare
- * echo over a Unix socket). A message is two exchanges of 1 KiB out and 32 octets back.
+ * Modes: `handshake` (a session for each message), `own` (one open session), `shared` (one session
+ * of the daemon under a lease for each message), `bulk` (64 KiB writes through the daemon), `unix`
+ * (bare echo over a Unix socket). A message is two exchanges of 1 KiB out and 32 octets back.
  */
 import { readFileSync } from 'node:fs'
 import net from 'node:net'

@@ -1,10 +1,12 @@
 /**
- * Clients of the TLS bench that speak STARTTLS, a process of their own. Ends with 1 at the first reply
- * that is not the expected one.
+ * Clients of the TLS bench that speak STARTTLS, a process of their own. Ends with 1 at the first
+ * reply that is not the expected one.
  *
- * clients deliver PORT CA COUNT full|resumed: COUNT messages of 1 KiB, each on a connection of its own,
+ * clients deliver PORT CA COUNT full|resumed: COUNT messages of 1 KiB, each on a connection of its
+ * own,
  *   eight at once; prints how many handshakes were resumed.
- * clients hold PORT CA COUNT: opens COUNT connections, up to the EHLO behind STARTTLS, prints `held`
+ * clients hold PORT CA COUNT: opens COUNT connections, up to the EHLO behind STARTTLS, prints
+ * `held`
  *   and keeps them until its input ends.
  */
 import { once } from 'node:events'

@@ -1,6 +1,6 @@
 /**
- * A mailhost of the TLS bench, a process of its own: SMTP with STARTTLS, PIPELINING and tickets; takes
- * every message and counts.
+ * A mailhost of the TLS bench, a process of its own: SMTP with STARTTLS, PIPELINING and tickets;
+ * takes every message and counts.
  *
  * mailhost CERTIFICATE KEY prints its port; a line of input is answered by the counts as JSON.
  */

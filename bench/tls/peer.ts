@@ -1,6 +1,6 @@
 /**
- * The peer of the TLS bench, a process of its own: answers each KiB by 32 octets, swallows bulk, and
- * echoes on a Unix socket.
+ * The peer of the TLS bench, a process of its own: answers each KiB by 32 octets, swallows bulk,
+ * and echoes on a Unix socket.
  */
 import { readFileSync } from 'node:fs'
 import net from 'node:net'

@@ -1,5 +1,6 @@
 /**
- * What several rows of the TLS bench start: the mailhost with STARTTLS, clients, Postfix's services.
+ * What several rows of the TLS bench start: the mailhost with STARTTLS, clients, Postfix's
+ * services.
  */
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
@@ -52,7 +53,9 @@ export async function startMailhost(files: CertificateFiles): Promise<Mailhost> 
   }
 }
 
-/** Postfix that takes mail into its queue and sends it on. @param settings beside the usual ones. */
+/**
+ * Postfix that takes mail into its queue and sends it on. @param settings beside the usual ones.
+ */
 export function startPostfixQueue(
   port: number,
   mailhostPort: number,

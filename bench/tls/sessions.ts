@@ -1,14 +1,16 @@
 /**
- * What does one TLS session for many processes cost, against a handshake for each message and against
- * an open session of one's own?
+ * What does one TLS session for many processes cost, against a handshake for each message and
+ * against an open session of one's own?
  *
- * A message is two exchanges (1 KiB out, 32 octets back). Application, daemon and peer are processes of
- * their own; each variant runs in a fresh application, interleaved A B C A B C, and ratios are the
- * median of the rounds' ratios, as the machine changes its pace. CPU of the daemon is read from /proc.
+ * A message is two exchanges (1 KiB out, 32 octets back). Application, daemon and peer are
+ * processes of their own; each variant runs in a fresh application, interleaved A B C A B C, and
+ * ratios are the median of the rounds' ratios, as the machine changes its pace. CPU of the daemon
+ * is read from /proc.
  *
- * Every hop crosses to the other of two cores, as with cores to spare: waking another core is most of
- * what a hop costs, and the kernel's own placement changes from run to run (on one core for all, the
- * same exchanges take a third of the time). So there are two peers: the application's and the daemon's.
+ * Every hop crosses to the other of two cores, as with cores to spare: waking another core is most
+ * of what a hop costs, and the kernel's own placement changes from run to run (on one core for all,
+ * the same exchanges take a third of the time). So there are two peers: the application's and the
+ * daemon's.
  */
 import { execFileSync } from 'node:child_process'
 import { rmSync } from 'node:fs'

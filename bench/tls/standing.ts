@@ -2,9 +2,9 @@
  * What does an idle client over TLS hold of the server's memory, and is the daemon fair to many
  * applications?
  *
- * Idle: activemx with one worker, clients behind STARTTLS and their second EHLO; private pages of the
- * process before and after. Fair: the soak of test/tls/soak.ts, every octet checked; it judges by
- * itself what else may not happen.
+ * Idle: activemx with one worker, clients behind STARTTLS and their second EHLO; private pages of
+ * the process before and after. Fair: the soak of test/tls/soak.ts, every octet checked; it judges
+ * by itself what else may not happen.
  */
 import type { Authority } from '../../test/tls/support/certificates.ts'
 import { run } from '../../test/tls/support/processes.ts'

@@ -1,11 +1,11 @@
 /**
- * How many handshakes with the mailhost does a shared session save on the transfer leg, and what does
- * a message cost?
+ * How many handshakes with the mailhost does a shared session save on the transfer leg, and what
+ * does a message cost?
  *
- * smtp-source → two activemx processes in turns → a mailhost that takes mail over STARTTLS only, and
- * counts: sessions of the daemon, sessions of each process, a session for each message; and Postfix
- * with its own reuse of TLS connections (tlsproxy and scache), which has its queue to keep besides.
- * Servers on core 0, the rest on core 1; each variant starts anew in each round.
+ * smtp-source → two activemx processes in turns → a mailhost that takes mail over STARTTLS only,
+ * and counts: sessions of the daemon, sessions of each process, a session for each message; and
+ * Postfix with its own reuse of TLS connections (tlsproxy and scache), which has its queue to keep
+ * besides. Servers on core 0, the rest on core 1; each variant starts anew in each round.
  */
 import { join } from 'node:path'
 import { messageOf } from '../../src/base/errors.ts'

@@ -3,8 +3,8 @@
  *
  * A prebuilt of the installed package is taken if it fits this machine, else what `npm ci` built
  * (node-gyp-build decides). Where neither loads, `loadAddon` answers undefined and the reason is
- * kept: the slow twins serve then. Every native-backed part declares what it uses of the addon as an
- * interface of its own beside its code and takes it from here.
+ * kept: the slow twins serve then. Every native-backed part declares what it uses of the addon as
+ * an interface of its own beside its code and takes it from here.
  */
 import { createRequire } from 'node:module'
 import { messageOf } from '../base/errors.ts'

@@ -1,9 +1,10 @@
 /**
  * Peer credentials: which process and user is at the other end of a Unix socket.
  *
- * The kernel notes them at connect; nobody can forge them (unix(7), SO_PEERCRED). The control socket
- * and the TLS session daemon admit root and their own user by it. Without the addon nothing is known,
- * and the caller falls back to the mode of the socket (0600), which keeps other users out as well.
+ * The kernel notes them at connect; nobody can forge them (unix(7), SO_PEERCRED). The control
+ * socket and the TLS session daemon admit root and their own user by it. Without the addon nothing
+ * is known, and the caller falls back to the mode of the socket (0600), which keeps other users out
+ * as well.
  */
 import type { Socket } from 'node:net'
 import { loadAddon } from './addon.ts'
@@ -19,7 +20,9 @@ interface CredentialsAddon {
   readonly peerCredentials: (fd: number) => PeerCredentials
 }
 
-/** Credentials of an open Unix socket's peer; undefined without addon or for a socket that is gone. */
+/**
+ * Credentials of an open Unix socket's peer; undefined without addon or for a socket that is gone.
+ */
 export function peerCredentials(socket: Socket): PeerCredentials | undefined {
   const addon = loadAddon() as CredentialsAddon | undefined
   const fd = descriptorOf(socket)
@@ -38,7 +41,10 @@ export function isOwnUser(credentials: PeerCredentials | undefined): boolean {
   return credentials.uid === 0 || credentials.uid === process.geteuid?.()
 }
 
-/** The descriptor below a socket, −1 for none; Node has no public name for it, every supported version this one. */
+/**
+ * The descriptor below a socket, −1 for none; Node has no public name for it, every supported
+ * version this one.
+ */
 export function descriptorOf(socket: Socket): number {
   const handle = (socket as unknown as { readonly _handle?: { readonly fd?: number } })._handle
   return handle?.fd ?? -1

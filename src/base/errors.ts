@@ -4,7 +4,8 @@
  * (a) A *peer fault* is a value (a Finding or a Reply), never an exception.
  * (b) An *operating fault* (DNS down, disk full, bad configuration) is an OperatingError or a
  *     Result; the stage that meets it documents what it answers then.
- * (c) *Our bug* is an assertion: it ends the connection that met it, never the process for one peer.
+ * (c) *Our bug* is an assertion: it ends the connection that met it, never the process for one
+ * peer.
  */
 
 /** An operating fault: the message names the thing, the value, the limit and the remedy. */

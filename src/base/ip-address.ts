@@ -5,8 +5,9 @@
  * An IPv4 address is one unsigned 32-bit word, an IPv6 address four, most significant first. The
  * parser reads octets, because lists arrive as octets; texts are copied into a small buffer first.
  * Strict on purpose: four decimal octets without leading zeros (an octet `010` is 8 to one program
- * and 10 to another), no host names, no ports, no brackets. An IPv4-mapped IPv6 address (::ffff:0:0/96)
- * *is* its IPv4 address everywhere, since a dual-stack socket shows IPv4 clients that way.
+ * and 10 to another), no host names, no ports, no brackets. An IPv4-mapped IPv6 address
+ * (::ffff:0:0/96) *is* its IPv4 address everywhere, since a dual-stack socket shows IPv4 clients
+ * that way.
  *
  * Sources: RFC 4291 §2.2, RFC 5952 §4 (text form), RFC 6943 §3.1.1 (loose IPv4 forms are a hazard).
  */
@@ -52,7 +53,8 @@ const zero = 0x30
 
 /**
  * Parses octets [start, end) as `address`, `address/length` or `a.b.c.d/netmask` into `cell`.
- * @returns '' or the fault; after a fault the cell's content is undefined. O(length), no allocation.
+ * @returns '' or the fault; after a fault the cell's content is undefined. O(length), no
+ * allocation.
  */
 export function parsePrefixOctets(
   octets: Uint8Array,

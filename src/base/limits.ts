@@ -7,19 +7,31 @@
 
 // — IP tables and lists —
 
-/** Verdict classes of a table; the native table keeps them in 16 bits, 0 = not listed; above: the build is refused. */
+/**
+ * Verdict classes of a table; the native table keeps them in 16 bits, 0 = not listed; above: the
+ * build is refused.
+ */
 export const verdictClassesMax = 65_535
 
-/** Lists of a table; 26 real lists form 911 classes, so thousands of lists are far beyond use; above: an error. */
+/**
+ * Lists of a table; 26 real lists form 911 classes, so thousands of lists are far beyond use;
+ * above: an error.
+ */
 export const columnListsMax = 4096
 
 /** Files behind a table; kept in 16 bits an entry; above: an error. */
 export const columnFilesMax = 65_535
 
-/** Prefixes entered by add() and remove() into one table beside its compiled ones; above: OperatingError TABLE_ADDED_FULL, the table goes on. */
+/**
+ * Prefixes entered by add() and remove() into one table beside its compiled ones; above:
+ * OperatingError TABLE_ADDED_FULL, the table goes on.
+ */
 export const addedPrefixesMax = 1_000_000
 
-/** Octets of a list file, unpacked: five times the largest known (stopforumspam, all). Above: the file is refused. */
+/**
+ * Octets of a list file, unpacked: five times the largest known (stopforumspam, all). Above: the
+ * file is refused.
+ */
 export const listOctetsMax = 256 * 1024 * 1024
 
 /** Bad lines, and remarks, kept of one file; all are counted. */
@@ -28,7 +40,10 @@ export const badLinesKeptMax = 100
 /** Characters kept of a bad line; the rest is cut. */
 export const badLineCharactersMax = 80
 
-/** Entries set aside by the guard that are kept one by one of a list; all are counted. 26 real lists have 105. */
+/**
+ * Entries set aside by the guard that are kept one by one of a list; all are counted. 26 real lists
+ * have 105.
+ */
 export const setAsideKeptMax = 1000
 
 /** IPv4 addresses (a /16) by which a list may change without being judged by change_max. */
@@ -37,7 +52,10 @@ export const changeFloor4 = 65_536
 /** IPv6 /46 blocks (a /32) by which a list may change without being judged by change_max. */
 export const changeFloor6 = 16_384
 
-/** Octets of a feed as sent; four times the largest known. Above: the fetch fails, the last one stays. */
+/**
+ * Octets of a feed as sent; four times the largest known. Above: the fetch fails, the last one
+ * stays.
+ */
 export const feedOctetsMax = 64 * 1024 * 1024
 
 /** Redirects followed for one feed; above: the fetch fails. */
@@ -52,12 +70,18 @@ export const feedsAtOnceMax = 4
 /** Octets of a list's beginning that decide its format. */
 export const formatSampleOctets = 65_536
 
-/** Octets of a command line including CRLF. RFC 5321 §4.5.3.1.4 asks for 512; extensions add to it; above: 500 5.5.2. */
+/**
+ * Octets of a command line including CRLF. RFC 5321 §4.5.3.1.4 asks for 512; extensions add to it;
+ * above: 500 5.5.2.
+ */
 export const commandLineOctetsMax = 2048
 
 // --- the conversation (src/smtp, src/journey) ---
 
-/** Octets of an over-long line that are read and dropped before the connection is closed (421 4.7.0). */
+/**
+ * Octets of an over-long line that are read and dropped before the connection is closed (421
+ * 4.7.0).
+ */
 export const lineDropOctetsMax = 1_048_576
 
 /** Octets of input kept while a command waits for its answer; above: the client is paused. */
@@ -105,13 +129,18 @@ export const stashLargeBlocksSpareMax = 16
 /** RSET, NOOP, VRFY, HELP, EHLO without a message between them; above, each counts as an error. */
 export const junkCommandsMax = 100
 
-/** The tests' own budget is 240 s at the most, the client waits 300 s; a wait beyond this is given up as indeterminate. */
+/**
+ * The tests' own budget is 240 s at the most, the client waits 300 s; a wait beyond this is given
+ * up as indeterminate.
+ */
 export const answerWaitMs = 250_000
 
 /** A mailhost's reply; RFC 5321 §4.5.3.2.6 gives the final dot 10 minutes. Above: 451 4.4.2. */
 export const mailhostWaitMs = 660_000
 
-/** Least octets that a message must bring a minute while the client is sending; below: 421 4.4.2. */
+/**
+ * Least octets that a message must bring a minute while the client is sending; below: 421 4.4.2.
+ */
 export const dataOctetsPerMinuteMin = 1024
 
 /** Rules of a header rules file; above: the file is refused. */
@@ -125,7 +154,10 @@ export const headerValueOctetsMax = 16_384
 
 // Transfer to the mailhost (src/transfer) and every other server whose replies are read.
 
-/** Octets of a server's reply line. RFC 5321 §4.5.3.1.5 allows 512; above: the connection is dropped. */
+/**
+ * Octets of a server's reply line. RFC 5321 §4.5.3.1.5 allows 512; above: the connection is
+ * dropped.
+ */
 export const replyLineOctetsMax = 4096
 
 /** Octets of one reply, all lines. Servers with 2,000 short lines are read; above: dropped. */
@@ -140,7 +172,10 @@ export const mailhostSlotsMax = 64
 /** Octets of one encoded XFORWARD or XCLIENT value: names have 255; the rest is cut. */
 export const identityValueOctetsMax = 255
 
-/** Refusals after which a session is given back with QUIT: mailhosts count them (Postfix: 20, delay at 10). */
+/**
+ * Refusals after which a session is given back with QUIT: mailhosts count them (Postfix: 20, delay
+ * at 10).
+ */
 export const linkRefusalsMax = 5
 
 /** Sessions tried for one envelope before its client hears 451. */
@@ -152,7 +187,10 @@ export const linkParkMs = 1_000
 /** How often the pool looks at its deadlines; the error of all of them. */
 export const poolSweepMs = 250
 
-/** A mailhost that is away is tried again after this, doubled for every further failure up to `mailhost.retry`. */
+/**
+ * A mailhost that is away is tried again after this, doubled for every further failure up to
+ * `mailhost.retry`.
+ */
 export const mailhostAwayFirstMs = 500
 
 /** Greeting and EHLO of a mailhost, each; behind it the next mailhost or 451 4.4.1. */
@@ -160,7 +198,9 @@ export const linkOpenMs = 10_000
 
 // --- serving threads (src/edge) ---
 
-/** Deaths of serving threads within the window that are taken as accidents; above: the service ends. */
+/**
+ * Deaths of serving threads within the window that are taken as accidents; above: the service ends.
+ */
 export const threadDeathsMax = 10
 
 /** See `threadDeathsMax`. */
@@ -176,16 +216,24 @@ export const mailhostSessionsMax = 200
 
 // --- socket engine (src/io, native/engine) ---
 
-/** Octets waiting to be sent on one connection above which `send` answers false. Two reads of 64 KiB and as much again. */
+/**
+ * Octets waiting to be sent on one connection above which `send` answers false. Two reads of 64 KiB
+ * and as much again.
+ */
 export const backlogHighOctets = 262_144
 
 /** Octets waiting at which onDrain comes. */
 export const backlogLowOctets = 65_536
 
-/** Octets waiting that mean that a sender ignored the high mark (our bug): the connection is reset. */
+/**
+ * Octets waiting that mean that a sender ignored the high mark (our bug): the connection is reset.
+ */
 export const backlogOctetsMax = 8_388_608
 
-/** After `close` has sent all: time in which what the peer still sends is read and dropped, then closed. RFC 9112 §9.6 names the reason (a reset would destroy the reply). */
+/**
+ * After `close` has sent all: time in which what the peer still sends is read and dropped, then
+ * closed. RFC 9112 §9.6 names the reason (a reset would destroy the reply).
+ */
 export const lingerMs = 5_000
 
 /** Time that `close` has to send the backlog; a peer that takes nothing for so long is reset. */
@@ -193,7 +241,10 @@ export const closeFlushMs = 30_000
 
 // --- accept gate (src/io, native/gate) ---
 
-/** Length of the listen queue; peers with 128 showed 1 s connects in bursts. The kernel cuts it to net.core.somaxconn. */
+/**
+ * Length of the listen queue; peers with 128 showed 1 s connects in bursts. The kernel cuts it to
+ * net.core.somaxconn.
+ */
 export const listenBacklogMax = 4_096
 
 /** Refusals kept for the main thread; above it they are counted in `refusalsLost`. */
@@ -205,10 +256,16 @@ export const proxyHeaderWaitMs = 5_000
 /** Octets of a PROXY v1 line with its CRLF (proxy-protocol.txt §2.1); above: closed. */
 export const proxyLineOctetsMax = 107
 
-/** Octets of a PROXY v2 header, type-length values included; the field could say 65,551. Above: closed. */
+/**
+ * Octets of a PROXY v2 header, type-length values included; the field could say 65,551. Above:
+ * closed.
+ */
 export const proxyHeaderOctetsMax = 4_096
 
-/** Addresses whose connections and rates are counted at once; above it a new one is only in the total. */
+/**
+ * Addresses whose connections and rates are counted at once; above it a new one is only in the
+ * total.
+ */
 export const countedAddressesMax = 262_144
 
 /** A tarpitted client gets an octet of its reply this often. */
@@ -256,19 +313,33 @@ export const tlsProbeAfterIdleMs = 10_000
 
 // --- system log (src/log) ---
 
-/** Characters of one text in a record (an address has at most 254, a reply line 512); the rest is cut and `...` stands for it. */
+/**
+ * Characters of one text in a record (an address has at most 254, a reply line 512); the rest is
+ * cut and `...` stands for it.
+ */
 export const logTextCharactersMax = 512
 
-/** Entries of one list in a record (recipients, evidence); the rest is counted in a last entry `+N`. */
+/**
+ * Entries of one list in a record (recipients, evidence); the rest is counted in a last entry `+N`.
+ */
 export const logListEntriesMax = 100
 
-/** Characters of a line; a longer record is written again with texts of 64 characters and lists of 8 entries. RFC 5424 §6.1 lets a receiver cut at 2048; journald and rsyslog take 8 KiB. */
+/**
+ * Characters of a line; a longer record is written again with texts of 64 characters and lists of 8
+ * entries. RFC 5424 §6.1 lets a receiver cut at 2048; journald and rsyslog take 8 KiB.
+ */
 export const logLineCharactersMax = 8000
 
-/** Octets of records waiting in all serving threads together, divided evenly among them; above: records are counted and `log_dropped` follows. */
+/**
+ * Octets of records waiting in all serving threads together, divided evenly among them; above:
+ * records are counted and `log_dropped` follows.
+ */
 export const logThreadsOctetsMax = 4 * 1024 * 1024
 
-/** Octets of records waiting for the log's file, pipe or socket; above: as before. With the threads' share the log holds 8 MiB at the most. */
+/**
+ * Octets of records waiting for the log's file, pipe or socket; above: as before. With the threads'
+ * share the log holds 8 MiB at the most.
+ */
 export const logSinkOctetsMax = 4 * 1024 * 1024
 
 /** Octets of a thread's batch at which it is sent to the writer before its time. */
@@ -306,16 +377,26 @@ export const probeReplyLinesMax = 100
 /** Octets of an address that is asked for. RFC 5321 §4.5.3.1.3: 256 with its brackets. */
 export const probeAddressOctetsMax = 254
 
-/** What said *later* is asked again after this time at the latest: greylisting lifts within minutes. */
+/**
+ * What said *later* is asked again after this time at the latest: greylisting lifts within minutes.
+ */
 export const tryLaterKeepMsMax = 600_000
 
-/** How long a recipient that our mailhost does not know is refused unasked, whatever `cache.user_unknown`. */
+/**
+ * How long a recipient that our mailhost does not know is refused unasked, whatever
+ * `cache.user_unknown`.
+ */
 export const recipientUnknownKeepMsMax = 600_000
 
-/** Questions about recipients that our mailhosts are asked at once; above: the recipient is not asked about. */
+/**
+ * Questions about recipients that our mailhosts are asked at once; above: the recipient is not
+ * asked about.
+ */
 export const callAheadInFlightMax = 8
 
-/** DNS look-ups of one SPF evaluation. RFC 7208 §4.6.4; above: permerror, the match does not count. */
+/**
+ * DNS look-ups of one SPF evaluation. RFC 7208 §4.6.4; above: permerror, the match does not count.
+ */
 export const spfLookupsMax = 10
 
 /** Look-ups of one SPF evaluation that find nothing. RFC 7208 §4.6.4. */
@@ -330,12 +411,16 @@ export const evidenceCountMax = 12
 /** Octets of one fact; the rest is cut. */
 export const evidenceOctetsMax = 256
 
-/** Keys of one budget (domains, hosts, networks, clients) that are counted. Above: the oldest goes. */
+/**
+ * Keys of one budget (domains, hosts, networks, clients) that are counted. Above: the oldest goes.
+ */
 export const budgetKeysMax = 100_000
 
 // --- store (src/store/) ---
 
-/** Readers of the store at once, all threads and processes. Above: the read fails, nothing is known. */
+/**
+ * Readers of the store at once, all threads and processes. Above: the read fails, nothing is known.
+ */
 export const storeReadersMax = 1000
 
 /** Expired entries that one sweep takes away; the next goes on. */
@@ -366,7 +451,9 @@ export const miningMessagesMax = 100_000
 /** Addresses that are entered in one transaction of the store. */
 export const miningBatchMax = 5000
 
-/** An address of the whitelist is renewed after this time, so that each letter to it does not write. */
+/**
+ * An address of the whitelist is renewed after this time, so that each letter to it does not write.
+ */
 export const whitelistRenewMs = 86_400_000
 
 /** The store is swept of what is over this often. */
@@ -377,7 +464,9 @@ export const cacheEntriesShownMax = 10_000
 
 /** Verdicts and good hosts that are kept in memory. Above: the oldest goes. */
 export const verdictsInMemoryMax = 100_000
-/** Pages of the store that every start checks before LMDB maps them (256 MiB, about half a second). */
+/**
+ * Pages of the store that every start checks before LMDB maps them (256 MiB, about half a second).
+ */
 export const storeCheckPagesMax = 65_536
 
 /** Changes that wait for their common transaction; above: it is made at once. */
@@ -386,7 +475,10 @@ export const storeBatchMax = 10_000
 /** Longest time that a change waits for its transaction: what a crash can lose. */
 export const storeBatchMs = 100
 
-/** Changes that are kept while no transaction succeeds (disk full); above: the oldest are lost and counted. */
+/**
+ * Changes that are kept while no transaction succeeds (disk full); above: the oldest are lost and
+ * counted.
+ */
 export const storeWaitingMax = 100_000
 
 /** Octets of a key; LMDB's own limit with 4 KiB pages is 1978. Longer: not kept. */
@@ -394,7 +486,10 @@ export const storeKeyOctetsMax = 1024
 
 // --- control socket (src/control) ---
 
-/** Octets of one request, and of what waits for a client that traces; above: closed, lines are left out. */
+/**
+ * Octets of one request, and of what waits for a client that traces; above: closed, lines are left
+ * out.
+ */
 export const controlLineOctetsMax = 1024 * 1024
 
 /** Octets of one answer as a client takes it. */
@@ -403,5 +498,8 @@ export const controlAnswerOctetsMax = 64 * 1024 * 1024
 /** Clients of the control socket at once; above: closed. */
 export const controlConnectionsMax = 64
 
-/** Entries of the list `dynamic` that have ended leave the store this often, milliseconds; they stop working on time without it. */
+/**
+ * Entries of the list `dynamic` that have ended leave the store this often, milliseconds; they stop
+ * working on time without it.
+ */
 export const dynamicSweepEveryMs = 3_600_000

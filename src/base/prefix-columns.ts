@@ -1,10 +1,10 @@
 /**
  * PrefixColumns: many prefixes as columns, the input of every table build.
  *
- * A million objects would cost 100 MB and a pass of the garbage collector; columns cost 18 octets an
- * IPv4 prefix, cross threads without a copy (their buffers may be transferred or shared), and native
- * code reads them in place. Parsers fill them through PrefixColumnsBuilder; tables never change them.
- * Order and duplicates are free: a build sorts by itself.
+ * A million objects would cost 100 MB and a pass of the garbage collector; columns cost 18 octets
+ * an IPv4 prefix, cross threads without a copy (their buffers may be transferred or shared), and
+ * native code reads them in place. Parsers fill them through PrefixColumnsBuilder; tables never
+ * change them. Order and duplicates are free: a build sorts by itself.
  */
 import { OperatingError } from './errors.ts'
 import { formatPrefix, type PrefixCell } from './ip-address.ts'
@@ -156,7 +156,9 @@ export class PrefixColumnsBuilder {
   }
 }
 
-/** The same columns in one buffer of their own, so that moving them to another thread is one step. */
+/**
+ * The same columns in one buffer of their own, so that moving them to another thread is one step.
+ */
 export function packedColumns(columns: PrefixColumns): PrefixColumns {
   const parts = [columns.v4, columns.v6].flatMap((family) => columnsOf(family))
   const octets = parts.reduce((sum, part) => sum + aligned(part.byteLength), 0)

@@ -173,7 +173,9 @@ function holdsAll(numbers: readonly number[], octets: readonly number[]): boolea
   })
 }
 
-/** The last two octets as two numbers beside each other, either way round, or as last six digits. */
+/**
+ * The last two octets as two numbers beside each other, either way round, or as last six digits.
+ */
 function lastOctetsIn(host: string, address: string): string {
   if (address.includes(':')) return ''
   const [, , third = -1, fourth = -1] = address.split('.').map(Number)

@@ -7,10 +7,10 @@
  *   X-Mailer: /^MassSender/       observe
  *   *: /\bviagra\b/i              tempfail
  *
- * Header name (`*`: every field), pattern between slashes (RE2 syntax, `\/` for a slash; flags i, s),
- * action refuse | tempfail | observe, and for the first two a reply of one's own. A pattern sees the
- * unfolded value as UTF-8, not decoded further. RE2 matches in linear time, so no message can hold a
- * thread (a backtracking RegExp never meets peer octets).
+ * Header name (`*`: every field), pattern between slashes (RE2 syntax, `\/` for a slash; flags i,
+ * s), action refuse | tempfail | observe, and for the first two a reply of one's own. A pattern
+ * sees the unfolded value as UTF-8, not decoded further. RE2 matches in linear time, so no message
+ * can hold a thread (a backtracking RegExp never meets peer octets).
  */
 import { RE2JS } from 're2js'
 import { headerPatternCharactersMax, headerRulesMax, headerValueOctetsMax } from '../base/limits.ts'

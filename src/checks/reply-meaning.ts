@@ -1,12 +1,12 @@
 /**
  * Reply meaning: what a remote server's reply says about the address that was asked for.
  *
- * A forged sender is refused for good, so the reading is narrow: only 550, 551 and 553 at RCPT, with
- * an enhanced code 5.1.x that speaks of the recipient or with none, and no word that speaks of us,
- * means *no such user*. Everything that may be about our address, our rate or their policy means
- * *they refuse us* and proves nothing. 4xx is never more than *try later*. The texts that the words
- * were taken from are the cases of test/checks/reply-meaning.test.ts. RFC 5321 §4.2, RFC 3463 §3.
- * No regular expression runs on the peer's octets: every word is a plain search.
+ * A forged sender is refused for good, so the reading is narrow: only 550, 551 and 553 at RCPT,
+ * with an enhanced code 5.1.x that speaks of the recipient or with none, and no word that speaks of
+ * us, means *no such user*. Everything that may be about our address, our rate or their policy
+ * means *they refuse us* and proves nothing. 4xx is never more than *try later*. The texts that the
+ * words were taken from are the cases of test/checks/reply-meaning.test.ts. RFC 5321 §4.2, RFC 3463
+ * §3. No regular expression runs on the peer's octets: every word is a plain search.
  */
 import type { Reply } from '../smtp/reply.ts'
 
@@ -32,7 +32,9 @@ export interface ReplyReading {
 /** Reply codes that may name an unknown mailbox. RFC 5321 §4.2.2. */
 const noSuchUserCodes: ReadonlySet<number> = new Set([550, 551, 553])
 
-/** Details of 5.1.x that speak of the sender (7, 8) or of a moved or ambiguous one. RFC 3463 §3.2. */
+/**
+ * Details of 5.1.x that speak of the sender (7, 8) or of a moved or ambiguous one. RFC 3463 §3.2.
+ */
 const otherAddressDetails: ReadonlySet<string> = new Set(['4', '5', '7', '8', '9'])
 
 /** The mailbox exists, its state is bad: no proof of anything. */
@@ -148,7 +150,9 @@ function enhancedInText(text: string): string {
   return text.slice(at + 1, end)
 }
 
-/** The first of the words that stands in the text; short ones (up to four letters) as whole words. */
+/**
+ * The first of the words that stands in the text; short ones (up to four letters) as whole words.
+ */
 function firstWord(text: string, words: readonly string[]): string {
   return words.find((word) => holds(text, word)) ?? ''
 }

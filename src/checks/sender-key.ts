@@ -3,8 +3,8 @@
  *
  * Mailing lists and forwarders write a new local part into each message (VERP, BATV, SRS, plus
  * tags): asked for one by one they would fill the cache and tire the other side. The key is what
- * they have in common; the *question* still names the sender as it came. That one of them is refused
- * says nothing of the others (verdict-memory.ts). Pure.
+ * they have in common; the *question* still names the sender as it came. That one of them is
+ * refused says nothing of the others (verdict-memory.ts). Pure.
  * Sources: cr.yp.to/proto/verp.txt, draft-levine-smtp-batv-01 §3, the SRS draft of S. Meng, §3.
  */
 
@@ -63,9 +63,9 @@ const verpWords: ReadonlySet<string> = new Set([
 ])
 
 /**
- * `list-return-1234-anna=example.org` → `list-return-#-=`: a recipient behind `=` is VERP, and beside a
- * word of a mailing program so is a part of four digits or more. All other numbers belong to names:
- * `anna2`, and 12345678, which is somebody.
+ * `list-return-1234-anna=example.org` → `list-return-#-=`: a recipient behind `=` is VERP, and
+ * beside a word of a mailing program so is a part of four digits or more. All other numbers belong
+ * to names: `anna2`, and 12345678, which is somebody.
  */
 function withoutVerp(local: string): string {
   const equals = local.indexOf('=')

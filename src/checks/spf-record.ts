@@ -7,7 +7,8 @@
  *             / "ptr" [":" spec] / "ip4:" network / "ip6:" network / "exists:" spec
  *   modifier  = "redirect=" spec / "exp=" spec / name "=" macro-string
  *
- * A fault anywhere makes the record a permanent error (§4.6). Only plain searches run on the octets.
+ * A fault anywhere makes the record a permanent error (§4.6). Only plain searches run on the
+ * octets.
  */
 import { spfRecordOctetsMax } from '../base/limits.ts'
 
@@ -169,7 +170,9 @@ function lengthOf(text: string, max: number): number {
   return Number(text) <= max ? Number(text) : -1
 }
 
-/** Fills a domain-spec; undefined for a macro that is none. §7.1. `address` must be in full form. */
+/**
+ * Fills a domain-spec; undefined for a macro that is none. §7.1. `address` must be in full form.
+ */
 export function expandMacros(spec: string, macros: SpfMacros): string | undefined {
   let filled = ''
   for (let at = 0; at < spec.length; at++) {

@@ -1,8 +1,8 @@
 /**
  * `activemx check-config`: is this configuration right, and are the files there that it names?
  *
- * One line per fault on standard error. Status 0: it will start; 2: it will not. Warnings do not change
- * the status. Prints in which order the lists are asked, since that decides who is refused.
+ * One line per fault on standard error. Status 0: it will start; 2: it will not. Warnings do not
+ * change the status. Prints in which order the lists are asked, since that decides who is refused.
  */
 import { accessSync, constants } from 'node:fs'
 import type { Command } from 'commander'

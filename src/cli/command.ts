@@ -1,9 +1,10 @@
 /**
  * What every command shares: where it writes, and how it ends.
  *
- * A command is a function that adds itself to the program: `addLookup(program, context)`. Its action
- * writes through the terminal and ends by `context.exit(1)` for a negative answer; whatever it throws
- * becomes one line and status 2. Nothing calls process.exit, so commands can be tested in one process.
+ * A command is a function that adds itself to the program: `addLookup(program, context)`. Its
+ * action writes through the terminal and ends by `context.exit(1)` for a negative answer; whatever
+ * it throws becomes one line and status 2. Nothing calls process.exit, so commands can be tested in
+ * one process.
  */
 import { messageOf, OperatingError } from '../base/errors.ts'
 

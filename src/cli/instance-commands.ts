@@ -57,7 +57,9 @@ export class InstanceCommands {
     this.#parts = parts
   }
 
-  /** Takes the file anew, opens the log again; a fault is told and the last good one stays whole. */
+  /**
+   * Takes the file anew, opens the log again; a fault is told and the last good one stays whole.
+   */
   reload(): Promise<ReloadAnswer> {
     return this.#turns.take(async () => {
       const { load, log } = this.#parts

@@ -1,5 +1,6 @@
 /**
- * The control socket of an instance that this process runs, with everything that may be asked there.
+ * The control socket of an instance that this process runs, with everything that may be asked
+ * there.
  */
 import type { LoadedConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'

@@ -1,8 +1,8 @@
 /**
  * `activemx list NAME show|add|remove|import|export`: the lists that a running instance keeps.
  *
- * `dynamic` (addresses that feedback or an operator entered) and `whitelist` (senders). Lists in files
- * are changed in their files. Status 1: `remove` found nothing.
+ * `dynamic` (addresses that feedback or an operator entered) and `whitelist` (senders). Lists in
+ * files are changed in their files. Status 1: `remove` found nothing.
  */
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'

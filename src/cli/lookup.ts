@@ -2,8 +2,9 @@
  * `activemx lookup ADDRESS|EMAIL|NAME`: what the running instance knows of it and would do.
  * `activemx lookup ADDRESS --list FILE…`: which of these files hold an address, by which line.
  *
- * With --list no instance is asked and the files are read as they are: no guard sets an entry aside, and
- * every pattern of a cidr: table counts, whatever its action. Status 0: listed; 1: not listed.
+ * With --list no instance is asked and the files are read as they are: no guard sets an entry
+ * aside, and every pattern of a cidr: table counts, whatever its action. Status 0: listed; 1: not
+ * listed.
  */
 import type { Command } from 'commander'
 import { OperatingError } from '../base/errors.ts'

@@ -99,8 +99,8 @@ function listenerOf(terminal: Terminal): ListsListener {
 }
 
 /**
- * Of the lists, only the hosts that the tests leave alone matter here. What the running instance keeps
- * of its lists stays as it is.
+ * Of the lists, only the hosts that the tests leave alone matter here. What the running instance
+ * keeps of its lists stays as it is.
  */
 function exemptionsOnly(config: Config, cache: string): Config {
   return { ...config, lists: { ...config.lists, blacklist: [], trusted: [], keep: 'files', cache } }

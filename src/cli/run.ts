@@ -1,5 +1,6 @@
 /**
- * runCommandLine: builds the program out of its commands, runs one, and turns every ending into a status.
+ * runCommandLine: builds the program out of its commands, runs one, and turns every ending into a
+ * status.
  */
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'

@@ -2,8 +2,8 @@
  * `activemx tls wrap`: TLS for programs that know none, and the API for programs in any language.
  *
  * `--api PATH`: takes the daemon's own frames and routes each call by its first parameter.
- * `--listen ADDRESS|PATH --to HOST:PORT`: each local connection is one conversation: a session of its
- * own, or with `--shared NAME` a lease on the daemon's session.
+ * `--listen ADDRESS|PATH --to HOST:PORT`: each local connection is one conversation: a session of
+ * its own, or with `--shared NAME` a lease on the daemon's session.
  */
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'

@@ -1,9 +1,9 @@
 /**
  * `activemx whitelist mine LOG…`: enters everybody that we have written to in the whitelist.
  *
- * Goes on where the last run ended; --follow goes on until SIGTERM or SIGINT, over rotation. Our own
- * domains are [recipients] of the configuration. The store is written directly: LMDB lets several
- * processes share it, and a running instance sees each entry at once.
+ * Goes on where the last run ended; --follow goes on until SIGTERM or SIGINT, over rotation. Our
+ * own domains are [recipients] of the configuration. The store is written directly: LMDB lets
+ * several processes share it, and a running instance sees each entry at once.
  */
 import type { Command } from 'commander'
 import { OperatingError } from '../base/errors.ts'

@@ -1,5 +1,6 @@
 /**
- * What changed between two configurations, by the names of the file, and what of it needs a restart.
+ * What changed between two configurations, by the names of the file, and what of it needs a
+ * restart.
  */
 import { freeze } from './load.ts'
 import { type Config, schema } from './schema.ts'

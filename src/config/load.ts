@@ -3,7 +3,8 @@
  *
  * Syntax is smol-toml's, values are judged by the schema (zod), what concerns several settings by
  * rules.ts. All faults of one step are found in one run; a fault names key, value and remedy on one
- * line. Nothing here reads a file that a setting names: files.ts does, for `check-config` and start.
+ * line. Nothing here reads a file that a setting names: files.ts does, for `check-config` and
+ * start.
  */
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'

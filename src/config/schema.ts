@@ -3,8 +3,8 @@
  * documentation. `Config` is what the program gets: plain, frozen, and fit for structured clone.
  *
  * Names in the file are snake_case; the program's are the same words in camelCase with the unit
- * last (`greet_delay` → `greetDelayMs`, `size_max` → `sizeMaxOctets`). In the program 0 is "no limit"
- * and '' is "none". Every path is absolute.
+ * last (`greet_delay` → `greetDelayMs`, `size_max` → `sizeMaxOctets`). In the program 0 is "no
+ * limit" and '' is "none". Every path is absolute.
  *
  * A setting whose row has a stress default appears a second time below [stress], where an operator
  * may change that value: `[stress.listen] command_wait = "5s"` (stress.ts puts it into effect).

@@ -1,9 +1,10 @@
 /**
- * The control socket of a running instance: mode 0600, and root or the own user by peer credentials.
+ * The control socket of a running instance: mode 0600, and root or the own user by peer
+ * credentials.
  *
- * Commands are a table of handlers that the composition root makes. A handler may be slow; it is one
- * promise and blocks nothing. What it throws is a fault of one line for the client. A stale socket
- * of a dead instance is replaced, that of a living one is not.
+ * Commands are a table of handlers that the composition root makes. A handler may be slow; it is
+ * one promise and blocks nothing. What it throws is a fault of one line for the client. A stale
+ * socket of a dead instance is replaced, that of a living one is not.
  */
 import { chmodSync, mkdirSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'

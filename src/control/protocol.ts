@@ -20,7 +20,9 @@ export type ControlMessage =
   | { readonly kind: 'fault'; readonly code: string; readonly message: string }
   | { readonly kind: 'line'; readonly line: string }
 
-/** Cuts octets into lines; `onLine` gets each without its end. False: a line is longer than allowed. */
+/**
+ * Cuts octets into lines; `onLine` gets each without its end. False: a line is longer than allowed.
+ */
 export class LineCutter {
   readonly #lineOctetsMax: number
   #rest = ''

@@ -1,11 +1,11 @@
 /**
- * BlacklistSnapshot: the compiled blacklist on disk, so that a restart with unchanged lists refuses from
- * the first connection on, however long fetching and reading the lists takes.
+ * BlacklistSnapshot: the compiled blacklist on disk, so that a restart with unchanged lists refuses
+ * from the first connection on, however long fetching and reading the lists takes.
  *
- * Beside the snapshot stands a stamp: a digest of everything that decides what is in it, settings, our
- * networks and the state of each file. It is taken before the lists are read and written after the
- * snapshot, so whatever changes or fails meanwhile leaves a stamp that fits nothing. Only lists kept as
- * files have one: what lies in the store may be changed without a trace.
+ * Beside the snapshot stands a stamp: a digest of everything that decides what is in it, settings,
+ * our networks and the state of each file. It is taken before the lists are read and written after
+ * the snapshot, so whatever changes or fails meanwhile leaves a stamp that fits nothing. Only lists
+ * kept as files have one: what lies in the store may be changed without a trace.
  */
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
@@ -40,8 +40,9 @@ export class BlacklistSnapshot {
   }
 
   /**
-   * Writes the table; from then on its files and lines lie there and no longer in memory. A table of
-   * another form, or a small one, has no snapshot. Rejects with OperatingError SNAPSHOT_UNWRITABLE.
+   * Writes the table; from then on its files and lines lie there and no longer in memory. A table
+   * of another form, or a small one, has no snapshot. Rejects with OperatingError
+   * SNAPSHOT_UNWRITABLE.
    */
   save(pool: CpuPool, table: IpTable, stamp: string): Promise<void> {
     return this.#turns.take(async () => {

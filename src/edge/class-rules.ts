@@ -18,8 +18,8 @@ interface ListRule {
 
 /**
  * A rule for each class that the table has now, and one (class 0) for those to come: a host that
- * feedback enters, alone or in new company. The strictest action of a class's lists is taken, with the
- * reply of the first list that asks for it.
+ * feedback enters, alone or in new company. The strictest action of a class's lists is taken, with
+ * the reply of the first list that asks for it.
  */
 export function classRulesOf({ lists }: Config, blacklist: IpTable): readonly ClassRule[] {
   const dynamic: ListRule = {

@@ -1,5 +1,6 @@
 /**
- * ClientConnection: one client of one thread; joins its journey with engine, transfer, questions, log.
+ * ClientConnection: one client of one thread; joins its journey with engine, transfer, questions,
+ * log.
  *
  * It is the journey's ports and the carrier of the engine's events in one object, so that a
  * connection costs one object beside its journey and its transfer. It decides nothing.

@@ -1,9 +1,9 @@
 /**
  * Counters: what a serving thread has done, in memory that the main thread reads.
  *
- * One row of 64-bit floats a thread in one SharedArrayBuffer. A row has a single writer, so a count is
- * a plain addition; a reader may see a count a moment old, never a wrong one (aligned eight octets).
- * A thread that takes over the row of a dead one counts on.
+ * One row of 64-bit floats a thread in one SharedArrayBuffer. A row has a single writer, so a count
+ * is a plain addition; a reader may see a count a moment old, never a wrong one (aligned eight
+ * octets). A thread that takes over the row of a dead one counts on.
  */
 import type { Layer } from '../checks/finding.ts'
 import type { Action, VerdictRecord } from '../journey/record.ts'
@@ -32,7 +32,10 @@ const actions: readonly Action[] = [
 /** The plain counts, before the verdicts by layer and action. */
 const plainNames = ['connections', 'clients', 'sessions', 'octets', 'faults', 'sent'] as const
 
-/** A plain count: clients seen, clients now, mailhost sessions now, message octets, our bugs, verdicts. */
+/**
+ * A plain count: clients seen, clients now, mailhost sessions now, message octets, our bugs,
+ * verdicts.
+ */
 export type CounterName = (typeof plainNames)[number]
 
 const rowLength = plainNames.length + layers.length * actions.length

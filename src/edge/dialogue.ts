@@ -1,8 +1,8 @@
 /**
  * Dialogue: what a traced client and its mailhost say to each other, line by line, for `trace`.
  *
- * Made only of clients that somebody watches. Of a message there is only how much came: what it says
- * is nobody's business here. A line that a read has cut is told in its pieces.
+ * Made only of clients that somebody watches. Of a message there is only how much came: what it
+ * says is nobody's business here. A line that a read has cut is told in its pieces.
  */
 import { dialogueLinesMax } from '../base/limits.ts'
 import type { Stage } from '../journey/journey.ts'

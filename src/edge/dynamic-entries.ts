@@ -1,6 +1,6 @@
 /**
- * DynamicEntries: the list `dynamic` as one thing: the IP table that judges by it, the store that keeps
- * it over a restart, and the feedback that fills it.
+ * DynamicEntries: the list `dynamic` as one thing: the IP table that judges by it, the store that
+ * keeps it over a restart, and the feedback that fills it.
  *
  * The table comes first, so an entry works at once in every thread even where no store could be
  * opened; the store follows. Main thread.

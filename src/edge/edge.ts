@@ -1,9 +1,9 @@
 /**
  * Edge: joins engine, journeys, transfer, questions and log for one serving thread.
  *
- * The engine's events go to the connection or link that carries the id; after each event the answers
- * that were put off are given. Sweeps of the pool are driven by one timer. Everything here runs on
- * the thread's event loop; two edges share nothing but the counters and the session cap.
+ * The engine's events go to the connection or link that carries the id; after each event the
+ * answers that were put off are given. Sweeps of the pool are driven by one timer. Everything here
+ * runs on the thread's event loop; two edges share nothing but the counters and the session cap.
  */
 import { endpointText } from '../base/endpoint.ts'
 import { poolSweepMs } from '../base/limits.ts'

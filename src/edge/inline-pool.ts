@@ -1,5 +1,6 @@
 /**
- * The tasks of the CPU pool, run by the thread that asks: where there is too little to read for a thread.
+ * The tasks of the CPU pool, run by the thread that asks: where there is too little to read for a
+ * thread.
  */
 import type { CpuPool } from '../lists/cpu-pool.ts'
 import { type ReadListTask, readList } from '../lists/read-list.ts'

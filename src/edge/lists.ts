@@ -164,7 +164,9 @@ export class Lists implements ListService {
     this.tables?.blacklist.remove(prefix, { list: dynamicListName, ttlMs: 1 })
   }
 
-  /** The whitelist is asked in the serving threads (native-edge.ts), or by whoever holds the store. */
+  /**
+   * The whitelist is asked in the serving threads (native-edge.ts), or by whoever holds the store.
+   */
   isWhitelisted(): boolean {
     return false
   }

@@ -1,6 +1,6 @@
 /**
- * Records that the main thread makes: of what the gate refused (the conclusion of those connections)
- * and of the lists that were loaded.
+ * Records that the main thread makes: of what the gate refused (the conclusion of those
+ * connections) and of the lists that were loaded.
  */
 import type { Layer } from '../checks/finding.ts'
 import type { ClassRule, GatePolicy, Refusal, RefusalCause } from '../io/gate.ts'

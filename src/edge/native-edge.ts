@@ -44,8 +44,8 @@ export function attachLists(lists: ThreadLists, tell: (detail: string) => void):
 }
 
 /**
- * What of the active tests a serving thread can answer by itself, from the verdicts in the store: the
- * usual case, without the way to the main thread. New settings begin with `configure`.
+ * What of the active tests a serving thread can answer by itself, from the verdicts in the store:
+ * the usual case, without the way to the main thread. New settings begin with `configure`.
  */
 export class ThreadVerdicts {
   readonly #folder: string

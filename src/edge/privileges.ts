@@ -43,7 +43,10 @@ export function dropPrivileges(user: string, folder: string): readonly string[] 
   return warnings
 }
 
-/** Node tells no user's numbers, but for those that the process has: so it becomes the user for a moment. */
+/**
+ * Node tells no user's numbers, but for those that the process has: so it becomes the user for a
+ * moment.
+ */
 function giveAway(folder: string, user: string): void {
   if (!existsSync(folder)) return
   process.setegid?.(user)

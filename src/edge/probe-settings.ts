@@ -115,8 +115,8 @@ function mailhostRoutesOf({ mailhost }: Config): readonly MailhostRoute[] {
 }
 
 /**
- * What no probe connects to: listeners (all addresses of this machine where one listens on all), what
- * we probe from, mailhosts, and the operator's own networks.
+ * What no probe connects to: listeners (all addresses of this machine where one listens on all),
+ * what we probe from, mailhosts, and the operator's own networks.
  */
 function ownAddresses({ listen, mailhost, probe }: Config): readonly string[] {
   const mailhosts = [...mailhost.addresses, ...mailhost.route.flatMap((route) => route.addresses)]

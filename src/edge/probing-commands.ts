@@ -27,9 +27,10 @@ export function probingCommands(probing: Probing): Readonly<Record<string, Probi
 }
 
 /**
- * Asks a broker about an address or a sender. @param test `relay`, `dialup`, `user`; '' = what fits.
- * A database of relay or dialup hosts that holds the address is told first: without `test` it keeps
- * that test from being made. Throws OperatingError for what is neither, and for a test that does not fit.
+ * Asks a broker about an address or a sender. @param test `relay`, `dialup`, `user`; '' = what
+ * fits. A database of relay or dialup hosts that holds the address is told first: without `test` it
+ * keeps that test from being made. Throws OperatingError for what is neither, and for a test that
+ * does not fit.
  */
 export async function askBroker(
   broker: ProbeBroker,

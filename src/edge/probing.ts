@@ -1,9 +1,9 @@
 /**
  * Probing: the active tests of an instance, on the main thread: broker, names, cache, feedback.
  *
- * With every test off nothing is asked. A reload makes a new broker of the new settings over the same
- * cache; what runs in the old one still reaches it. A store that cannot be opened costs the memory of
- * earlier verdicts, never mail: they are kept in memory then.
+ * With every test off nothing is asked. A reload makes a new broker of the new settings over the
+ * same cache; what runs in the old one still reaches it. A store that cannot be opened costs the
+ * memory of earlier verdicts, never mail: they are kept in memory then.
  */
 import { verdictsInMemoryMax } from '../base/limits.ts'
 import type { Finding } from '../checks/finding.ts'

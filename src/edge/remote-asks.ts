@@ -1,8 +1,8 @@
 /**
  * RemoteAsks: what a serving thread asks of the main thread, and tells it, by message.
  *
- * Clients whose mail was delivered are told in batches, once each: the main thread notes them as good
- * hosts, which feedback leaves alone.
+ * Clients whose mail was delivered are told in batches, once each: the main thread notes them as
+ * good hosts, which feedback leaves alone.
  */
 import { deliveredBatchMax } from '../base/limits.ts'
 import type { Finding } from '../checks/finding.ts'

@@ -1,9 +1,9 @@
 /**
  * ThreadTls: TLS on both legs of one serving thread.
  *
- * Puts a SecureEngine around the thread's engine, gives clients STARTTLS with the certificates of the
- * policy in force, and the mailhost connections TLS of our own or leases on the daemon's sessions.
- * Policies are plain values; a reload replaces them for handshakes from then on.
+ * Puts a SecureEngine around the thread's engine, gives clients STARTTLS with the certificates of
+ * the policy in force, and the mailhost connections TLS of our own or leases on the daemon's
+ * sessions. Policies are plain values; a reload replaces them for handshakes from then on.
  */
 import type net from 'node:net'
 import tls from 'node:tls'

@@ -45,7 +45,9 @@ export interface SharedMemory {
 /** The serving threads of an instance, as the main thread sees them. */
 export interface ServingThreads {
   readonly count: number
-  /** Resolves when all serve: the mailhosts are asked what they offer, the gate knows the engines. */
+  /**
+   * Resolves when all serve: the mailhosts are asked what they offer, the gate knows the engines.
+   */
   ready(): Promise<void>
   configure(policies: ThreadPolicies): void
   stress(isStressed: boolean): void

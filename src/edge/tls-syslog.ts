@@ -1,5 +1,6 @@
 /**
- * The system log's way over TLS: `log.to = "syslog+tls://ADDRESS:PORT"`. Joins log and TLS sessions.
+ * The system log's way over TLS: `log.to = "syslog+tls://ADDRESS:PORT"`. Joins log and TLS
+ * sessions.
  */
 import { readFileSync } from 'node:fs'
 import { messageOf, OperatingError } from '../base/errors.ts'

@@ -1,10 +1,11 @@
 /**
  * Worker threads: the serving threads of an instance with native gate and engine.
  *
- * piscina owns the threads. Each runs one task that never ends by itself (src/worker.ts), so its event
- * loop is its own; `atomics` is off, since piscina's default stops the loop of a thread without a
- * task. A thread that dies takes its own connections with it: its engine's cleanup closes their
- * descriptors, its session places are given back, the log tells it, and another takes its row.
+ * piscina owns the threads. Each runs one task that never ends by itself (src/worker.ts), so its
+ * event loop is its own; `atomics` is off, since piscina's default stops the loop of a thread
+ * without a task. A thread that dies takes its own connections with it: its engine's cleanup closes
+ * their descriptors, its session places are given back, the log tells it, and another takes its
+ * row.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { Piscina } from 'piscina'

@@ -1,9 +1,9 @@
 /**
  * Feeds: the https lists of a configuration, fetched when they are due.
  *
- * A feed's file lies in the cache folder under a name made of its address, so that two lists may share one
- * feed and a changed address never serves the old list's content. `refresh()` is called by whoever keeps
- * time; several calls at once fetch each feed once.
+ * A feed's file lies in the cache folder under a name made of its address, so that two lists may
+ * share one feed and a changed address never serves the old list's content. `refresh()` is called
+ * by whoever keeps time; several calls at once fetch each feed once.
  */
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'

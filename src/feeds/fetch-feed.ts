@@ -1,9 +1,10 @@
 /**
  * fetchFeed: one https feed into a file, if it has changed.
  *
- * What is fetched is not believed here: it is written whole beside its state, and the loader parses and
- * guards it. A conditional request (ETag, Last-Modified) costs nothing when the feed did not change. Sizes,
- * times and redirects are bounded; a redirect may not leave https. On any fault the file stays as it was.
+ * What is fetched is not believed here: it is written whole beside its state, and the loader parses
+ * and guards it. A conditional request (ETag, Last-Modified) costs nothing when the feed did not
+ * change. Sizes, times and redirects are bounded; a redirect may not leave https. On any fault the
+ * file stays as it was.
  */
 import { mkdir, readFile } from 'node:fs/promises'
 import { get as getPlain, type IncomingMessage } from 'node:http'
@@ -42,7 +43,10 @@ export type FetchOutcome =
   | { readonly kind: 'changed'; readonly octets: number }
   | { readonly kind: 'unchanged' }
 
-/** Fetches. Rejects with OperatingError FEED_URL, FEED_STATUS, FEED_TOO_LARGE, FEED_UNREACHABLE, FILE_WRITE. */
+/**
+ * Fetches. Rejects with OperatingError FEED_URL, FEED_STATUS, FEED_TOO_LARGE, FEED_UNREACHABLE,
+ * FILE_WRITE.
+ */
 export async function fetchFeed(url: string, options: FetchOptions): Promise<FetchOutcome> {
   const nowMs = options.nowMs ?? Date.now()
   const before = await readFeedState(options.path)

@@ -1,12 +1,12 @@
 /**
  * Log miner: lines of a mail log in, the addresses that somebody of ours has written to out. Pure.
  *
- * Anybody we wrote to may write back: a recipient counts when the message was *sent* (not deferred, not
- * bounced, not delivered locally), its sender is of our domains, and the recipient is not. Never
- * from `<>`: a bounce or vacation reply goes to whoever a spammer named. The sender of a message
- * stands in an earlier line than its recipients, so senders are remembered by queue id, bounded.
- * Read are the syslog forms of Postfix (qmgr, smtp) and sendmail, and Exim's main log. Log lines
- * hold peers' octets: they are cut up by plain searches, no regular expression runs on them.
+ * Anybody we wrote to may write back: a recipient counts when the message was *sent* (not deferred,
+ * not bounced, not delivered locally), its sender is of our domains, and the recipient is not.
+ * Never from `<>`: a bounce or vacation reply goes to whoever a spammer named. The sender of a
+ * message stands in an earlier line than its recipients, so senders are remembered by queue id,
+ * bounded. Read are the syslog forms of Postfix (qmgr, smtp) and sendmail, and Exim's main log. Log
+ * lines hold peers' octets: they are cut up by plain searches, no regular expression runs on them.
  */
 import { miningLineOctetsMax, miningMessagesMax } from '../base/limits.ts'
 
@@ -29,7 +29,9 @@ export class LogMiner {
     return syslog === undefined ? [] : this.#takeSyslog(syslog, offset)
   }
 
-  /** Where to go on so that no open message loses its sender, at most `octetsBackMax` before `end`. */
+  /**
+   * Where to go on so that no open message loses its sender, at most `octetsBackMax` before `end`.
+   */
   resumeOffset(end: number, octetsBackMax: number): number {
     let first = end
     for (const offset of this.#messages.values()) {

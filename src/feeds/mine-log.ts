@@ -3,8 +3,8 @@
  * what the miner finds, batch by batch, each together with the place up to which it was read, so
  * that a kill at any moment loses nothing and repeats little.
  *
- * A file is known by inode and beginning: after rotation the old one is read to its end (by its open
- * descriptor), then the new one from its start. Compressed logs are read whole.
+ * A file is known by inode and beginning: after rotation the old one is read to its end (by its
+ * open descriptor), then the new one from its start. Compressed logs are read whole.
  */
 import {
   closeSync,

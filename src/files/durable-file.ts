@@ -1,8 +1,9 @@
 /**
  * Durable files: a file is written whole or not at all, and is there after a power cut.
  *
- * Temporary file in the same folder, fsync, rename over the target, fsync of the folder. A crash leaves
- * the old file and perhaps a `.tmp-…` beside it, which nobody reads. Any part of layer 4 may use this.
+ * Temporary file in the same folder, fsync, rename over the target, fsync of the folder. A crash
+ * leaves the old file and perhaps a `.tmp-…` beside it, which nobody reads. Any part of layer 4 may
+ * use this.
  */
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'

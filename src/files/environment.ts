@@ -2,8 +2,9 @@
  * The LMDB environment of an instance: one folder, opened alike by whoever shares it.
  *
  * Threads of a process that open the same folder share one environment; processes share its files.
- * Each named database in it has one owner: src/store/ for what is learnt, src/lists/ for the octets of
- * lists (`lists.keep = "store"`). Checking a file before LMDB maps it is src/store/open-store.ts's.
+ * Each named database in it has one owner: src/store/ for what is learnt, src/lists/ for the octets
+ * of lists (`lists.keep = "store"`). Checking a file before LMDB maps it is
+ * src/store/open-store.ts's.
  */
 import { open, type RootDatabase } from 'lmdb'
 
@@ -19,7 +20,8 @@ export function openEnvironment(folder: string, readersMax: number): RootDatabas
     maxDbs: databasesMax,
     maxReaders: readersMax,
     compression: false,
-    // Every commit is synced before it counts: a power cut leaves an earlier commit, never a mixture.
+    // Every commit is synced before it counts: a power cut leaves an earlier commit, never a
+    // mixture.
     overlappingSync: false,
   })
 }

@@ -8,7 +8,10 @@ import type { Socket } from 'node:net'
 import type { Peer } from './engine.ts'
 import type { EngineToken } from './gate.ts'
 
-/** A client that a gate hands over: greeted, its socket not flowing; the gate keeps a listener on its close. */
+/**
+ * A client that a gate hands over: greeted, its socket not flowing; the gate keeps a listener on
+ * its close.
+ */
 export interface Candidate {
   readonly socket: Socket
   readonly peer: Peer

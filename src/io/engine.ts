@@ -1,9 +1,9 @@
 /**
  * The socket engine's face: what carries the octets of one thread's connections, both sides.
  *
- * Two parts stand behind it: native-engine.ts (native/engine, one epoll set, one JavaScript call per
- * wake-up) and socket-engine.ts, its slow twin over net.Socket. Both pass test/contract/engine.ts;
- * the parts above do not know which one carries them.
+ * Two parts stand behind it: native-engine.ts (native/engine, one epoll set, one JavaScript call
+ * per wake-up) and socket-engine.ts, its slow twin over net.Socket. Both pass
+ * test/contract/engine.ts; the parts above do not know which one carries them.
  *
  * Invariants: the handler is called from the thread's event loop only, never from inside an engine
  * method; `onClose` is the last event of a connection and comes exactly once; after it the id is
@@ -34,8 +34,8 @@ export interface Peer {
 }
 
 /**
- * Why a connection ended. `closed`: by us; `ended`: by us after the peer's end; `reset`: by the peer
- * or because it is dead; the rest: a connect that failed.
+ * Why a connection ended. `closed`: by us; `ended`: by us after the peer's end; `reset`: by the
+ * peer or because it is dead; the rest: a connect that failed.
  */
 export type CloseReason = 'closed' | 'ended' | 'reset' | 'timeout' | 'refused' | 'unreachable'
 
@@ -62,7 +62,9 @@ export interface EngineHandler {
 
 /** What an engine is made with. */
 export interface EngineOptions {
-  /** A greeted client that shows no sign of life for so long gets onOpen and onDeadline; 0 = never. */
+  /**
+   * A greeted client that shows no sign of life for so long gets onOpen and onDeadline; 0 = never.
+   */
   readonly clientDeadlineMs: number
 }
 
@@ -74,7 +76,10 @@ export interface Engine {
   send(id: ConnectionId, octets: Uint8Array): boolean
   /** Queues text, one octet a code unit (latin1). */
   sendText(id: ConnectionId, text: string): boolean
-  /** Queues octets [start, end) of the chunk being delivered right now, without copying where possible. Only inside onData. */
+  /**
+   * Queues octets [start, end) of the chunk being delivered right now, without copying where
+   * possible. Only inside onData.
+   */
   forward(id: ConnectionId, start: number, end: number): boolean
   /** Stops and restarts reading: backpressure towards the peer. */
   pause(id: ConnectionId): void
@@ -90,8 +95,8 @@ export interface Engine {
   reset(id: ConnectionId): void
   /**
    * Gives the connection away (to TLS) as a paused socket that the caller owns; what was queued is
-   * sent first, no further event comes. The client's place at the gate is given back when the socket
-   * closes. Undefined for a dead id.
+   * sent first, no further event comes. The client's place at the gate is given back when the
+   * socket closes. Undefined for a dead id.
    */
   detach(id: ConnectionId): Socket | undefined
   /**

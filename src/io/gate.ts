@@ -1,9 +1,9 @@
 /**
  * The accept gate's face: what stands before every connection.
  *
- * Two parts stand behind it: native-gate.ts (native/gate, a thread of its own with epoll, so it goes
- * on refusing while JavaScript is blocked) and server-gate.ts, its slow twin over net.Server on the
- * calling thread. Both pass test/contract/gate.ts.
+ * Two parts stand behind it: native-gate.ts (native/gate, a thread of its own with epoll, so it
+ * goes on refusing while JavaScript is blocked) and server-gate.ts, its slow twin over net.Server
+ * on the calling thread. Both pass test/contract/gate.ts.
  *
  * Order at connect: PROXY header (configured balancers only) > trusted network > blacklist > limits
  * and rates > greeting delay and early talk > hand-over to a worker. A refusal never reaches
@@ -17,7 +17,9 @@ export type GateAction = 'refuse' | 'tarpit' | 'reset' | 'drop' | 'observe'
 export interface ClassRule {
   readonly verdictClass: number
   readonly action: GateAction
-  /** Whole reply with CRLF; `{address}` and `{id}` are filled in by the gate, `{list}` already is. */
+  /**
+   * Whole reply with CRLF; `{address}` and `{id}` are filled in by the gate, `{list}` already is.
+   */
   readonly reply: string
 }
 
@@ -120,12 +122,16 @@ export type EngineToken = number
 
 /** The gate. Owned and called by the main thread alone. */
 export interface Gate {
-  /** Binds and listens; resolves with the bound `address:port` texts, rejects with OperatingError. */
+  /**
+   * Binds and listens; resolves with the bound `address:port` texts, rejects with OperatingError.
+   */
   listen(addresses: readonly string[]): Promise<readonly string[]>
   configure(policy: GatePolicy): void
   addWorker(token: EngineToken): void
   removeWorker(token: EngineToken): void
-  /** A session given up by a client address (per-address count) is told by the engines themselves. */
+  /**
+   * A session given up by a client address (per-address count) is told by the engines themselves.
+   */
   refusals(): readonly Refusal[]
   /**
    * The same as lines, in order, without an object for each. Absent where a refusal is an object

@@ -5,10 +5,10 @@
  * arena (texts to send), events, operations, and by slot the octets queued and not yet taken by the
  * socket: added here, subtracted there, so that `send` can say at once whether to go on.
  *
- * Operations are written into a list and carried out when the events of the turn are handled, or when
- * list or arena is full; outside a turn at the end of the current task. An id is slot + generation *
- * slots; the generation of each live slot stands in an array, so a dead id costs one comparison.
- * Invariant: no allocation per event but what the handler makes.
+ * Operations are written into a list and carried out when the events of the turn are handled, or
+ * when list or arena is full; outside a turn at the end of the current task. An id is slot +
+ * generation * slots; the generation of each live slot stands in an array, so a dead id costs one
+ * comparison. Invariant: no allocation per event but what the handler makes.
  */
 import { Socket } from 'node:net'
 import { loadAddon } from '../addon/addon.ts'
@@ -86,8 +86,8 @@ const reasons: readonly CloseReason[] = [
 const dead = -1
 
 /**
- * The native engine for the calling thread, or undefined where the addon does not load. Closed, with
- * every descriptor, when the thread's environment ends.
+ * The native engine for the calling thread, or undefined where the addon does not load. Closed,
+ * with every descriptor, when the thread's environment ends.
  */
 export function newNativeEngine(
   handler: EngineHandler,

@@ -1,6 +1,6 @@
 /**
- * Refusals as the native gate tells them: entries of one size, read as objects or, where a form fits,
- * written as lines without any (native/gate/refusal_lines.hpp).
+ * Refusals as the native gate tells them: entries of one size, read as objects or, where a form
+ * fits, written as lines without any (native/gate/refusal_lines.hpp).
  */
 import type { Refusal, RefusalCause, RefusalForm, RefusalWriter } from './gate.ts'
 import { plainAddress } from './proxy-header.ts'

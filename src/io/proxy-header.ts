@@ -47,7 +47,8 @@ function startsAlike(octets: Buffer, start: Buffer): boolean {
   return octets.subarray(0, length).equals(start.subarray(0, length))
 }
 
-// §2.1  "PROXY" SP ("TCP4" / "TCP6") SP source SP destination SP source-port SP destination-port CRLF
+// §2.1  "PROXY" SP ("TCP4" / "TCP6") SP source SP destination SP source-port SP destination-port
+// CRLF
 //       "PROXY UNKNOWN" anything CRLF
 function parseLine(octets: Buffer): ProxyHeader {
   const text = octets.toString('latin1', 0, proxyLineOctetsMax)
@@ -91,7 +92,8 @@ function parsePort(text: string | undefined): number {
   return port <= 65_535 ? port : -1
 }
 
-// §2.2  signature 12 | version 4 bits, command 4 bits | family 4, transport 4 | length 16 | addresses, TLVs
+// §2.2  signature 12 | version 4 bits, command 4 bits | family 4, transport 4 | length 16 |
+// addresses, TLVs
 function parseBinary(octets: Buffer): ProxyHeader {
   if (octets.length > 12 && (octet(octets, 12) & 0xfe) !== 0x20) return invalid
   if (octets.length < 16) return incomplete

@@ -1,8 +1,8 @@
 /**
  * The id of a connection that the gate refuses: it stands in the reply and in the record.
  *
- * Twelve characters of base 32 (no i, l, o, u: it is read over the telephone): 40 bits of wall clock
- * in milliseconds, 20 bits of a counter. native/gate/refusal_ring.cpp writes the same form.
+ * Twelve characters of base 32 (no i, l, o, u: it is read over the telephone): 40 bits of wall
+ * clock in milliseconds, 20 bits of a counter. native/gate/refusal_ring.cpp writes the same form.
  */
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'

@@ -1,9 +1,9 @@
 /**
  * The slow twin of the accept gate: the same face over net.Server on the calling thread.
  *
- * It proves the native gate (both pass test/contract/gate.ts) and serves where the addon is missing.
- * It hands over to twin engines of the same thread only (adopters.ts). Two things it cannot do: go on
- * while JavaScript is blocked, and drop below accept (`drop` resets instead).
+ * It proves the native gate (both pass test/contract/gate.ts) and serves where the addon is
+ * missing. It hands over to twin engines of the same thread only (adopters.ts). Two things it
+ * cannot do: go on while JavaScript is blocked, and drop below accept (`drop` resets instead).
  *
  * A connection is held here from accept until it is refused, given up or handed over; its place in
  * the counts is given back when its socket closes, whoever carries it then.
@@ -123,7 +123,8 @@ class ServerGate implements Gate {
       .map((server) => new Promise<void>((resolve) => server.close(() => resolve())))
     for (const guest of this.#guests) guest.socket.destroy()
     for (const socket of this.#beforePolicy.splice(0)) socket.destroy()
-    // A server waits for its connections; those handed over belong to the engines and are not awaited.
+    // A server waits for its connections; those handed over belong to the engines and are not
+    // awaited.
     if (this.#tally.connections === this.#guests.size) await Promise.all(closed)
   }
 

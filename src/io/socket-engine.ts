@@ -1,9 +1,9 @@
 /**
  * The slow twin of the socket engine: the same face over net.Socket.
  *
- * It proves the native engine (both pass test/contract/engine.ts), serves where the addon is missing,
- * and is the plain description of what an engine does. One object per connection; the state says
- * which events may still come:
+ * It proves the native engine (both pass test/contract/engine.ts), serves where the addon is
+ * missing, and is the plain description of what an engine does. One object per connection; the
+ * state says which events may still come:
  *
  *   waiting ──first sign──▶ open ──close──▶ closing ──┐
  *   connecting ──────────▶ open                        ├──▶ gone

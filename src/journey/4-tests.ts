@@ -1,8 +1,10 @@
 /**
  * Stage 4, tests: trusted name, whitelist, and the active tests (dialup or relay, then user), which
- * the probe broker answers. Here stands when they are asked, who waits, and what an answer leads to.
+ * the probe broker answers. Here stands when they are asked, who waits, and what an answer leads
+ * to.
  *
- * Asked last and least: never for a trusted or whitelisted one, never when nothing would come of it.
+ * Asked last and least: never for a trusted or whitelisted one, never when nothing would come of
+ * it.
  */
 import { answerWaitMs } from '../base/limits.ts'
 import type { Finding } from '../checks/finding.ts'
@@ -102,7 +104,9 @@ export function takeAnswer(session: Session, answer: Answer, nowMs: number): voi
   }
 }
 
-/** Call-ahead: the recipient does not exist, so nothing else was asked. The next one begins anew. */
+/**
+ * Call-ahead: the recipient does not exist, so nothing else was asked. The next one begins anew.
+ */
 function refuseRecipient(
   session: Session,
   transaction: Transaction,

@@ -1,6 +1,6 @@
 /**
- * Stage 6, transfer: the mailhost's answers become the client's replies, unchanged in class and code.
- * 250 at the end of data is said for the mailhost's 250 alone; whatever is in doubt is 4xx.
+ * Stage 6, transfer: the mailhost's answers become the client's replies, unchanged in class and
+ * code. 250 at the end of data is said for the mailhost's 250 alone; whatever is in doubt is 4xx.
  */
 import type { Reply } from '../smtp/reply.ts'
 import { replyLine, replyText } from '../smtp/reply-text.ts'

@@ -122,7 +122,9 @@ function endOfLine(chunk: Uint8Array, start: number, end: number): number {
   return -1
 }
 
-/** Drops an over-long line, which has got its 500, up to its CRLF; closes when that does not come. */
+/**
+ * Drops an over-long line, which has got its 500, up to its CRLF; closes when that does not come.
+ */
 function dropLine(
   session: Session,
   chunk: Uint8Array,

@@ -1,10 +1,10 @@
 /**
- * Conclude: the one exit. Exactly one verdict record per transaction, and one per connection that is
- * refused before its first.
+ * Conclude: the one exit. Exactly one verdict record per transaction, and one per connection that
+ * is refused before its first.
  *
- * Every way a transaction can end leads here: delivered, refused, reset, given up, timed out, or met
- * by a bug of ours. What it was waiting for is given up in the same step, so nothing that comes late
- * can touch a successor.
+ * Every way a transaction can end leads here: delivered, refused, reset, given up, timed out, or
+ * met by a bug of ours. What it was waiting for is given up in the same step, so nothing that comes
+ * late can touch a successor.
  */
 import type { Layer } from '../checks/finding.ts'
 import { protocolOf } from './received.ts'

@@ -5,8 +5,8 @@
  *
  * One object per connection, nothing shared between two. Events come in through the on… methods,
  * effects go out through the ports; no socket, no clock, no await. `nowMs` is the wall clock in
- * milliseconds. Late and doubled events are harmless: after onClosed every method does nothing. A bug
- * of ours that an event meets ends this connection, with 421 4.3.0 and a record, and no other.
+ * milliseconds. Late and doubled events are harmless: after onClosed every method does nothing. A
+ * bug of ours that an event meets ends this connection, with 421 4.3.0 and a record, and no other.
  */
 
 import { messageOf } from '../base/errors.ts'
@@ -57,7 +57,9 @@ export class Journey {
     return transaction === undefined ? 'hello' : 'envelope'
   }
 
-  /** The connection's first sign of life; the gate has sent the greeting. Once, before all others. */
+  /**
+   * The connection's first sign of life; the gate has sent the greeting. Once, before all others.
+   */
   onOpen(nowMs: number): void {
     try {
       openConnection(this.#session)
@@ -131,7 +133,9 @@ export class Journey {
     }
   }
 
-  /** TLS is up after startTls(); `description` as in the record: `TLSv1.3 TLS_AES_256_GCM_SHA384`. */
+  /**
+   * TLS is up after startTls(); `description` as in the record: `TLSv1.3 TLS_AES_256_GCM_SHA384`.
+   */
   onTlsEstablished(description: string, nowMs: number): void {
     if (this.#session.isGone || this.#session.waiting !== 'tls') return
     try {
@@ -153,7 +157,9 @@ export class Journey {
     }
   }
 
-  /** The tests' answer comes later, and RCPT is not to wait for it: DATA waits (two such proxies). */
+  /**
+   * The tests' answer comes later, and RCPT is not to wait for it: DATA waits (two such proxies).
+   */
   onDeferred(nowMs: number): void {
     if (this.#session.isGone) return
     try {
@@ -219,7 +225,9 @@ export class Journey {
     }
   }
 
-  /** Stress mode began or ended: the waits of this connection, old or new its policy, change now. */
+  /**
+   * Stress mode began or ended: the waits of this connection, old or new its policy, change now.
+   */
   onStress(isStressed: boolean, nowMs: number): void {
     if (this.#session.isGone) return
     this.#session.compiled.isStressed = isStressed

@@ -1,6 +1,6 @@
 /**
- * The flow of a message's octets: collected until the header is judged and the mailhost has said 354,
- * then passed on; or, once refused, dropped. Stage 5 (5-message.ts) says when.
+ * The flow of a message's octets: collected until the header is judged and the mailhost has said
+ * 354, then passed on; or, once refused, dropped. Stage 5 (5-message.ts) says when.
  *
  * Invariants: nothing goes to the mailhost before its 354; no stray CR, LF or NUL ever does; octets
  * whose meaning the next one decides are kept back.

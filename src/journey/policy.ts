@@ -104,7 +104,9 @@ export interface CompiledPolicy {
   readonly exemptRecipients: ReadonlySet<string>
   /** Is any test on that asks somebody? */
   readonly hasActiveTests: boolean
-  /** Stress mode: shorter waits. Set at any time, by Journey.onStress for connections that are open. */
+  /**
+   * Stress mode: shorter waits. Set at any time, by Journey.onStress for connections that are open.
+   */
   isStressed: boolean
 }
 

@@ -1,10 +1,10 @@
 /**
  * The journey's ports: everything it may ask of the world, and nothing else.
  *
- * The journey is pure: no socket, no clock, no await. Octets, replies, answers and deadlines come in
- * through its methods (journey.ts); effects go out through one Ports object per connection, which
- * src/edge/ implements over the engine, the transfer, the probe broker and the log, and which the
- * tests implement in memory. A port never calls back into the journey before it has returned.
+ * The journey is pure: no socket, no clock, no await. Octets, replies, answers and deadlines come
+ * in through its methods (journey.ts); effects go out through one Ports object per connection,
+ * which src/edge/ implements over the engine, the transfer, the probe broker and the log, and which
+ * the tests implement in memory. A port never calls back into the journey before it has returned.
  */
 import type { Finding } from '../checks/finding.ts'
 import type { Reply } from '../smtp/reply.ts'
@@ -31,9 +31,9 @@ export interface ClientPort {
 /**
  * The mailhost's side. All answers come back through the journey's on… methods, in order.
  *
- * Every recipient(), data() and endOfData() is answered exactly once, by the mailhost's reply or, on
- * any trouble, by one of the transfer's own (451 4.4.1, 451 4.3.2, …); nothing comes after abandon().
- * A link lost inside the message, while no answer is owed, is told by onLinkLost.
+ * Every recipient(), data() and endOfData() is answered exactly once, by the mailhost's reply or,
+ * on any trouble, by one of the transfer's own (451 4.4.1, 451 4.3.2, …); nothing comes after
+ * abandon(). A link lost inside the message, while no answer is owed, is told by onLinkLost.
  */
 export interface TransferPort {
   /**
@@ -46,8 +46,9 @@ export interface TransferPort {
    */
   begin(mailArguments: string): void
   /**
-   * Offers a recipient (`<path> parameters`) in the route of its domain: onRecipientReply, in order;
-   * several may be under way. `domain` is lower case; '' for the bare `<postmaster>`: default route.
+   * Offers a recipient (`<path> parameters`) in the route of its domain: onRecipientReply, in
+   * order; several may be under way. `domain` is lower case; '' for the bare `<postmaster>`:
+   * default route.
    */
   recipient(recipientArguments: string, domain: string): void
   /**

@@ -53,7 +53,9 @@ export function refusal(
   return { layer, finding, action, reply, evidence, closes: false }
 }
 
-/** A refusal whose text names layer and id, so that a postmaster can ask and an operator find it. */
+/**
+ * A refusal whose text names layer and id, so that a postmaster can ask and an operator find it.
+ */
 export function namedRefusal(
   session: Session,
   transaction: Transaction,

@@ -1,6 +1,6 @@
 /**
- * Session: the state of one connection, and of its transaction and message. No behaviour: the stages
- * (1-connect.ts … 6-transfer.ts) change it, journey.ts owns it.
+ * Session: the state of one connection, and of its transaction and message. No behaviour: the
+ * stages (1-connect.ts … 6-transfer.ts) change it, journey.ts owns it.
  */
 import type { Finding, Layer } from '../checks/finding.ts'
 import type { BodyRewriter } from '../smtp/body-rewriter.ts'
@@ -74,7 +74,9 @@ export interface Transaction {
   readonly statedOctets: number
 }
 
-/** What becomes of a message's octets: collected, waiting for the mailhost's 354, passed, dropped. */
+/**
+ * What becomes of a message's octets: collected, waiting for the mailhost's 354, passed, dropped.
+ */
 export type MessagePhase = 'header' | 'opening' | 'streaming' | 'dropping'
 
 /** From DATA, or the first BDAT, to the end of data. */

@@ -1,9 +1,9 @@
 /**
  * Stash blocks: memory for what is kept of a message until the mailhost takes it.
  *
- * Blocks of two sizes are used again within the thread: memory of its own for every message costs the
- * collector more than the message itself. What is larger than both is not taken back, and what lies in
- * a spare block is never read before it is written anew.
+ * Blocks of two sizes are used again within the thread: memory of its own for every message costs
+ * the collector more than the message itself. What is larger than both is not taken back, and what
+ * lies in a spare block is never read before it is written anew.
  */
 import {
   stashBlockOctets,

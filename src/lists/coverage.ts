@@ -1,13 +1,16 @@
 /**
  * Coverage: the address space that a list covers, as merged intervals, and how two of them differ.
  *
- * IPv4 is exact. IPv6 is counted in blocks of /46 of its first 46 bits (longer prefixes count as one block):
- * whole networks are what matters for a share of the address space, and 46 bits of start with 6 bits of
- * length sort as one double. Exclusions are not subtracted, so a coverage is never too small.
+ * IPv4 is exact. IPv6 is counted in blocks of /46 of its first 46 bits (longer prefixes count as
+ * one block): whole networks are what matters for a share of the address space, and 46 bits of
+ * start with 6 bits of length sort as one double. Exclusions are not subtracted, so a coverage is
+ * never too small.
  */
 import type { FamilyColumns, PrefixColumns } from '../base/prefix-columns.ts'
 
-/** Merged, sorted, disjoint intervals of one family: start and end (exclusive) in turn, in units. */
+/**
+ * Merged, sorted, disjoint intervals of one family: start and end (exclusive) in turn, in units.
+ */
 export type Intervals = Float64Array
 
 /** What a list covers. */

@@ -1,8 +1,8 @@
 /**
  * EntrySink: where the line parsers of one list put entries, names and bad lines.
  *
- * Parsers hand over octet ranges of the file; nothing becomes a string but bad lines and names. Bad lines
- * are counted all and kept up to a maximum, their text cut and escaped for a log line.
+ * Parsers hand over octet ranges of the file; nothing becomes a string but bad lines and names. Bad
+ * lines are counted all and kept up to a maximum, their text cut and escaped for a log line.
  */
 import {
   newPrefixCell,

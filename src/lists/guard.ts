@@ -1,13 +1,14 @@
 /**
  * The guard: what a blacklist says is judged before it is believed. Pure.
  *
- * 1. Entry by entry: what touches never-block space, or is shorter than `shortest_prefix`, is set aside and
- *    reported; the rest of the list goes on. Exclusions pass: they only take away.
- * 2. The list as a whole, on what remains: coverage above `coverage_max`, or a change against the last good
- *    one above `change_max`, refuses it; the last good one stays.
+ * 1. Entry by entry: what touches never-block space, or is shorter than `shortest_prefix`, is
+ *    set aside and reported; the rest of the list goes on. Exclusions pass: they only take away.
+ * 2. The list as a whole, on what remains: coverage above `coverage_max`, or a change against
+ *    the last good one above `change_max`, refuses it; the last good one stays.
  *
- * Small changes are never refused: an operator's file that grows from one line to three is not poisoned.
- * But a list that becomes empty is refused at any size: that is what a broken feed looks like.
+ * Small changes are never refused: an operator's file that grows from one line to three is not
+ * poisoned. But a list that becomes empty is refused at any size: that is what a broken feed looks
+ * like.
  */
 import { changeFloor4, changeFloor6, setAsideKeptMax } from '../base/limits.ts'
 import { type FamilyColumns, type PrefixColumns, prefixText } from '../base/prefix-columns.ts'
@@ -117,7 +118,9 @@ function kept(wordsEach: 1 | 4, entries: FamilyColumns, bad: readonly number[]):
   }
 }
 
-/** Copies a column without the slots in `gaps`, which are in order and end with the column's end. */
+/**
+ * Copies a column without the slots in `gaps`, which are in order and end with the column's end.
+ */
 function compacted<T extends Uint8Array | Uint16Array | Uint32Array>(
   source: T,
   target: T,

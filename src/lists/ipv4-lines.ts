@@ -1,8 +1,8 @@
 /**
  * The common line: `a.b.c.d` or `a.b.c.d/n` and a line end, read in one pass.
  *
- * 99 of 100 lines of real lists are this. Everything else (blanks, comments, host bits, IPv6, faults) is
- * left to the grammars, which give the same answer for this line too.
+ * 99 of 100 lines of real lists are this. Everything else (blanks, comments, host bits, IPv6,
+ * faults) is left to the grammars, which give the same answer for this line too.
  */
 import { maskOf } from '../base/ip-address.ts'
 import type { EntrySink } from './entry-sink.ts'

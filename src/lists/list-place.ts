@@ -1,9 +1,10 @@
 /**
  * ListPlace: where the octets of a list and of its last good state lie (`lists.keep`).
  *
- * `files`: the list is its file (or a fetched feed's), the last good one a file in the cache folder. `store`:
- * both lie in one LMDB store; a file at the configured path is taken into the store whenever it differs,
- * and may be gone afterwards. Used by threads of the CPU pool; blocks its thread.
+ * `files`: the list is its file (or a fetched feed's), the last good one a file in the cache
+ * folder. `store`: both lie in one LMDB store; a file at the configured path is taken into the
+ * store whenever it differs, and may be gone afterwards. Used by threads of the CPU pool; blocks
+ * its thread.
  */
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'

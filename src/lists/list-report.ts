@@ -1,6 +1,6 @@
 /**
- * ListReport: what became of one list, and how far a load is; for `check-config`, `status`, the log and
- * the metrics.
+ * ListReport: what became of one list, and how far a load is; for `check-config`, `status`, the log
+ * and the metrics.
  */
 import type { LineReport } from './entry-sink.ts'
 import type { SetAside } from './guard.ts'
@@ -10,8 +10,9 @@ import type { ListFormat } from './parse-list.ts'
 export type ListKind = 'blacklist' | 'trusted' | 'relay' | 'dialup' | 'never_block'
 
 /**
- * `loaded`: as it is now. `last-good`: refused or unreadable, the last good one serves. `refused`: the
- * same, but there is no last good one, so the list is empty. `expired`: too old, so the list is empty.
+ * `loaded`: as it is now. `last-good`: refused or unreadable, the last good one serves. `refused`:
+ * the same, but there is no last good one, so the list is empty. `expired`: too old, so the list is
+ * empty.
  */
 export type ListOutcome = 'loaded' | 'last-good' | 'refused' | 'expired'
 

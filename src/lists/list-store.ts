@@ -1,10 +1,10 @@
 /**
- * ListStore: all lists merged in the store of the instance (`lists.keep = "store"`, B25), beside what it
- * has learnt (src/store/learnt.ts): one environment, here its database `lists`.
+ * ListStore: all lists merged in the store of the instance (`lists.keep = "store"`, B25), beside
+ * what it has learnt (src/store/learnt.ts): one environment, here its database `lists`.
  *
- * A record a list and state: its octets as they would stand in a file, so that every format, line number
- * and check is the same as with files. Threads of the CPU pool read and write it; each joins the
- * environment for itself.
+ * A record a list and state: its octets as they would stand in a file, so that every format, line
+ * number and check is the same as with files. Threads of the CPU pool read and write it; each joins
+ * the environment for itself.
  */
 import { mkdirSync } from 'node:fs'
 import type { Database, RootDatabase } from 'lmdb'

@@ -1,12 +1,14 @@
 /**
  * loadLists: everything that `[lists]` names becomes tables, on the CPU pool.
  *
- * First the never-block lists, since the guard of the others needs them; then all other lists, side by
- * side; then one image a table. Only when every image is there are they published: a table keeps its
- * object, so gate and threads go on with theirs, and what add() entered stays. If anything throws, the
- * tables of the previous load go on as they were. This thread only hands columns on (moved, not copied).
+ * First the never-block lists, since the guard of the others needs them; then all other lists, side
+ * by side; then one image a table. Only when every image is there are they published: a table keeps
+ * its object, so gate and threads go on with theirs, and what add() entered stays. If anything
+ * throws, the tables of the previous load go on as they were. This thread only hands columns on
+ * (moved, not copied).
  *
- * A list that fails does not stop a load: its last good state serves, or nothing, and the report says so.
+ * A list that fails does not stop a load: its last good state serves, or nothing, and the report
+ * says so.
  */
 import { resolve } from 'node:path'
 import { OperatingError } from '../base/errors.ts'
@@ -80,7 +82,9 @@ export interface LoadParts extends PublishParts {
 export interface LoadedLists {
   readonly tables: ListTables
   readonly reports: readonly ListReport[]
-  /** IPv6 prefixes of every list but the blacklists: a table does not say what lies inside a /64. */
+  /**
+   * IPv6 prefixes of every list but the blacklists: a table does not say what lies inside a /64.
+   */
   readonly exempt6: readonly string[]
 }
 

@@ -1,9 +1,10 @@
 /**
  * Never-block space: what no feed may refuse, whatever it says (B3's safety).
  *
- * Special-purpose space stands here (RFC 6890 and its registries): a list that holds it was not made from
- * mail that reached anybody. Our own networks, the mailhosts and the operator's list come from the
- * configuration. `lists.allow_loopback` takes 127.0.0.0/8 and ::1 out, for tests and demonstrations.
+ * Special-purpose space stands here (RFC 6890 and its registries): a list that holds it was not
+ * made from mail that reached anybody. Our own networks, the mailhosts and the operator's list come
+ * from the configuration. `lists.allow_loopback` takes 127.0.0.0/8 and ::1 out, for tests and
+ * demonstrations.
  */
 import { maskOf, newPrefixCell, parsePrefix } from '../base/ip-address.ts'
 import type { FamilyColumns } from '../base/prefix-columns.ts'
@@ -92,8 +93,8 @@ export class NeverBlockSpace {
   }
 
   /**
-   * The networks are disjoint and sorted: if any touches the entry, the last that begins at or before
-   * the entry's end does.
+   * The networks are disjoint and sorted: if any touches the entry, the last that begins at or
+   * before the entry's end does.
    */
   #reasonFor4(start: number, length: number): string {
     if (length >= 8 && this.#firstOctets[start >>> 24] === 0) return ''

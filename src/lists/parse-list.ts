@@ -1,13 +1,14 @@
 /**
  * parseList: the octets of a list file become columns, names and reports. Pure: no file, no clock.
  *
- * Every format is a line grammar of its own (…-lines.ts); this file finds the lines, the format and the
- * verdict on the file as a whole. A bad line is reported and skipped; a file with more bad lines than its
- * share allows is refused, because then it is not what it says it is (an error page, another format, a
- * cut transfer). One bad line in a file that is otherwise mostly good never refuses it. docs/list-formats.md
- * says what each oddity of real files becomes.
+ * Every format is a line grammar of its own (…-lines.ts); this file finds the lines, the format and
+ * the verdict on the file as a whole. A bad line is reported and skipped; a file with more bad
+ * lines than its share allows is refused, because then it is not what it says it is (an error page,
+ * another format, a cut transfer). One bad line in a file that is otherwise mostly good never
+ * refuses it. docs/list-formats.md says what each oddity of real files becomes.
  *
- * Line ends are LF, CRLF or a bare CR. A byte-order mark of UTF-8 is passed over; UTF-16 is refused.
+ * Line ends are LF, CRLF or a bare CR. A byte-order mark of UTF-8 is passed over; UTF-16 is
+ * refused.
  */
 import { formatSampleOctets, listOctetsMax } from '../base/limits.ts'
 import { type PrefixColumns, PrefixColumnsBuilder } from '../base/prefix-columns.ts'
@@ -25,7 +26,9 @@ import {
 import { looksLikeRbldnsd, takeRbldnsdLine } from './rbldnsd-lines.ts'
 import { endOfMessage, takeSpamdLine } from './spamd-lines.ts'
 
-/** The formats, in the words of the configuration; `drop` is told from its JSON by its first octet. */
+/**
+ * The formats, in the words of the configuration; `drop` is told from its JSON by its first octet.
+ */
 export type ListFormat = 'netset' | 'drop' | 'rbldnsd' | 'postfix-cidr' | 'spamd' | 'plain'
 
 /** How to read a file. */

@@ -5,9 +5,9 @@
  *   line  /= [ "." / "*." ] domain name           where the list may hold names
  *   comment = ( "#" / ";" ) anything
  *
- * `ipset save` writes the same as `add SET prefix [options]`; `nomatch` among the options excludes, and
- * `create` lines say nothing to us. Anything else behind an entry makes the line bad: `1.2.3.4 /8` is a
- * typing error, and guessing would refuse the wrong hosts.
+ * `ipset save` writes the same as `add SET prefix [options]`; `nomatch` among the options excludes,
+ * and `create` lines say nothing to us. Anything else behind an entry makes the line bad: `1.2.3.4
+ * /8` is a typing error, and guessing would refuse the wrong hosts.
  */
 import type { EntryFault, EntrySink } from './entry-sink.ts'
 import { isBlank, octet, skipBlanks, skipWord, textOf, trimEnd } from './octets.ts'

@@ -1,13 +1,15 @@
 /**
  * Lines of Postfix cidr: tables (cidr_table(5)) with access(5) actions.
  *
- *   line = prefix blank action [ text ]        a line that begins with a blank goes on with the action before
+ *   line = prefix blank action [ text ]        a line that begins with a blank goes on with the
+ *   action before
  *
- * What an action says depends on what the list is for. A blacklist takes refusing actions as entries
- * and permitting ones as exclusions; a list of trusted hosts the other way round; `any` takes every
- * pattern, for questions. Postfix lets the *first* matching rule win, a list here its *longest*: a narrow
- * rule behind a wide one counts here and is dead in Postfix. Brackets around an address are Postfix's. Negated patterns (`!`) and everything
- * between `if` and `endif` hold no plain set of addresses and are bad lines.
+ * What an action says depends on what the list is for. A blacklist takes refusing actions as
+ * entries and permitting ones as exclusions; a list of trusted hosts the other way round; `any`
+ * takes every pattern, for questions. Postfix lets the *first* matching rule win, a list here its
+ * *longest*: a narrow rule behind a wide one counts here and is dead in Postfix. Brackets around an
+ * address are Postfix's. Negated patterns (`!`) and everything between `if` and `endif` hold no
+ * plain set of addresses and are bad lines.
  */
 import type { EntryFault, EntrySink } from './entry-sink.ts'
 import { octet, skipBlanks, skipWord, textOf } from './octets.ts'

@@ -1,9 +1,10 @@
 /**
- * publishLists: what was read becomes one table a kind. Every image is compiled before any is published.
+ * publishLists: what was read becomes one table a kind. Every image is compiled before any is
+ * published.
  *
- * Compiling and publishing run on the CPU pool, so that the asking thread only passes numbers on; forms
- * in JavaScript belong to the asking thread and are published there. The blacklist goes first: it alone
- * may have too many classes, and then nothing has changed.
+ * Compiling and publishing run on the CPU pool, so that the asking thread only passes numbers on;
+ * forms in JavaScript belong to the asking thread and are published there. The blacklist goes
+ * first: it alone may have too many classes, and then nothing has changed.
  */
 import { resolve } from 'node:path'
 import type { IpTable, IpTableForm, IpTableFormName, TableImage } from '../tables/ip-table.ts'

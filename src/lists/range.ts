@@ -1,5 +1,6 @@
 /**
- * Ranges: `first-last` becomes the fewest prefixes that make it up, at most 62 for IPv4, 254 for IPv6.
+ * Ranges: `first-last` becomes the fewest prefixes that make it up, at most 62 for IPv4, 254 for
+ * IPv6.
  */
 import { newPrefixCell, type PrefixCell } from '../base/ip-address.ts'
 

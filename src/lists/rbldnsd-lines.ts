@@ -6,9 +6,10 @@
  *   entry  = 127.0.0.0/24 / 127.0.0 / 127/24 / 127-127.0.0 / 127.0.0.1-255 / 127.16-31
  *          / 2001:21ab:c000/36 / 2001:20fe:23:41ed (a /64) / ::1
  *
- * Left-out octets count as zeros in front of a length or a dash, as all of 0 – 255 in a prefix alone,
- * as 255 behind a dash; one octet behind the dash replaces the last octet given before it. IPv6 words
- * left out without "::" are zeros, and the length, where none is given, is that of the words given.
+ * Left-out octets count as zeros in front of a length or a dash, as all of 0 – 255 in a prefix
+ * alone, as 255 behind a dash; one octet behind the dash replaces the last octet given before it.
+ * IPv6 words left out without "::" are zeros, and the length, where none is given, is that of the
+ * words given.
  */
 import { newPrefixCell, type PrefixCell } from '../base/ip-address.ts'
 import type { EntryFault, EntrySink } from './entry-sink.ts'
@@ -149,7 +150,10 @@ function takeIpv6(
   return sink.takeText(`${address}::/${bits ?? words.length * 16}`, line, isExcluded)
 }
 
-/** Whether a line can only be rbldnsd's: a special, a default, or a prefix of fewer than four octets. */
+/**
+ * Whether a line can only be rbldnsd's: a special, a default, or a prefix of fewer than four
+ * octets.
+ */
 export function looksLikeRbldnsd(octets: Uint8Array, start: number, end: number): boolean {
   if (octets[start] === octet.dollar) return true
   if (octets[start] === octet.colon) return octets[start + 1] !== octet.colon

@@ -1,8 +1,8 @@
 /**
  * readListFile: the octets of a list file, unpacked where gzip packed them, within a maximum.
  *
- * For the threads of the CPU pool and for commands: it blocks its thread. What unpacks to more than the
- * maximum is refused before it is held (a packed megabyte may unpack to a gigabyte).
+ * For the threads of the CPU pool and for commands: it blocks its thread. What unpacks to more than
+ * the maximum is refused before it is held (a packed megabyte may unpack to a gigabyte).
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
@@ -14,7 +14,9 @@ export function readListFile(path: string): Uint8Array {
   return unpackList(readWhole(path), path)
 }
 
-/** Unpacks gzip, told by its magic number; other octets are given back. Throws like readListFile. */
+/**
+ * Unpacks gzip, told by its magic number; other octets are given back. Throws like readListFile.
+ */
 export function unpackList(octets: Uint8Array, path: string): Uint8Array {
   if (octets[0] !== 0x1f || octets[1] !== 0x8b) return octets
   try {

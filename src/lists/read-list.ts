@@ -1,9 +1,9 @@
 /**
  * readList: one list from its place to believed columns. A task of the CPU pool.
  *
- * Read, parse, guard. What is believed becomes the last good one. What is not leaves the last good one in
- * service: it is read from its place, parsed and guarded again (never-block space may have grown since),
- * and the report says why. Trouble with one list never touches another.
+ * Read, parse, guard. What is believed becomes the last good one. What is not leaves the last good
+ * one in service: it is read from its place, parsed and guarded again (never-block space may have
+ * grown since), and the report says why. Trouble with one list never touches another.
  */
 import { messageOf } from '../base/errors.ts'
 import type { PrefixColumns } from '../base/prefix-columns.ts'

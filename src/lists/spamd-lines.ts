@@ -1,14 +1,18 @@
 /**
  * Lines of OpenBSD spamd's configuration channel: `tag;"message";cidr[;cidr…]`.
  *
- * The message may hold `\"` and semicolons. Newer versions put a family (`inet`, `inet6`) and a count before
- * the addresses; both are passed over. The list's name here is that of the configuration, not the tag.
+ * The message may hold `\"` and semicolons. Newer versions put a family (`inet`, `inet6`) and a
+ * count before the addresses; both are passed over. The list's name here is that of the
+ * configuration, not the tag.
  */
 import type { EntryFault, EntrySink } from './entry-sink.ts'
 import { octet, skipBlanks, textOf, trimEnd } from './octets.ts'
 import { takeEntry } from './plain-lines.ts'
 
-/** Takes the line [start, end). The first faulty field makes the whole line bad; those before it stay. */
+/**
+ * Takes the line [start, end). The first faulty field makes the whole line bad; those before it
+ * stay.
+ */
 export function takeSpamdLine(
   sink: EntrySink,
   start: number,

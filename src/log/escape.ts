@@ -1,10 +1,11 @@
 /**
- * Peer octets in log lines: whatever a peer sends, a line stays one line, and its fields stay its own.
+ * Peer octets in log lines: whatever a peer sends, a line stays one line, and its fields stay its
+ * own.
  *
- * A line is printable ASCII. In json and logfmt everything else is escaped (`\u001b`, `\x1b`); in the
- * postfix format it is `?`, as Postfix itself writes. Long texts are cut and end in `...`. A text
- * stands one octet a character, so octets of UTF-8 show as their numbers: a terminal is never sent
- * what a peer wrote (C1 controls, direction marks and look-alikes included).
+ * A line is printable ASCII. In json and logfmt everything else is escaped (`\u001b`, `\x1b`); in
+ * the postfix format it is `?`, as Postfix itself writes. Long texts are cut and end in `...`. A
+ * text stands one octet a character, so octets of UTF-8 show as their numbers: a terminal is never
+ * sent what a peer wrote (C1 controls, direction marks and look-alikes included).
  */
 
 const logfmtPlain = /^[A-Za-z0-9@.:_/+-]+$/

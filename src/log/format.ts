@@ -2,8 +2,7 @@
  * A record as one line without its line end: json, logfmt, or the shape of Postfix's log.
  *
  * json and logfmt show every field of fields.ts in its order, also the empty ones, so that keys are
- * stable. A line that would be too long is made again with texts and lists cut shorter. At most 3 µs
- * for a usual verdict (bench/log.ts).
+ * stable. A line that would be too long is made again with texts and lists cut shorter.
  */
 import { logLineCharactersMax, logListEntriesMax, logTextCharactersMax } from '../base/limits.ts'
 import type { VerdictRecord } from '../journey/record.ts'
@@ -40,7 +39,9 @@ export function lineOf(record: LogRecord, settings: LineSettings): string {
   return lineWithin(record.event, record, settings)
 }
 
-/** The line of a verdict as the journey made it: there is one for every message, so none is copied. */
+/**
+ * The line of a verdict as the journey made it: there is one for every message, so none is copied.
+ */
 export function verdictLineOf(record: VerdictRecord, settings: LineSettings): string {
   return lineWithin('verdict', record, settings)
 }

@@ -1,9 +1,9 @@
 /**
  * The records of the system log: a closed set, one type an event, stable keys.
  *
- * `verdict` stands once per transaction and per connection refused before its first; the others tell
- * what led to it or what the service did. Peer octets stand here as received: the formats escape and
- * cut them. The fields of each event, their order and names are `fields.ts`.
+ * `verdict` stands once per transaction and per connection refused before its first; the others
+ * tell what led to it or what the service did. Peer octets stand here as received: the formats
+ * escape and cut them. The fields of each event, their order and names are `fields.ts`.
  */
 import type { Layer, Outcome } from '../checks/finding.ts'
 import type { VerdictRecord } from '../journey/record.ts'

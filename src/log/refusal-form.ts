@@ -1,10 +1,11 @@
 /**
  * The form of a refusal's line: a line that the log's own formats wrote, taken apart at the values
- * that differ from one refusal to the next. So the lines of a flood are the same, octet for octet, as
- * if each had been made from its record (test/log/refusal-form.test.ts).
+ * that differ from one refusal to the next. So the lines of a flood are the same, octet for octet,
+ * as if each had been made from its record (test/io/refusal-lines.test.ts).
  *
  * The values of the sample are as long as such values get, since a text's length decides whether it
- * is cut; a sample that was cut has no form. It knows nothing of gates: the places are the caller's.
+ * is cut; a sample that was cut has no form. It knows nothing of gates: the places are the
+ * caller's.
  */
 import { logLineCharactersMax, logListEntriesMax, logTextCharactersMax } from '../base/limits.ts'
 import type { VerdictRecord } from '../journey/record.ts'
@@ -26,8 +27,8 @@ export type FormPiece = string | { readonly place: Place }
 export type Place = 'second' | 'millisecond' | 'id' | 'address' | 'port'
 
 /**
- * The form of the line of `record`, whose time, id, client and port are those of `sample`, also inside
- * its reply. Undefined: the line would be cut.
+ * The form of the line of `record`, whose time, id, client and port are those of `sample`, also
+ * inside its reply. Undefined: the line would be cut.
  */
 export function formOfLine(
   record: VerdictRecord,

@@ -1,10 +1,10 @@
 /**
- * Where lines end: standard error, a file, syslog. Every sink takes whole lines at once, writes in the
- * background, knows how much waits, and never blocks.
+ * Where lines end: standard error, a file, syslog. Every sink takes whole lines at once, writes in
+ * the background, knows how much waits, and never blocks.
  *
- * File and stderr are pino's destination (sonic-boom): asynchronous writes, partial writes finished,
- * EAGAIN tried again, a file opened again by name. A disk that is full keeps what waits and tries
- * again with the next lines, until the bound is reached and lines are counted instead.
+ * File and stderr are pino's destination (sonic-boom): asynchronous writes, partial writes
+ * finished, EAGAIN tried again, a file opened again by name. A disk that is full keeps what waits
+ * and tries again with the next lines, until the bound is reached and lines are counted instead.
  */
 import pino from 'pino'
 import { messageOf, OperatingError } from '../base/errors.ts'
@@ -33,7 +33,10 @@ export interface SinkEvents {
   onFault(fault: string): void
 }
 
-/** Opens a syslog server over TLS: given by who joins log and TLS, since they know each other by type only. */
+/**
+ * Opens a syslog server over TLS: given by who joins log and TLS, since they know each other by
+ * type only.
+ */
 export type OpenTlsSyslog = (
   config: Config,
   server: { readonly address: string; readonly port: number },

@@ -1,9 +1,10 @@
 /**
  * Syslog: the local one through /dev/log, or one at `syslog://ADDRESS:PORT` by UDP.
  *
- * RFC 3164 §4.1 lines, a datagram each: `<PRI>Mmm dd hh:mm:ss [host] tag[pid]: text`; without the host
- * on /dev/log, as syslog(3) writes it. /dev/log is a Unix datagram socket, which Node lacks: the addon
- * has it. A daemon that restarts is found again; what it has no room for waits, within the bound.
+ * RFC 3164 §4.1 lines, a datagram each: `<PRI>Mmm dd hh:mm:ss [host] tag[pid]: text`; without the
+ * host on /dev/log, as syslog(3) writes it. /dev/log is a Unix datagram socket, which Node lacks:
+ * the addon has it. A daemon that restarts is found again; what it has no room for waits, within
+ * the bound.
  */
 import { createSocket, type Socket } from 'node:dgram'
 import { type LocalDatagram, openLocalDatagram } from '../addon/local-datagram.ts'

@@ -2,8 +2,8 @@
  * The system log of an instance: the main thread's own records, the serving threads' batches, the
  * sink, what was dropped, and who traces.
  *
- * Owned by the main thread. The buffers are bounded (limits.ts); what finds them full is counted and
- * told by a `log_dropped` record as soon as there is room, and by `dropped()` for the metrics.
+ * Owned by the main thread. The buffers are bounded (limits.ts); what finds them full is counted
+ * and told by a `log_dropped` record as soon as there is room, and by `dropped()` for the metrics.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { OperatingError } from '../base/errors.ts'

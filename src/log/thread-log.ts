@@ -1,9 +1,9 @@
 /**
  * The log of one thread: records become lines here, lines become batches, batches go to the writer.
  *
- * A serving thread sends its batches by message; the main thread hands them over directly. The octets
- * that are under way stand in shared memory, so a thread whose writer lags counts its records instead
- * of piling them up. Nothing here blocks or throws; mail never waits for the log.
+ * A serving thread sends its batches by message; the main thread hands them over directly. The
+ * octets that are under way stand in shared memory, so a thread whose writer lags counts its
+ * records instead of piling them up. Nothing here blocks or throws; mail never waits for the log.
  */
 import type { MessagePort } from 'node:worker_threads'
 import { logBatchMs, logBatchOctetsMax } from '../base/limits.ts'

@@ -1,9 +1,9 @@
 /**
  * The embedded mailhost: a small SMTP receiver that files mail in a Maildir. For try-out only.
  *
- * It stands behind the proxy on a loopback address, trusts it, and knows no user: every recipient is
- * taken. It speaks enough of RFC 5321 for the transfer (PIPELINING, SIZE, 8BITMIME, XFORWARD) and
- * ends a message only at CRLF.CRLF. 250 after the final dot means: synced to disk.
+ * It stands behind the proxy on a loopback address, trusts it, and knows no user: every recipient
+ * is taken. It speaks enough of RFC 5321 for the transfer (PIPELINING, SIZE, 8BITMIME, XFORWARD)
+ * and ends a message only at CRLF.CRLF. 250 after the final dot means: synced to disk.
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import { messageOf } from '../base/errors.ts'

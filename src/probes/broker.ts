@@ -1,14 +1,14 @@
 /**
  * Probe broker: the only place that asks the outside, one per instance, on the main thread.
  *
- * `examine` answers from the cache at once, or asks step by step, each question once whoever waits for
- * it (inquiry.ts): is the whitelisted sender's host allowed to send for it (SPF), does the recipient
- * exist (call-ahead), step 5 (relay or dialup, never both), step 6 (user); a client that one step
- * condemns is not asked further. All of it stays within the time budget: then the answer is
- * *indeterminate*, and what still runs reaches the cache. A client whose host is being probed by us at
- * this moment is deferred, so that two such proxies never wait for each other; its answer follows, so
- * that this is no way round. The null sender causes no question at all (probes come with it), but what
- * is known of its host holds for it too.
+ * `examine` answers from the cache at once, or asks step by step, each question once whoever waits
+ * for it (inquiry.ts): is the whitelisted sender's host allowed to send for it (SPF), does the
+ * recipient exist (call-ahead), step 5 (relay or dialup, never both), step 6 (user); a client that
+ * one step condemns is not asked further. All of it stays within the time budget: then the answer
+ * is *indeterminate*, and what still runs reaches the cache. A client whose host is being probed by
+ * us at this moment is deferred, so that two such proxies never wait for each other; its answer
+ * follows, so that this is no way round. The null sender causes no question at all (probes come
+ * with it), but what is known of its host holds for it too.
  */
 import type { Finding } from '../checks/finding.ts'
 import { type Mailbox, mailboxOf } from '../checks/sender-key.ts'

@@ -1,9 +1,9 @@
 /**
  * Budget: how often we ask, so that a flood of forged senders does not make a flood of questions.
  *
- * RateBudget counts per key with a bucket that refills evenly; BackOff leaves a host alone that said
- * it is busy; Breaker stops all asking when most of it fails. All three are bounded and pure: time
- * comes in as milliseconds.
+ * RateBudget counts per key with a bucket that refills evenly; BackOff leaves a host alone that
+ * said it is busy; Breaker stops all asking when most of it fails. All three are bounded and pure:
+ * time comes in as milliseconds.
  */
 import { budgetKeysMax } from '../base/limits.ts'
 import type { Rate } from './settings.ts'

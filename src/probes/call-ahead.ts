@@ -1,10 +1,10 @@
 /**
  * Call-ahead: does the recipient exist at our own mailhost? Off by default.
  *
- * Asked before the tests, so that nobody in the world is questioned for a recipient that is not there:
- * a dictionary attack costs its own mailhost's answers alone, and those are kept. The conversation is
- * that of the active user test, with our mailhosts in the place of the domain's exchangers; the guard,
- * which forbids every probe of theirs, is not asked.
+ * Asked before the tests, so that nobody in the world is questioned for a recipient that is not
+ * there: a dictionary attack costs its own mailhost's answers alone, and those are kept. The
+ * conversation is that of the active user test, with our mailhosts in the place of the domain's
+ * exchangers; the guard, which forbids every probe of theirs, is not asked.
  */
 import type { Outcome } from '../checks/finding.ts'
 import type { Mailbox } from '../checks/sender-key.ts'

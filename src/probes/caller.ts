@@ -1,9 +1,9 @@
 /**
  * Caller: the one place from which a probe connects to anybody.
  *
- * Before each connection: the switch, the breaker, the guard, back-off, the budgets of host, network
- * and all, and the number in flight. It knows whom we are asking right now, which is what the rule
- * against circles asks for. A TLS handshake that fails is tried once more without TLS.
+ * Before each connection: the switch, the breaker, the guard, back-off, the budgets of host,
+ * network and all, and the number in flight. It knows whom we are asking right now, which is what
+ * the rule against circles asks for. A TLS handshake that fails is tried once more without TLS.
  */
 
 import { callAheadInFlightMax } from '../base/limits.ts'

@@ -2,8 +2,8 @@
  * Converse: drives one SmtpProbe over a socket of its own, within bounded time.
  *
  * The address has passed the guard; the connection goes to that address, no name is looked up here.
- * A connection that is not made is an outcome, told apart: refused, unreachable (nothing answers), or
- * a fault of ours (no descriptor, no such source address), which proves nothing about the other.
+ * A connection that is not made is an outcome, told apart: refused, unreachable (nothing answers),
+ * or a fault of ours (no descriptor, no such source address), which proves nothing about the other.
  * The promise never rejects, and settles within connect wait + total wait.
  */
 import net from 'node:net'

@@ -3,10 +3,11 @@
  *
  * Over the Resolver of node:dns (c-ares) with servers, tries and time-outs of our own. *There is no
  * such name* and *the name has no such record* are answers; everything else (SERVFAIL, REFUSED,
- * time-out, an answer that cannot be parsed, TCP refused after truncation) is trouble, proves nothing
- * and is not kept. c-ares tells the time to live of A and AAAA alone: the other answers are kept for
- * a set time. PTR is asked as an ordinary query, since `reverse()` reads the hosts file first.
- * Names in answers are checked: what is no host name is left out. RFC 1035, RFC 2308, RFC 7505.
+ * time-out, an answer that cannot be parsed, TCP refused after truncation) is trouble, proves
+ * nothing and is not kept. c-ares tells the time to live of A and AAAA alone: the other answers are
+ * kept for a set time. PTR is asked as an ordinary query, since `reverse()` reads the hosts file
+ * first. Names in answers are checked: what is no host name is left out. RFC 1035, RFC 2308, RFC
+ * 7505.
  */
 import { Resolver } from 'node:dns'
 import { domainToASCII } from 'node:url'
@@ -230,7 +231,9 @@ function reverseName(address: string): string {
   return `${[...nibbles].toReversed().join('.')}.ip6.arpa`
 }
 
-/** The name as asked for: lower case, IDNA in ASCII; '' for what cannot be a name of a mail host. */
+/**
+ * The name as asked for: lower case, IDNA in ASCII; '' for what cannot be a name of a mail host.
+ */
 function asciiName(name: string): string {
   const ascii = domainToASCII(name).toLowerCase()
   return isHostName(ascii) ? bareName(ascii) : ''

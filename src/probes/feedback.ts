@@ -1,13 +1,14 @@
 /**
  * Feedback: what the tests find out about a host ends its next connection at step 1.
  *
- * A positive finding of a layer that feeds back, and that is not merely observed, counts against the
- * client's address; enough independent ones enter it in the dynamic blacklist with its evidence and
- * an end. Several bad hosts and no good one in a /24 enter the block. Never entered: trusted,
+ * A positive finding of a layer that feeds back, and that is not merely observed, counts against
+ * the client's address; enough independent ones enter it in the dynamic blacklist with its evidence
+ * and an end. Several bad hosts and no good one in a /24 enter the block. Never entered: trusted,
  * never-block, relay- or dialup-exempt addresses, nor for `user` and `headers` findings a host that
- * delivered accepted mail lately, since any sender may be forged on a good host. IPv6 hosts
- * are their /64, and their block a /56. The list and the good hosts are in the store; after a restart the
- * hosts of the list still count towards their block, findings towards a host begin anew. No I/O here: the parts do it.
+ * delivered accepted mail lately, since any sender may be forged on a good host. IPv6 hosts are
+ * their /64, and their block a /56. The list and the good hosts are in the store; after a restart
+ * the hosts of the list still count towards their block, findings towards a host begin anew. No I/O
+ * here: the parts do it.
  */
 
 import { formatPrefix, maskOf, newPrefixCell, parseAddress } from '../base/ip-address.ts'
@@ -98,7 +99,9 @@ export class Feedback {
     }
   }
 
-  /** An operator removed an entry, of a host or of a block: what counted against it is forgotten. */
+  /**
+   * An operator removed an entry, of a host or of a block: what counted against it is forgotten.
+   */
   onRemoved(prefix: string): void {
     const address = prefix.split('/')[0] ?? ''
     const block = networkPrefix(address)

@@ -3,9 +3,10 @@
  *
  * Whoever sends us mail chooses, by the MX of the sender's domain, whom we connect to. So every
  * address is judged after resolution, and the connection goes to the judged address itself: never
- * to loopback, private, link-local, shared, multicast or reserved space, in any IPv6 disguise of it,
- * nor to our own networks or the mailhost. Pure. Sources: the IANA special-purpose registries
- * (RFC 6890 and its updates), RFC 4291 §2.5.5, RFC 6052 §2.1 (NAT64), RFC 3056 §2 (6to4); Teredo lies in 2001::/23.
+ * to loopback, private, link-local, shared, multicast or reserved space, in any IPv6 disguise of
+ * it, nor to our own networks or the mailhost. Pure. Sources: the IANA special-purpose registries
+ * (RFC 6890 and its updates), RFC 4291 §2.5.5, RFC 6052 §2.1 (NAT64), RFC 3056 §2 (6to4); Teredo
+ * lies in 2001::/23.
  */
 import { BugError } from '../base/errors.ts'
 import {

@@ -1,11 +1,11 @@
 /**
- * Inquiry: one question to the outside, made and written down: about a host (step 5: relay or dialup by
- * the outcome of the reverse connection, never both), a sender (step 6) or a recipient (call-ahead).
+ * Inquiry: one question to the outside, made and written down: about a host (step 5: relay or
+ * dialup by the outcome of the reverse connection, never both), a sender (step 6) or a recipient
+ * (call-ahead).
  *
- * One run per key, whoever waits for it, within the budgets of the client and the destination domain;
- * what comes out is kept and told. When to ask whom is the broker's.
+ * One run per key, whoever waits for it, within the budgets of the client and the destination
+ * domain; what comes out is kept and told. When to ask whom is the broker's.
  */
-
 import { randomBytes } from 'node:crypto'
 import { endpointText } from '../base/endpoint.ts'
 import type { Finding } from '../checks/finding.ts'
@@ -86,7 +86,8 @@ export class Inquiry {
   /** The same of a sender, or of a recipient of ours. */
   async mailbox(role: MailboxRole, mailbox: Mailbox, client: string): Promise<Finding> {
     const { memory, now } = this.#parts
-    // One question at a time to a domain that is not known yet: the first learns whether it takes all.
+    // One question at a time to a domain that is not known yet: the first learns whether it takes
+    // all.
     const domainKey = `${role} ${mailbox.domain}`
     while (memory.domainFact(role, mailbox.domain) === undefined) {
       const asked = this.#domainsAsked.get(domainKey)

@@ -1,8 +1,9 @@
 /**
- * Known: what a question comes to where the cache holds all that must be known, and whom it is about.
+ * Known: what a question comes to where the cache holds all that must be known, and whom it is
+ * about.
  *
- * The broker asks it before it asks anybody else; so does each serving thread, which shares the store and
- * spares the way to the main thread (`harmless`). Pure but for the cache's reads.
+ * The broker asks it before it asks anybody else; so does each serving thread, which shares the
+ * store and spares the way to the main thread (`harmless`). Pure but for the cache's reads.
  */
 import type { Finding } from '../checks/finding.ts'
 import { type Mailbox, mailboxOf } from '../checks/sender-key.ts'
@@ -67,8 +68,8 @@ export class Known {
   }
 
   /**
-   * Whom the user test asks for: nobody for `<>` and senders of ours. What cannot be asked for is told
-   * as indeterminate, so that an odd address is no way round the policy for that.
+   * Whom the user test asks for: nobody for `<>` and senders of ours. What cannot be asked for is
+   * told as indeterminate, so that an odd address is no way round the policy for that.
    */
   senderToAsk(sender: string): AskedSender {
     if (this.#settings.modes.user === 'off' || sender === '') return nobody

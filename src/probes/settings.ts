@@ -73,7 +73,9 @@ export interface ProbeSettings {
   readonly breakerShare: number
   readonly breakerWaitMs: number
   readonly allowLoopback: boolean
-  /** Domains that are ours: their users are never asked for. Lower case; `*.` as in [recipients]. */
+  /**
+   * Domains that are ours: their users are never asked for. Lower case; `*.` as in [recipients].
+   */
   readonly ownDomains: readonly string[]
   /** Networks and addresses that are ours. */
   readonly ownNetworks: readonly string[]

@@ -7,8 +7,8 @@
  *
  * Octets come in through on…, effects go out through ProbeEffects; the driver is converse.ts.
  * Invariants: DATA is sent at depth `data` and `message` only, for the last question only, and the
- * final dot never: after DATA the connection is reset. What the server sends is bounded in lines and
- * octets; a reply that nobody asked for ends the conversation. `onEnded` comes exactly once.
+ * final dot never: after DATA the connection is reset. What the server sends is bounded in lines
+ * and octets; a reply that nobody asked for ends the conversation. `onEnded` comes exactly once.
  * RFC 5321 §4.1.4 (order of commands), RFC 3207 §4.2.
  */
 import {
@@ -295,8 +295,8 @@ export class SmtpProbe {
 }
 
 /**
- * May the text stand in a command of ours? No control character, no blank, no angle bracket, nothing
- * beyond ASCII, bounded: an address that a client chose never becomes a second command.
+ * May the text stand in a command of ours? No control character, no blank, no angle bracket,
+ * nothing beyond ASCII, bounded: an address that a client chose never becomes a second command.
  */
 export function isSafe(text: string): boolean {
   if (text.length > probeAddressOctetsMax) return false

@@ -2,8 +2,8 @@
  * SPF: may this client send for the sender's domain? Asked for whitelisted senders alone, where
  * `whitelist.require = "spf"`: a forged one gains nothing then. RFC 7208.
  *
- * Each record is read by src/checks/spf-record.ts. Look-ups are bounded as §4.6.4 says; trouble of the
- * DNS is *temperror*, a faulty record *permerror*, and neither is ever a pass.
+ * Each record is read by src/checks/spf-record.ts. Look-ups are bounded as §4.6.4 says; trouble of
+ * the DNS is *temperror*, a faulty record *permerror*, and neither is ever a pass.
  */
 import { newPrefixCell, parseAddress } from '../base/ip-address.ts'
 import { spfLookupsMax, spfVoidLookupsMax } from '../base/limits.ts'

@@ -7,8 +7,8 @@
  * It decides nothing about whose the domain is.
  *
  *   Reverse-path = Path / "<>"          Path    = "<" [ A-d-l ":" ] Mailbox ">"
- *   A-d-l        = At-domain *( "," At-domain )         Mailbox = Local-part "@" ( Domain / literal )
- *   Local-part   = Dot-string / Quoted-string           sub-domain = Let-dig [ Ldh-str ]
+ *   A-d-l        = At-domain *( "," At-domain )         Mailbox = Local-part "@" ( Domain / literal
+ *   ) Local-part   = Dot-string / Quoted-string           sub-domain = Let-dig [ Ldh-str ]
  */
 import {
   domainOctetsMax,

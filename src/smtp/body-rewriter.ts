@@ -1,11 +1,11 @@
 /**
  * Body rewriter: makes a message's octets fit for DATA where they cannot travel unchanged.
  *
- * Two uses, one loop: a BDAT chunk (RFC 3030) gets its dots stuffed, and a message with stray octets
- * is normalised (`body.stray = "normalise"`): a bare LF becomes CRLF, a bare CR and a NUL become a
- * space. A space never makes a line end, so only a new CRLF can bring a dot to a line's start, and
- * that dot is stuffed. The output holds no bare CR, bare LF or NUL and never a line of one dot.
- * It does not look for the end of data: the scanner has cut that off before.
+ * Two uses, one loop: a BDAT chunk (RFC 3030) gets its dots stuffed, and a message with stray
+ * octets is normalised (`body.stray = "normalise"`): a bare LF becomes CRLF, a bare CR and a NUL
+ * become a space. A space never makes a line end, so only a new CRLF can bring a dot to a line's
+ * start, and that dot is stuffed. The output holds no bare CR, bare LF or NUL and never a line of
+ * one dot. It does not look for the end of data: the scanner has cut that off before.
  */
 import { cr, dot, lf } from './octets.ts'
 

@@ -2,10 +2,10 @@
  * Body scanner: finds the end of a message on the wire and flags what must not travel on.
  *
  * Stands between the client's octets and the mailhost. Only CRLF.CRLF ends a message (RFC 5321
- * §4.1.1.4); a bare CR, a bare LF and a NUL are flagged, never taken for a line end. The whole state
- * between two chunks is one number, so a session owns no object for it. This is the slow twin: the
- * byte loop which shows what native/core/scanner does with AVX2. It changes nothing and judges
- * nothing.
+ * §4.1.1.4); a bare CR, a bare LF and a NUL are flagged, never taken for a line end. The whole
+ * state between two chunks is one number, so a session owns no object for it. This is the slow
+ * twin: the byte loop which shows what native/core/scanner does with AVX2. It changes nothing and
+ * judges nothing.
  *
  * The number, 24 bits:  0–2 position (below)   3–7 flags   8–23 octets of the current line, ≤ 65535
  */

@@ -1,9 +1,10 @@
 /**
- * ConversationFollower: follows an SMTP client and server from the middle, to know where a conversation stands.
+ * ConversationFollower: follows an SMTP client and server from the middle, to know where a
+ * conversation stands.
  *
- * `tls wrap` needs three things of it: the client's QUIT, which must not reach a shared session; when
- * every command has had its reply; and whether a message is under way. It changes nothing and judges
- * nothing: the octets before the QUIT go on as they came.
+ * `tls wrap` needs three things of it: the client's QUIT, which must not reach a shared session;
+ * when every command has had its reply; and whether a message is under way. It changes nothing and
+ * judges nothing: the octets before the QUIT go on as they came.
  *
  * After DATA the client must wait for the reply (RFC 5321 §4.1.1.4): 354 means that a message
  * follows until CRLF.CRLF. BDAT says its length (RFC 3030). Pure.

@@ -11,7 +11,9 @@ const months = [
 let lastSecond = Number.NaN
 let lastText = ''
 
-/** `Sat, 21 Nov 2026 23:00:00 +0000`. The text of the last second is kept: it is asked for again. */
+/**
+ * `Sat, 21 Nov 2026 23:00:00 +0000`. The text of the last second is kept: it is asked for again.
+ */
 export function dateTime(wallClockMs: number): string {
   const second = Math.floor(wallClockMs / 1000)
   if (second === lastSecond) return lastText

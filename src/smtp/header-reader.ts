@@ -35,7 +35,9 @@ export function findHeaderEnd(
   return -1
 }
 
-/** The fields of the header [start, end), continuation lines included. Malformed lines are left out. */
+/**
+ * The fields of the header [start, end), continuation lines included. Malformed lines are left out.
+ */
 export function fieldsOf(octets: Uint8Array, start: number, end: number): HeaderField[] {
   const fields: HeaderField[] = []
   let lineStart = start
@@ -52,8 +54,8 @@ export function fieldsOf(octets: Uint8Array, start: number, end: number): Header
 }
 
 /**
- * A value's octets, unfolded (RFC 5322 §2.2.3: the CRLF goes, the blank stays), without outer blanks,
- * cut. A view of `octets` where nothing is folded.
+ * A value's octets, unfolded (RFC 5322 §2.2.3: the CRLF goes, the blank stays), without outer
+ * blanks, cut. A view of `octets` where nothing is folded.
  */
 export function unfoldedValue(
   octets: Uint8Array,

@@ -1,8 +1,8 @@
 /**
  * The name in HELO and EHLO. RFC 5321 §4.1.1.1: a domain or an address literal.
  *
- * Wider than the RFC in two points, because honest hosts are named so: underscores, and a final dot.
- * Nothing else: the name goes into Received and into the log.
+ * Wider than the RFC in two points, because honest hosts are named so: underscores, and a final
+ * dot. Nothing else: the name goes into Received and into the log.
  */
 import { domainOctetsMax } from '../base/limits.ts'
 import { isIpLiteral } from './ip-literal.ts'

@@ -27,7 +27,10 @@ export function octetsOf(text: string): Uint8Array {
   return octets
 }
 
-/** The index of the first LF in [start, end), −1 when there is none. Lines are short: no call is made. */
+/**
+ * The index of the first LF in [start, end), −1 when there is none. Lines are short: no call is
+ * made.
+ */
 export function indexOfLf(octets: Uint8Array, start: number, end: number): number {
   for (let i = start; i < end; i++) if (octets[i] === lf) return i
   return -1

@@ -121,7 +121,9 @@ function isNotify(value: string): boolean {
   return isKnown && new Set(elements).size === elements.length
 }
 
-/** Keywords in upper case with their values; undefined when the grammar is broken or one is double. */
+/**
+ * Keywords in upper case with their values; undefined when the grammar is broken or one is double.
+ */
 function split(text: string): [string, string][] | undefined {
   if (text.charCodeAt(0) !== 0x20) return undefined
   const parameters: [string, string][] = []

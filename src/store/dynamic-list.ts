@@ -1,9 +1,9 @@
 /**
- * The list `dynamic`: addresses and blocks that feedback or an operator entered, with evidence and an
- * end. It survives a restart; the IP table holds what of it is alive.
+ * The list `dynamic`: addresses and blocks that feedback or an operator entered, with evidence and
+ * an end. It survives a restart; the IP table holds what of it is alive.
  *
- * Keys are prefixes in the text form of formatPrefix, so that one prefix has one entry. An entry that
- * has ended is not alive and goes with the next sweep.
+ * Keys are prefixes in the text form of formatPrefix, so that one prefix has one entry. An entry
+ * that has ended is not alive and goes with the next sweep.
  */
 import { formatPrefix, newPrefixCell, parsePrefix } from '../base/ip-address.ts'
 import type { Store } from './store.ts'

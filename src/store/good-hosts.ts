@@ -2,8 +2,8 @@
  * Good hosts: when a host or a network last delivered accepted mail. Feedback leaves them alone for
  * `feedback.good_for` where a sender may be forged, and keeps their network off the list.
  *
- * In the store, so that a restart does not make them strangers. A note is made once a day at the most
- * (feedback's rule), so a busy host costs one write a day.
+ * In the store, so that a restart does not make them strangers. A note is made once a day at the
+ * most (feedback's rule), so a busy host costs one write a day.
  */
 import { storeSweepPartMax } from '../base/limits.ts'
 import type { Store } from './store.ts'

@@ -1,10 +1,12 @@
 /**
  * Learnt: everything that an instance learns and must not forget, in one LMDB environment with one
  * owner, the main thread: verdicts, the list `dynamic`, the whitelist, good hosts. With
- * `lists.keep = "store"` the octets of the lists lie in the same environment (src/lists/list-store.ts).
+ * `lists.keep = "store"` the octets of the lists lie in the same environment
+ * (src/lists/list-store.ts).
  *
- * Serving threads join the environment to read the whitelist; `activemx whitelist mine` writes it from
- * a process of its own. What has ended is swept in parts, so that no sweep holds the thread up.
+ * Serving threads join the environment to read the whitelist; `activemx whitelist mine` writes it
+ * from a process of its own. What has ended is swept in parts, so that no sweep holds the thread
+ * up.
  */
 import { dynamicSweepEveryMs, storeSweepEveryMs } from '../base/limits.ts'
 import { DynamicList } from './dynamic-list.ts'

@@ -1,6 +1,6 @@
 /**
- * The table of e-mail addresses as the library gives it: a type, and under the same name the ways to
- * make one.
+ * The table of e-mail addresses as the library gives it: a type, and under the same name the ways
+ * to make one.
  */
 import { type AddressTable as AddressFace, newAddressTable } from '../tables/address-table.ts'
 import { openAddressTable } from './stored-address-table.ts'

@@ -1,18 +1,20 @@
 /**
  * Is this LMDB file whole? Judged by reading it as a file, before LMDB maps it.
  *
- * LMDB trusts its file: a page number beyond the end is a SIGBUS, a node beyond its page a wild read.
- * So the meta pages, the file's size and the tree's pages are checked first: every child lies inside
- * the file, every node inside its page, no page stands in the tree twice. Keys and values are not
- * judged: a wrong octet in them is a wrong value, not a wrong address.
+ * LMDB trusts its file: a page number beyond the end is a SIGBUS, a node beyond its page a wild
+ * read. So the meta pages, the file's size and the tree's pages are checked first: every child lies
+ * inside the file, every node inside its page, no page stands in the tree twice. Keys and values
+ * are not judged: a wrong octet in them is a wrong value, not a wrong address.
  *
  * Layout: LMDB data version 2, as lmdb-js embeds it (mdb.c: MDB_page_header, MDB_meta, MDB_node).
  *
- *   page   0 pgno 8 | 8 txnid 8 | 16 pad 2 | 18 flags 2 | 20 lower 2 | 22 upper 2 | 24 node offsets 2 each
+ *   page   0 pgno 8 | 8 txnid 8 | 16 pad 2 | 18 flags 2 | 20 lower 2 | 22 upper 2 | 24 node offsets
+ *   2 each
  *          (overflow: 20 pages 4); offsets, lower and upper count from octet 24
- *   meta   24 magic 4 | 28 version 4 | 32 address 8 | 40 map 8 | 48 free db 48 | 96 main db 48 | 144 last 8 | 152 txn 8
- *   db     0 pad 4 (free db: page size) | 4 flags 2 | 6 depth 2 | 8 branch 8 | 16 leaf 8 | 24 overflow 8 | 32 entries 8 | 40 root 8
- *   node   0 lo 2 | 2 hi 2 | 4 flags 2 | 6 key octets 2 | 8 key, data
+ *   meta   24 magic 4 | 28 version 4 | 32 address 8 | 40 map 8 | 48 free db 48 | 96 main db 48 |
+ *   144 last 8 | 152 txn 8 db     0 pad 4 (free db: page size) | 4 flags 2 | 6 depth 2 | 8 branch 8
+ *   | 16 leaf 8 | 24 overflow 8 | 32 entries 8 | 40 root 8 node   0 lo 2 | 2 hi 2 | 4 flags 2 | 6
+ *   key octets 2 | 8 key, data
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { OperatingError } from '../base/errors.ts'

@@ -2,12 +2,13 @@
  * Store: opens the LMDB environment that keeps what the system has learnt, whatever happened to it.
  *
  * LMDB trusts its file: a truncated one ends in SIGBUS, a damaged one may end the process anywhere.
- * So the file is checked before it is opened (lmdb-check.ts: its size against its meta pages, its tree
- * page by page), and a mark lies beside it
+ * So the file is checked before it is opened (lmdb-check.ts: its size against its meta pages, its
+ * tree page by page), and a mark lies beside it
  * while it is opened: a mark that is found means that the last one who tried did
- * not survive. What does not pass is set aside under another name (never deleted) and an empty store
- * takes its place; `tell` says so. Syncing is on, the write map off: after kill -9 or a power cut the
- * store is at an earlier commit. Several processes and threads may have the same store open.
+ * not survive. What does not pass is set aside under another name (never deleted) and an empty
+ * store takes its place; `tell` says so. Syncing is on, the write map off: after kill -9 or a power
+ * cut the store is at an earlier commit. Several processes and threads may have the same store
+ * open.
  */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -25,7 +26,9 @@ export type TellStore = (what: StoreEvent, detail: string) => void
 
 const dataFile = 'data.mdb'
 const lockFile = 'lock.mdb'
-/** `opening-PID` while a process opens the store, `opening-condemned` when it is known to be bad. */
+/**
+ * `opening-PID` while a process opens the store, `opening-condemned` when it is known to be bad.
+ */
 const markPrefix = 'opening-'
 
 /** Opens the store of a folder, made if need be. Throws OperatingError STORE_UNUSABLE. */
@@ -59,7 +62,10 @@ export function joinStore(folder: string, readersMax = storeReadersMax): RootDat
   return openEnvironment(folder, readersMax)
 }
 
-/** Marks the store as damaged: the next start sets it aside. For whoever meets a fault while reading. */
+/**
+ * Marks the store as damaged: the next start sets it aside. For whoever meets a fault while
+ * reading.
+ */
 export function condemnStore(folder: string, reason: string): void {
   writeFileSync(join(folder, `${markPrefix}condemned`), `${reason}\n`)
 }

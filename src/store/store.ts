@@ -3,9 +3,9 @@
  * transaction.
  *
  * Synchronous on purpose: a failed asynchronous transaction of lmdb-js rejects promises that nobody
- * holds. A full disk costs what is learnt, never mail: changes wait, bounded, and are tried again. The
- * main thread writes; every thread may read through tables of its own. Values are JSON: an octet that
- * turned on the disk is an entry that is not there, not a crash.
+ * holds. A full disk costs what is learnt, never mail: changes wait, bounded, and are tried again.
+ * The main thread writes; every thread may read through tables of its own. Values are JSON: an
+ * octet that turned on the disk is an entry that is not there, not a crash.
  */
 import type { Database, Key, RootDatabase } from 'lmdb'
 import { messageOf } from '../base/errors.ts'
@@ -71,8 +71,8 @@ export class Store {
   }
 
   /**
-   * Makes a change now, in one transaction. False: it was not made, and will not be. Synchronous, as
-   * everything that writes here: see the file's head.
+   * Makes a change now, in one transaction. False: it was not made, and will not be. Synchronous,
+   * as everything that writes here: see the file's head.
    */
   transact(change: () => void): boolean {
     if (this.#isClosed) return false

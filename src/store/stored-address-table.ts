@@ -1,6 +1,6 @@
 /**
- * StoredAddressTable: the AddressTable in LMDB, for millions of addresses: the whitelist, and what the
- * library opens by path.
+ * StoredAddressTable: the AddressTable in LMDB, for millions of addresses: the whitelist, and what
+ * the library opens by path.
  *
  * It survives restarts and crashes; every thread and process that opens it sees what another has
  * written. A record is when it was seen, when it ends, the source: `1700000000000 - mined`.

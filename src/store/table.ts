@@ -2,8 +2,8 @@
  * A table of the store: text keys, JSON values, in the order of the keys.
  *
  * Reads are immediate and see the last committed transaction; `pending` values of this thread's own
- * changes are seen at once. A value that cannot be read is not there. Keys are cut by nobody: one that
- * is too long is not kept.
+ * changes are seen at once. A value that cannot be read is not there. Keys are cut by nobody: one
+ * that is too long is not kept.
  */
 import type { Database } from 'lmdb'
 import { messageOf, OperatingError } from '../base/errors.ts'
@@ -69,7 +69,9 @@ export class StoreTable<V> {
     })
   }
 
-  /** Committed entries in the order of their keys, from `start` on; unreadable ones are left out. */
+  /**
+   * Committed entries in the order of their keys, from `start` on; unreadable ones are left out.
+   */
   *entries(start = '', limit = Number.MAX_SAFE_INTEGER): Generator<readonly [string, V]> {
     for (const { key, value } of this.#database.getRange({ start, limit })) {
       const read = decoded<V>(value)

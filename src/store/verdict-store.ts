@@ -1,10 +1,10 @@
 /**
  * Verdict store: the probes' cache in LMDB, so that what was found out survives a restart.
  *
- * Two databases: `verdicts` by key, and `verdict-times` by the time of expiry, so that a sweep takes
- * exactly what is over and, in a full store, what would be over first. A write is visible to `get` at
- * once and on disk with the next commit; what a crash loses is asked for again. A fault of the disk
- * is counted and told, and answers *not known*: a store in trouble never makes a verdict.
+ * Two databases: `verdicts` by key, and `verdict-times` by the time of expiry, so that a sweep
+ * takes exactly what is over and, in a full store, what would be over first. A write is visible to
+ * `get` at once and on disk with the next commit; what a crash loses is asked for again. A fault of
+ * the disk is counted and told, and answers *not known*: a store in trouble never makes a verdict.
  */
 import type { Database } from 'lmdb'
 import { storeBatchMax, storeBatchMs, storeSweepEntriesMax } from '../base/limits.ts'
@@ -68,7 +68,9 @@ export class VerdictStore implements VerdictCache {
     return found
   }
 
-  /** Takes away what is over, and in a full store what would be over first. Bounded; call it again. */
+  /**
+   * Takes away what is over, and in a full store what would be over first. Bounded; call it again.
+   */
   async sweep(nowMs: number): Promise<number> {
     const surplus = Math.min(this.#entryCount() - this.entriesMax, storeSweepEntriesMax)
     const over: [number, string][] = []

@@ -2,9 +2,9 @@
  * Whitelist: the single addresses to which somebody of ours has written, in the store, by millions.
  *
  * One AddressTable (addresses compared as src/tables/address-table.ts says) with the end that
- * `whitelist.expires` gives each entry; writing to it again renews it. `has` is one read of a memory map:
- * threads join the store and ask without a message. Also kept here: how far each log file has been mined.
- * A fault of the store answers no: the tests decide then.
+ * `whitelist.expires` gives each entry; writing to it again renews it. `has` is one read of a
+ * memory map: threads join the store and ask without a message. Also kept here: how far each log
+ * file has been mined. A fault of the store answers no: the tests decide then.
  */
 import type { Database } from 'lmdb'
 import { storeSweepPartMax, whitelistRenewMs } from '../base/limits.ts'
@@ -20,7 +20,9 @@ export interface MiningPlace {
   readonly inode: number
   /** Octets behind the last whole line that was taken. */
   readonly offset: number
-  /** The first octets of the file: a file of the same inode and another beginning is another file. */
+  /**
+   * The first octets of the file: a file of the same inode and another beginning is another file.
+   */
   readonly head: string
 }
 

@@ -1,11 +1,13 @@
 /**
  * AddressTable: e-mail addresses, as the whitelist holds them. The face and the form in memory.
  *
- * An address is one key: lower case, the domain without final dot, a local part that was quoted without
- * need freed of its quotes. Case does not count (RFC 5321 §2.4 lets it count in local parts; no operator
- * means it, and a whitelist that misses `John@` for `john@` refuses wanted mail).
+ * An address is one key: lower case, the domain without final dot, a local part that was quoted
+ * without need freed of its quotes. Case does not count (RFC 5321 §2.4 lets it count in local
+ * parts; no operator means it, and a whitelist that misses `John@` for `john@` refuses wanted
+ * mail).
  *
- * Two forms pass test/contract/address-table.ts: this one, and stored-address-table.ts for millions.
+ * Two forms pass test/contract/address-table.ts: this one, and stored-address-table.ts for
+ * millions.
  */
 import { OperatingError } from '../base/errors.ts'
 
@@ -78,7 +80,8 @@ export function addressKey(text: string): string | undefined {
   return isFit ? `${local}@${domain}` : undefined
 }
 
-// RFC 5321 §4.1.2  Quoted-string = DQUOTE *QcontentSMTP DQUOTE; quotes around a Dot-string mean nothing.
+// RFC 5321 §4.1.2  Quoted-string = DQUOTE *QcontentSMTP DQUOTE; quotes around a Dot-string mean
+// nothing.
 function unquoted(local: string): string {
   const quoted = /^"([^"\\]*)"$/.exec(local)
   const inside = quoted?.[1]

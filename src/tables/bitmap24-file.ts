@@ -1,10 +1,10 @@
 /**
  * Bitmap24File: the described blacklist, a bit per /24 in a file of exactly 2 MiB (B4).
  *
- * Byte and bit addressed: the block a.b.c.0/24 is number a·65536 + b·256 + c; its bit stands in octet
- * number ÷ 8, the most significant first. The file has no head, so that any program can read a bit of it by one
- * seek. It is read into memory once; set() and clear() change the octet in memory and in the file, so
- * that a restart finds the same bits.
+ * Byte and bit addressed: the block a.b.c.0/24 is number a·65536 + b·256 + c; its bit stands in
+ * octet number ÷ 8, the most significant first. The file has no head, so that any program can read
+ * a bit of it by one seek. It is read into memory once; set() and clear() change the octet in
+ * memory and in the file, so that a restart finds the same bits.
  */
 import {
   closeSync,

@@ -1,11 +1,11 @@
 /**
  * The `bitmap24` form: a bit for each of the 2^24 blocks of 256 IPv4 addresses (B4).
  *
- * A set bit refuses its whole /24, so an entry for one host refuses its 255 neighbours: that is the form
- * as it was described, small and simple, and coarse. The bits lie in a file (bitmap24-file.ts) in the
- * table's folder; a question reads one bit, and only a set bit asks which lists set it. What is longer
- * than /24 counts as its /24; an exclusion longer than /24 cannot be kept and is left out. IPv6 has no
- * bitmap and is exact.
+ * A set bit refuses its whole /24, so an entry for one host refuses its 255 neighbours: that is the
+ * form as it was described, small and simple, and coarse. The bits lie in a file (bitmap24-file.ts)
+ * in the table's folder; a question reads one bit, and only a set bit asks which lists set it. What
+ * is longer than /24 counts as its /24; an exclusion longer than /24 cannot be kept and is left
+ * out. IPv6 has no bitmap and is exact.
  *
  * The bits are those of the compiled lists. What add() enters lies beside them, widened to its /24.
  */
@@ -154,7 +154,9 @@ function bitsOf(columns: PrefixColumns): Uint8Array {
   return bits
 }
 
-/** Blocks inside exclusions are asked one by one: another entry or list may hold them all the same. */
+/**
+ * Blocks inside exclusions are asked one by one: another entry or list may hold them all the same.
+ */
 function clearExcluded(bits: Uint8Array, columns: PrefixColumns): void {
   const { v4 } = columns
   if (!v4.excluded.subarray(0, v4.count).includes(1)) return

@@ -1,7 +1,8 @@
 /**
  * chooseForm: the form of table that the configuration names (`lists.blacklist_form`).
  *
- * Where the addon loads, every form is native or has a native mirror, so that the native gate serves it.
+ * Where the addon loads, every form is native or has a native mirror, so that the native gate
+ * serves it.
  */
 import { loadAddon } from '../addon/addon.ts'
 import { bitmap24Form, widening24 } from './bitmap24-table.ts'

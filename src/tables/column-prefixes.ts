@@ -1,6 +1,6 @@
 /**
- * ColumnPrefixes: compiled prefixes that stay in their columns; a map per prefix length leads to the last
- * entry of a prefix, `previous` from there to the others.
+ * ColumnPrefixes: compiled prefixes that stay in their columns; a map per prefix length leads to
+ * the last entry of a prefix, `previous` from there to the others.
  */
 import { type FamilyColumns, type PrefixColumns, prefixText } from '../base/prefix-columns.ts'
 import type { IpOrigin } from './ip-table.ts'

@@ -1,14 +1,15 @@
 /**
- * The compiled IPv4 structure as one JavaScript thread reads it, without a native call: RankDXR, laid
- * out in native/core/image4.hpp.
+ * The compiled IPv4 structure as one JavaScript thread reads it, without a native call: RankDXR,
+ * laid out in native/core/image4.hpp.
  *
- * Three signs in shared memory say whether the answer is here: the bit of the /24 in any24 (unset = not
- * listed), the publication (another number = another structure was swapped in: it is taken once, by one
- * native call) and how many entered prefixes touch the /16 (any = the native side decides).
+ * Three signs in shared memory say whether the answer is here: the bit of the /24 in any24 (unset =
+ * not listed), the publication (another number = another structure was swapped in: it is taken
+ * once, by one native call) and how many entered prefixes touch the /16 (any = the native side
+ * decides).
  *
- * Lifetime: the views hold the structure's memory, so a swap takes nothing away from under a reader; an
- * old structure dies when the last thread that asked it has asked the new one and collected its garbage.
- * One thread. bench/lookup.ts measures it.
+ * Lifetime: the views hold the structure's memory, so a swap takes nothing away from under a
+ * reader; an old structure dies when the last thread that asked it has asked the new one and
+ * collected its garbage. One thread. bench/lookup.ts measures it.
  */
 import type { VerdictClass } from './ip-table.ts'
 import type { NativeAttachment } from './native-addon.ts'

@@ -1,5 +1,6 @@
 /**
- * What the forms in JavaScript share: prefixes as objects and texts become columns and added prefixes.
+ * What the forms in JavaScript share: prefixes as objects and texts become columns and added
+ * prefixes.
  */
 import { OperatingError } from '../base/errors.ts'
 import { newPrefixCell, type PrefixCell, parsePrefix } from '../base/ip-address.ts'

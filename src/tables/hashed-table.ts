@@ -1,8 +1,8 @@
 /**
  * The `hashed` form: prefixes in an LMDB store, a record a prefix, asked length by length.
  *
- * For machines with more disk than memory: only the pages in use are held, and they are shared by every
- * process that opens the store. A question costs one read per length that occurs.
+ * For machines with more disk than memory: only the pages in use are held, and they are shared by
+ * every process that opens the store. A question costs one read per length that occurs.
  *
  *   key    = length, family, then the octets that the length covers
  *   record = ( list id u16, file id u16, line u32, slot u32, excluded u8 ) a prefix's every entry
@@ -139,7 +139,9 @@ function keyOf(family: 4 | 6, words: ArrayLike<number>, offset: number, length: 
   return key
 }
 
-/** The compiled part of the `hashed` form. The store goes with the table that it was compiled for. */
+/**
+ * The compiled part of the `hashed` form. The store goes with the table that it was compiled for.
+ */
 class HashedPrefixes implements CompiledPrefixes {
   readonly #path: string
   readonly #store: Store

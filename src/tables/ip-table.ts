@@ -1,17 +1,17 @@
 /**
  * IpTable: which lists hold an address. The face of every form of table.
  *
- * Forms: `prefix` (native, the default), `text` (reference-table.ts, slow and obvious), `bitmap24` (a bit
- * refuses the whole /24, in a file), `hashed` (LMDB). All pass test/contract/ip-table.ts.
+ * Forms: `prefix` (native, the default), `text` (reference-table.ts, slow and obvious), `bitmap24`
+ * (a bit refuses the whole /24, in a file), `hashed` (LMDB). All pass test/contract/ip-table.ts.
  *
  * Meaning, the same in each form:
  * - A list holds an address if the longest of the list's entries around it is no exclusion; among
  *   equally long ones the exclusion wins. Lists do not touch each other: the answer is the *set* of
  *   all lists that hold the address, its verdict class.
- * - add() and remove() enter prefixes beside the compiled ones. Where an entered prefix of a list holds
- *   the address the longest such decides for that list, else the compiled ones do. remove() takes
- *   away what was entered within its prefix and excludes the rest: afterwards no address in it is
- *   held. What is entered ends with its TTL and outlives replace().
+ * - add() and remove() enter prefixes beside the compiled ones. Where an entered prefix of a list
+ *   holds the address the longest such decides for that list, else the compiled ones do. remove()
+ *   takes away what was entered within its prefix and excludes the rest: afterwards no address in
+ *   it is held. What is entered ends with its TTL and outlives replace().
  * - An IPv4-mapped IPv6 address is IPv4, in questions and in entries. An IPv6 prefix shorter than
  *   /96 that would cover ::ffff:0:0/96 holds no IPv4 address.
  * - A class number keeps its meaning at least until the second replace() after it was given out.
@@ -83,7 +83,8 @@ export interface IpTableSizes {
 
 /**
  * A compiled table on its way from the thread that built it to the one that publishes it.
- * Structured-cloneable; used once, by open() or replace() of the same form, else given to discard().
+ * Structured-cloneable; used once, by open() or replace() of the same form, else given to
+ * discard().
  */
 export interface TableImage {
   readonly form: IpTableFormName
@@ -106,16 +107,18 @@ export interface IpTable {
   /** The lists of a class; [] for 0 and for a number never given out. */
   listsOf(verdictClass: VerdictClass): readonly string[]
   /**
-   * Every entry of every list that holds the address: longest first, then by list, file, line. A native
-   * table that was loaded from a snapshot, or saved as one, reads files and lines there, from the disk.
-   * Throws OperatingError SNAPSHOT_DAMAGED if that file has been changed.
+   * Every entry of every list that holds the address: longest first, then by list, file, line. A
+   * native table that was loaded from a snapshot, or saved as one, reads files and lines there,
+   * from the disk. Throws OperatingError SNAPSHOT_DAMAGED if that file has been changed.
    */
   explain(address: string): readonly IpOrigin[]
   /** Enters a prefix at once. Throws OperatingError PREFIX_SYNTAX, TABLE_ADDED_FULL. */
   add(prefix: string, options: AddOptions): void
   /** Makes the list (or all) hold no address of the prefix, at once. Throws like add. */
   remove(prefix: string, options?: RemoveOptions): void
-  /** Replaces the compiled prefixes at once; entered ones stay. Throws OperatingError TABLE_FORM. */
+  /**
+   * Replaces the compiled prefixes at once; entered ones stay. Throws OperatingError TABLE_FORM.
+   */
   replace(image: TableImage): void
   sizes(): IpTableSizes
   /** Writes a snapshot of the compiled prefixes; whole or not at all. Throws OperatingError. */
@@ -133,10 +136,15 @@ export interface IpTableForm {
   /** Compiles without publishing: for a thread of the CPU pool. Throws TABLE_TOO_MANY_CLASSES. */
   compile(columns: PrefixColumns): TableImage
   open(image: TableImage): IpTable
-  /** Native forms only: a table that another thread made and left to this one (publish-images.ts). */
+  /**
+   * Native forms only: a table that another thread made and left to this one (publish-images.ts).
+   */
   own?(handle: number): IpTable
   /** Frees an image that will not be used. */
   discard(image: TableImage): void
-  /** Reads a snapshot. Throws OperatingError SNAPSHOT_DAMAGED, SNAPSHOT_FOREIGN, SNAPSHOT_UNREADABLE. */
+  /**
+   * Reads a snapshot. Throws OperatingError SNAPSHOT_DAMAGED, SNAPSHOT_FOREIGN,
+   * SNAPSHOT_UNREADABLE.
+   */
   load(path: string): IpTable
 }

@@ -2,10 +2,10 @@
  * The fast way from a dotted quad to a number, for lookups of texts.
  *
  * Accepts exactly what src/base/ip-address.ts accepts as IPv4 and answers false to everything else,
- * which then goes there to be understood or refused. The number goes into a typed array: returned, it
- * would be allocated, since half of all addresses are no small integers. A part is read in straight
- * steps, not in a loop over characters: of random addresses the lengths cannot be predicted, and each
- * branch that is foretold wrongly costs as much as reading five characters.
+ * which then goes there to be understood or refused. The number goes into a typed array: returned,
+ * it would be allocated, since half of all addresses are no small integers. A part is read in
+ * straight steps, not in a loop over characters: of random addresses the lengths cannot be
+ * predicted, and each branch that is foretold wrongly costs as much as reading five characters.
  */
 
 const dot = 0x2e

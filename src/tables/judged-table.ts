@@ -2,8 +2,8 @@
  * JudgedTable: an IpTable that runs in JavaScript, whatever holds its compiled prefixes.
  *
  * Each question collects all entries around the address, decides list by list as the head of
- * ip-table.ts says (standing.ts), and forgets everything again. The forms `text`, `hashed` and `bitmap24`
- * differ in what stands behind CompiledPrefixes.
+ * ip-table.ts says (standing.ts), and forgets everything again. The forms `text`, `hashed` and
+ * `bitmap24` differ in what stands behind CompiledPrefixes.
  */
 import { OperatingError } from '../base/errors.ts'
 import { newPrefixCell, type PrefixCell, parseAddress } from '../base/ip-address.ts'

@@ -1,9 +1,9 @@
 /**
  * NameTable: which entry of a list holds a domain name. Immutable; a reload makes a new one.
  *
- * Three forms of entry: `example.net` holds that name alone, `*.example.net` every name below it and not
- * itself, `.example.net` both. Names are compared without case and final dot (RFC 4343, RFC 1034 §3.1). A
- * question costs one hash probe a label.
+ * Three forms of entry: `example.net` holds that name alone, `*.example.net` every name below it
+ * and not itself, `.example.net` both. Names are compared without case and final dot (RFC 4343, RFC
+ * 1034 §3.1). A question costs one hash probe a label.
  */
 
 /** An entry. */

@@ -1,5 +1,6 @@
 /**
- * Faults of the native table: TableError numbers (native/core/verdict_class.hpp) become OperatingErrors.
+ * Faults of the native table: TableError numbers (native/core/verdict_class.hpp) become
+ * OperatingErrors.
  */
 import { OperatingError } from '../base/errors.ts'
 import { addedPrefixesMax, verdictClassesMax } from '../base/limits.ts'

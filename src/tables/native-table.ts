@@ -3,8 +3,9 @@
  *
  * A question for an IPv4 class is answered in JavaScript, which reads the compiled structure itself
  * (compiled-view.ts); for IPv6, near entered prefixes, and for lists and prefix, one call without
- * arguments asks the native side (native/core). A thread attaches by the table's handle, a number that may be posted to it; the
- * thread that opened the table closes it, and those attached keep it alive.
+ * arguments asks the native side (native/core). A thread attaches by the table's handle, a number
+ * that may be posted to it; the thread that opened the table closes it, and those attached keep it
+ * alive.
  *
  * Any thread may replace, add and remove; the change is seen by all at their next question.
  */
@@ -40,7 +41,9 @@ import {
 } from './native-addon.ts'
 import { checkNative, imageOrThrow } from './native-faults.ts'
 
-/** IPv4 addresses and the place for their classes, known to the addon in advance: for small batches. */
+/**
+ * IPv4 addresses and the place for their classes, known to the addon in advance: for small batches.
+ */
 export interface AddressBatch {
   readonly addresses: Uint32Array
   readonly classes: Uint16Array
@@ -52,13 +55,19 @@ export interface AddressBatch {
 export interface NativeIpTable extends IpTable {
   /** The class of an IPv4 address given as an unsigned number, 0 = not listed. No allocation. */
   lookupClass4(address: number): VerdictClass
-  /** The bitmap in front: an address may be listed where bit `a >>> 8 & 31` of word `a >>> 13` is set. */
+  /**
+   * The bitmap in front: an address may be listed where bit `a >>> 8 & 31` of word `a >>> 13` is
+   * set.
+   */
   readonly any24: Readonly<Uint32Array>
   /** Buffers of up to 16,777,216 addresses; lives until nobody holds it. */
   newBatch(capacity: number): AddressBatch
 }
 
-/** The `prefix` form. Its functions throw OperatingError ADDON_MISSING where the addon does not load. */
+/**
+ * The `prefix` form. Its functions throw OperatingError ADDON_MISSING where the addon does not
+ * load.
+ */
 export const nativeTable = {
   form: 'prefix',
   fromPrefixes: (entries) => openImage(compile(columnsOf(entries))),
@@ -83,7 +92,9 @@ export function repeatImage(image: TableImage): TableImage {
   return { form: 'prefix', content: tableAddon().tableRepeat(imageNumber(image)) }
 }
 
-/** The table of another thread by its handle. Throws OperatingError TABLE_UNKNOWN after its close. */
+/**
+ * The table of another thread by its handle. Throws OperatingError TABLE_UNKNOWN after its close.
+ */
 export function attachNativeTable(handle: number): NativeIpTable {
   return new NativeTable(handle, false)
 }

@@ -1,9 +1,9 @@
 /**
  * publishImages: compiled images become the content of native tables. A task of the CPU pool.
  *
- * Publishing numbers the classes anew, some 20 ms where lists overlap in 30,000 ways, and a new table is
- * 2 MiB of fresh memory: not for a thread that serves. Readers see a new image at their next question,
- * whichever thread swapped it.
+ * Publishing numbers the classes anew, some 20 ms where lists overlap in 30,000 ways, and a new
+ * table is 2 MiB of fresh memory: not for a thread that serves. Readers see a new image at their
+ * next question, whichever thread swapped it.
  */
 import type { IpTable, TableImage } from './ip-table.ts'
 import { attachNativeTable, nativeTable } from './native-table.ts'
@@ -15,8 +15,8 @@ export interface PublishImagesTask {
 
 /**
  * Runs the task, in order; the handles of the tables, new ones to be owned by the caller
- * (ownNativeTable). Throws OperatingError TABLE_TOO_MANY_CLASSES: that table and those after it stay as
- * they were, and no new one is left over.
+ * (ownNativeTable). Throws OperatingError TABLE_TOO_MANY_CLASSES: that table and those after it
+ * stay as they were, and no new one is left over.
  */
 export function publishImages({ images }: PublishImagesTask): readonly number[] {
   const made: IpTable[] = []

@@ -14,7 +14,9 @@ export interface Standing {
   /** Index in VerdictClasses, or `everyList`. */
   readonly list: number
   readonly isExcluded: boolean
-  /** Where the compiled entry stands, in words of CompiledPrefixes; absent for an entered prefix. */
+  /**
+   * Where the compiled entry stands, in words of CompiledPrefixes; absent for an entered prefix.
+   */
   readonly slot?: number
   /** Where a form finds it together with the entry. */
   readonly origin?: Omit<IpOrigin, 'list'>

@@ -5,8 +5,8 @@
  *   {"lists":["drop"],"files":["drop.netset"]}
  *   192.0.2.0/24 0 0 7          prefix, list id, file id, line; `!` before the prefix excludes
  *
- * It is for debugging and for machines without the addon; the native snapshot is another format, and each
- * refuses the other by its first line.
+ * It is for debugging and for machines without the addon; the native snapshot is another format,
+ * and each refuses the other by its first line.
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -38,7 +38,9 @@ function* linesOf(family: 4 | 6, entries: FamilyColumns): Iterable<string> {
   }
 }
 
-/** Reads a snapshot. Throws OperatingError SNAPSHOT_UNREADABLE, SNAPSHOT_FOREIGN, SNAPSHOT_DAMAGED. */
+/**
+ * Reads a snapshot. Throws OperatingError SNAPSHOT_UNREADABLE, SNAPSHOT_FOREIGN, SNAPSHOT_DAMAGED.
+ */
 export function readTextSnapshot(path: string): PrefixColumns {
   const content = readOrThrow(path)
   const headEnd = content.indexOf('\n')

@@ -1,8 +1,8 @@
 /**
  * Activation: a program that is started when octets come for a session that nobody reads.
  *
- * A process registers a program *by name* and may leave. The daemon's configuration says what a name
- * stands for: an absolute path and its arguments, started without a shell, as the user who
+ * A process registers a program *by name* and may leave. The daemon's configuration says what a
+ * name stands for: an absolute path and its arguments, started without a shell, as the user who
  * registered, once for each registration, with the daemon's socket and the session's token in its
  * environment (ACTIVEMX_TLS_SOCKET, ACTIVEMX_TLS_TOKEN).
  */

@@ -20,8 +20,9 @@ export type TlsCode = (typeof tlsCodes)[number]
  * Every code, in the order of its number on the wire.
  * `zeroReturn`: the peer closed cleanly, or the session was shut down. `wantRead`, `wantWrite`: a
  * call that was told not to wait would have waited. `syscall`: TCP, DNS or a deadline failed, or
- * the SMTP greeting or EHLO was refused. `ssl`: the handshake, STARTTLS, the certificate or a record failed. `badToken`: no such session, or not this
- * user's. `refused`: the daemon will not (rights, caps, full queue). `daemonGone`: no daemon there.
+ * the SMTP greeting or EHLO was refused. `ssl`: the handshake, STARTTLS, the certificate or a
+ * record failed. `badToken`: no such session, or not this user's. `refused`: the daemon will not
+ * (rights, caps, full queue). `daemonGone`: no daemon there.
  */
 export const tlsCodes = [
   'none',
@@ -46,7 +47,9 @@ export interface WriteOutcome extends Outcome {
   readonly written: number
 }
 
-/** The end of a read: at least one octet when the code is `none`, else empty. The caller owns it. */
+/**
+ * The end of a read: at least one octet when the code is `none`, else empty. The caller owns it.
+ */
 export interface ReadOutcome extends Outcome {
   readonly data: Uint8Array
 }
@@ -77,8 +80,9 @@ export interface LeaseOptions {
    */
   readonly id?: number
   /**
-   * True: the answer does not wait for the grant, nor does `release` wait: both travel with the calls
-   * of the conversation, which wait for the grant and say why there is none. Saves two journeys.
+   * True: the answer does not wait for the grant, nor does `release` wait: both travel with the
+   * calls of the conversation, which wait for the grant and say why there is none. Saves two
+   * journeys.
    */
   readonly eager?: boolean
 }
@@ -103,7 +107,9 @@ export type Conversation = 'none' | 'smtp'
 
 /** How a new session is made. */
 export interface NewOptions {
-  /** The name under which processes of one user share the session; false: a session of one's own. */
+  /**
+   * The name under which processes of one user share the session; false: a session of one's own.
+   */
   readonly shared: string | false
   /** Another process's session, by its token, in place of everything else but `shared`. */
   readonly token?: string
@@ -125,7 +131,10 @@ export interface NewOptions {
   readonly ca?: string
   /** Name that the peer's certificate must carry; default: `host`; '': any that `ca` has signed. */
   readonly servername?: string
-  /** SHA-256 of the peer's public key (SubjectPublicKeyInfo), base64: checked besides or, with `insecure`, instead. */
+  /**
+   * SHA-256 of the peer's public key (SubjectPublicKeyInfo), base64: checked besides or, with
+   * `insecure`, instead.
+   */
   readonly pin?: string
   /** True: no check of issuer, name and dates. */
   readonly insecure?: boolean
@@ -170,7 +179,9 @@ export interface TlsCalls {
   read(session: SessionHandle, octetsMax: number, options?: CallOptions): Promise<ReadOutcome>
   /** Octets that a read would give without waiting, as of the last answer. */
   pending(session: SessionHandle): number
-  /** Ends the TLS session (close-notify; an SMTP peer gets QUIT). `refused` while others hold it. */
+  /**
+   * Ends the TLS session (close-notify; an SMTP peer gets QUIT). `refused` while others hold it.
+   */
   shutdown(session: SessionHandle): Promise<Outcome>
   /** Gives the handle up. A shared session lives on for others, until it is idle too long. */
   free(session: SessionHandle): Promise<Outcome>

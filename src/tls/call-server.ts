@@ -1,10 +1,11 @@
 /**
  * CallServer: frames of one client in, calls on sessions, answers out.
  *
- * The daemon has one for each client; `activemx tls wrap --api` has one for the unshared sessions of
- * each of its clients. Counts what the client has unanswered against its credit: a client that sends
- * more than it was told, or a frame that makes no sense, is a fault, and its connection is closed by
- * whoever owns it. What a call carries besides (a bad token, bad options) is answered by a code.
+ * The daemon has one for each client; `activemx tls wrap --api` has one for the unshared sessions
+ * of each of its clients. Counts what the client has unanswered against its credit: a client that
+ * sends more than it was told, or a frame that makes no sense, is a fault, and its connection is
+ * closed by whoever owns it. What a call carries besides (a bad token, bad options) is answered by
+ * a code.
  */
 import { tlsCreditCalls, tlsCreditOctets, tlsDataOctetsMax } from '../base/limits.ts'
 import {

@@ -2,8 +2,8 @@
  * DaemonChannel: an application's connection to a daemon (or to `tls wrap --api`), with its calls.
  *
  * Calls of one wake-up leave in one write. A call that the credit does not cover waits here, in
- * order. When the connection ends, every call that is not answered ends as `daemonGone`, at once, and
- * so does every later one: a channel does not come back, its owner makes another.
+ * order. When the connection ends, every call that is not answered ends as `daemonGone`, at once,
+ * and so does every later one: a channel does not come back, its owner makes another.
  */
 import net from 'node:net'
 import { tlsClientTurnMsMax, tlsCreditCalls, tlsCreditOctets } from '../base/limits.ts'

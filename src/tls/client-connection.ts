@@ -1,9 +1,9 @@
 /**
  * ClientConnection: one connected client of a Unix socket that speaks the frames of wire.ts.
  *
- * Hello first, within its time; then calls. Answers of one wake-up leave in one write. A client that
- * breaks a rule of the frames, passes its credit, leaves a write unfinished or does not take its
- * answers is closed: its calls are forgotten, its leases given back, nobody else notices.
+ * Hello first, within its time; then calls. Answers of one wake-up leave in one write. A client
+ * that breaks a rule of the frames, passes its credit, leaves a write unfinished or does not take
+ * its answers is closed: its calls are forgotten, its leases given back, nobody else notices.
  */
 import type net from 'node:net'
 import {

@@ -2,8 +2,8 @@
  * DaemonStub: the shared sessions as an application sees them; every call travels to the daemon.
  *
  * One connection to the daemon for all handles. It is made by `new`, and made again by the next
- * `new` after it was lost; a handle of a daemon that is gone answers `daemonGone`, or `badToken` when
- * another daemon has taken its place.
+ * `new` after it was lost; a handle of a daemon that is gone answers `daemonGone`, or `badToken`
+ * when another daemon has taken its place.
  */
 
 import { tlsDataOctetsMax } from '../base/limits.ts'
@@ -112,7 +112,9 @@ export class DaemonStub implements TlsCalls {
     return this.#readEnd(handle, answer)
   }
 
-  /** A write and the read of its answer in one frame each way. The write's fault, or the read's end. */
+  /**
+   * A write and the read of its answer in one frame each way. The write's fault, or the read's end.
+   */
   exchange(
     handle: SessionHandle,
     data: Uint8Array,

@@ -1,8 +1,8 @@
 /**
  * InboundTls: certificates and tickets of our own SMTP service, for STARTTLS of clients. RFC 3207.
  *
- * Certificates are chosen by the name that the client asks for (SNI), else the first. A ticket may be
- * taken by every thread and every instance that has the same secret: its key is derived from the
+ * Certificates are chosen by the name that the client asks for (SNI), else the first. A ticket may
+ * be taken by every thread and every instance that has the same secret: its key is derived from the
  * secret, the service's name and the period of the day, so keys rotate by themselves, everywhere at
  * the same time, and a ticket of one service means nothing to another. A ticket of an older period
  * costs its client a full handshake, nothing else.

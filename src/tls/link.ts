@@ -6,8 +6,8 @@
  * Used in the application's process for unshared sessions and in the daemon for shared ones.
  *
  * Invariants: `onEnd` comes once after a successful `open` and never before; what was received
- * before it can still be taken; after it writes answer false and go nowhere. No event is raised from
- * inside a method. A fault of the connection is an Outcome, never an exception.
+ * before it can still be taken; after it writes answer false and go nowhere. No event is raised
+ * from inside a method. A fault of the connection is an Outcome, never an exception.
  *
  * node:tls reports a TCP end without close-notify as an end: truncation must be told by the
  * protocol inside, as SMTP does.

@@ -2,8 +2,8 @@
  * LocalStream: octets both ways over a connected Unix socket, as the daemon and its clients use it.
  *
  * The native stream (native-local-stream.ts) reads into one arena of the thread and sends from the
- * caller's buffer; its twin over net.Socket (socket-local-stream.ts) serves where the addon does not
- * load. Both pass test/tls/local-stream.test.ts.
+ * caller's buffer; its twin over net.Socket (socket-local-stream.ts) serves where the addon does
+ * not load. Both pass test/tls/local-stream.test.ts.
  *
  * Invariants: no event from inside a method; `onClose` comes once and last, whoever ended the
  * connection; octets that were handed over are never written over.

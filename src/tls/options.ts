@@ -1,8 +1,8 @@
 /**
  * NewOptions as another process sends them: judged before they are used.
  *
- * Unknown keys are refused: a client that asks for a check which this version does not know must not
- * believe that it is made.
+ * Unknown keys are refused: a client that asks for a check which this version does not know must
+ * not believe that it is made.
  */
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
@@ -78,8 +78,9 @@ export function identityOf(options: NewOptions): string {
 }
 
 /**
- * A shared name for all who agree in what `identityOf` compares, and for nobody else: instances that
- * differ in a check or in their own name never stand in each other's way, nor does one after a reload.
+ * A shared name for all who agree in what `identityOf` compares, and for nobody else: instances
+ * that differ in a check or in their own name never stand in each other's way, nor does one after a
+ * reload.
  * @param purpose what people see the session by.
  */
 export function sharedNameOf(purpose: string, options: Omit<NewOptions, 'shared'>): string {

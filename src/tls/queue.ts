@@ -3,8 +3,8 @@
  *
  * `fifo`: first in, first out. `priority`: highest first, equals in order of arrival; with ageing a
  * waiting call rises by one priority every `ageingMs`, so that nothing starves. All waiting calls
- * rise equally fast, so the order of two of them never changes while they wait: their place is fixed
- * at arrival by  key = priority − arrivalMs / ageingMs  and a binary heap holds them.
+ * rise equally fast, so the order of two of them never changes while they wait: their place is
+ * fixed at arrival by  key = priority − arrivalMs / ageingMs  and a binary heap holds them.
  *
  * Pure: the caller gives the time. Bounded: `push` refuses above `callsMax`.
  */

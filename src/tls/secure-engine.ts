@@ -1,9 +1,11 @@
 /**
- * SecureEngine: an engine whose connections may change over to TLS, or come from the session daemon.
+ * SecureEngine: an engine whose connections may change over to TLS, or come from the session
+ * daemon.
  *
- * Stands around another engine and keeps its face. A connection that takes STARTTLS is detached from
- * the inner engine and goes on here over a TLSSocket, under the same id; a connection to the mailhost
- * may be a lease on a shared session instead (shared-carrier.ts). Everything else passes through.
+ * Stands around another engine and keeps its face. A connection that takes STARTTLS is detached
+ * from the inner engine and goes on here over a TLSSocket, under the same id; a connection to the
+ * mailhost may be a lease on a shared session instead (shared-carrier.ts). Everything else passes
+ * through.
  *
  * Invariants are those of the face (io/engine.ts): no event from inside a method, onClose last and
  * once. In the handshake nothing is delivered; a failed one ends the connection.

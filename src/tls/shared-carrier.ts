@@ -1,13 +1,13 @@
 /**
  * SharedCarrier: a connection to the mailhost that is a lease on a shared TLS session.
  *
- * To its user it looks like a fresh SMTP connection: it greets in the mailhost's name and answers the
- * first EHLO from what the session's own EHLO learnt; QUIT gives the lease back and is not sent. All
- * else passes unchanged. Where the daemon is away or refuses, the wrapper makes the session here:
- * the direct connection takes over and the user sees no difference.
+ * To its user it looks like a fresh SMTP connection: it greets in the mailhost's name and answers
+ * the first EHLO from what the session's own EHLO learnt; QUIT gives the lease back and is not
+ * sent. All else passes unchanged. Where the daemon is away or refuses, the wrapper makes the
+ * session here: the direct connection takes over and the user sees no difference.
  *
- * Where TLS is opportunistic and the mailhost offers none, or the handshake fails, the connection is
- * a plain one, and stays so for a while for those that follow: nothing is asked twice for each.
+ * Where TLS is opportunistic and the mailhost offers none, or the handshake fails, the connection
+ * is a plain one, and stays so for a while for those that follow: nothing is asked twice for each.
  *
  * A connection that ends in any other way than QUIT gives the lease back as broken: the daemon then
  * ends that session, so that nothing half said is ever completed by the next tenant.
@@ -23,7 +23,9 @@ const readOctets = 64 * 1024
 /** It went away, or was started anew, between `new` and the lease; or it will not. */
 const daemonFaults: ReadonlySet<TlsCode> = new Set(['daemonGone', 'badToken', 'refused'])
 
-/** Mailhosts that had no TLS to offer: until when (`performance.now()`) nothing is asked, by name. */
+/**
+ * Mailhosts that had no TLS to offer: until when (`performance.now()`) nothing is asked, by name.
+ */
 export type PlainHosts = Map<string, number>
 
 /**

@@ -3,13 +3,13 @@
  *
  * A name belongs to a user: two users' sessions of one name are two sessions. A token holds the
  * daemon's id and 128 random bits and is good for processes of the user who made the session; any
- * other is `badToken`, whether it is forged, stale, of another daemon or of another user, so that an
- * answer tells nothing about what exists.
+ * other is `badToken`, whether it is forged, stale, of another daemon or of another user, so that
+ * an answer tells nothing about what exists.
  *
  * A session outlives its applications; the sweeper closes it when it was idle for `idleMs`, or its
- * peer has closed, and nobody holds it. An SMTP session is also closed while somebody holds it (its server would soon do
- * the same), and comes back with the next lease. Bounded: at the maximum, the session that was idle
- * for longest and that nobody holds makes room, else `new` is refused.
+ * peer has closed, and nobody holds it. An SMTP session is also closed while somebody holds it (its
+ * server would soon do the same), and comes back with the next lease. Bounded: at the maximum, the
+ * session that was idle for longest and that nobody holds makes room, else `new` is refused.
  */
 import { randomBytes } from 'node:crypto'
 import { tlsHandlesPerClientMax, tlsSessionsMax } from '../base/limits.ts'

@@ -1,10 +1,11 @@
 /**
- * The SMTP client's words around a session: greeting, EHLO, STARTTLS, RSET, QUIT. RFC 5321, RFC 3207.
+ * The SMTP client's words around a session: greeting, EHLO, STARTTLS, RSET, QUIT. RFC 5321, RFC
+ * 3207.
  *
- * Works on any stream (TCP before TLS, the TLS socket after it) through the bounded ReplyReader. One
- * command, one reply: octets that a peer sends behind the awaited reply are a fault, so nothing said
- * in plain text is ever taken for something said inside TLS (RFC 3207 §4.2), and nothing left over
- * by one tenant reaches the next.
+ * Works on any stream (TCP before TLS, the TLS socket after it) through the bounded ReplyReader.
+ * One command, one reply: octets that a peer sends behind the awaited reply are a fault, so nothing
+ * said in plain text is ever taken for something said inside TLS (RFC 3207 §4.2), and nothing left
+ * over by one tenant reaches the next.
  */
 import type { Duplex } from 'node:stream'
 import type { Reply } from '../smtp/reply.ts'
@@ -65,8 +66,9 @@ export async function openStartTls(stream: Duplex, ehlo: string): Promise<Opened
 }
 
 /**
- * (Greeting and) EHLO. The greeting text is that of EHLO, CRLF after each line. A peer that will not
- * have us (421, 554) is a `syscall` like one that cannot be reached: it has said nothing about TLS.
+ * (Greeting and) EHLO. The greeting text is that of EHLO, CRLF after each line. A peer that will
+ * not have us (421, 554) is a `syscall` like one that cannot be reached: it has said nothing about
+ * TLS.
  */
 export async function openSmtp(stream: Duplex, ehlo: string, isGreeted: boolean): Promise<Opened> {
   if (isGreeted) {

@@ -1,5 +1,6 @@
 /**
- * SocketLocalStream: a LocalStream over net.Socket; the slow twin, for where the addon does not load.
+ * SocketLocalStream: a LocalStream over net.Socket; the slow twin, for where the addon does not
+ * load.
  */
 import type net from 'node:net'
 import type { LocalStream, LocalStreamEvents } from './local-stream.ts'

@@ -1,10 +1,12 @@
 /**
- * The system log over TLS: RFC 5424 messages with octet counting (RFC 5425 §4.3), on a shared session.
+ * The system log over TLS: RFC 5424 messages with octet counting (RFC 5425 §4.3), on a shared
+ * session.
  *
- * All instances of a machine that log to the same server share one session of the daemon; each write
- * is whole, so that no lease is needed. Where the daemon is away the session is this process's own.
- * What could not be written waits, within the bound that the log keeps, and is sent on the next
- * connection; a batch during whose write the connection broke is sent again and may arrive twice.
+ * All instances of a machine that log to the same server share one session of the daemon; each
+ * write is whole, so that no lease is needed. Where the daemon is away the session is this
+ * process's own. What could not be written waits, within the bound that the log keeps, and is sent
+ * on the next connection; a batch during whose write the connection broke is sent again and may
+ * arrive twice.
  */
 import type { LogSink, SinkEvents } from '../log/sink.ts'
 import type { NewOptions } from './api.ts'

@@ -1,8 +1,10 @@
 /**
- * The Unix socket of the daemon and of `tls wrap --api`: mode 0600, peers checked by the kernel's word.
+ * The Unix socket of the daemon and of `tls wrap --api`: mode 0600, peers checked by the kernel's
+ * word.
  *
- * The socket never exists with wider rights. Who may connect: the user that the process runs as, and
- * root. A file left behind by a process that died is replaced; one that still answers is an error.
+ * The socket never exists with wider rights. Who may connect: the user that the process runs as,
+ * and root. A file left behind by a process that died is replaced; one that still answers is an
+ * error.
  */
 import { mkdirSync, rmSync } from 'node:fs'
 import net from 'node:net'

@@ -2,8 +2,8 @@
  * ApiWrap: the wrapper as a process of its own, for programs in any language.
  *
  * Takes the daemon's own frames on a Unix socket (0600, peers checked) and routes each call by its
- * first parameter: unshared calls to sessions of this process, shared ones to the daemon, through one
- * channel for each client, so that what a client holds there ends with the client. `new` has no
+ * first parameter: unshared calls to sessions of this process, shared ones to the daemon, through
+ * one channel for each client, so that what a client holds there ends with the client. `new` has no
  * handle yet: its `shared` routes. Data pass unchanged. Unshared sessions work without a daemon.
  */
 import type net from 'node:net'
@@ -144,7 +144,9 @@ function bodyOf(frame: Frame): Pick<ChannelCall, 'head' | 'readOctets' | 'data'>
   return { head, readOctets: readU32(frame.octets, frame.start + handleOctets), data: noOctets }
 }
 
-/** The first parameter says where a call goes; for `new`, its `shared`; figures are the daemon's. */
+/**
+ * The first parameter says where a call goes; for `new`, its `shared`; figures are the daemon's.
+ */
 function isShared(frame: Frame): boolean {
   if (frame.kind === callKinds.stats || frame.kind === callKinds.activate) return true
   if (frame.kind !== callKinds.new) return routeOf(frame) === 'shared'

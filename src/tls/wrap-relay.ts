@@ -3,8 +3,8 @@
  *
  * Each local connection is one conversation: a session of its own, or with a shared name a lease on
  * the daemon's session. SMTP over a shared session keeps the session for the next tenant: the local
- * client is greeted in the server's name, its QUIT is answered here, and a conversation that ends in
- * the middle of a message gives the lease back as broken, so that nothing of it is ever sent.
+ * client is greeted in the server's name, its QUIT is answered here, and a conversation that ends
+ * in the middle of a message gives the lease back as broken, so that nothing of it is ever sent.
  *
  * Backpressure both ways: the local side is not read while a write waits, the session is not read
  * while the local side's backlog is not taken.

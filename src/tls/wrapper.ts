@@ -1,10 +1,11 @@
 /**
- * TlsWrapper: what an application calls. It routes each call by its first parameter, and nothing else.
+ * TlsWrapper: what an application calls. It routes each call by its first parameter, and nothing
+ * else.
  *
- * A handle made with `shared: NAME` goes to the daemon, one made with `shared: false` to a session of
- * this process; data pass unchanged, and so does the code that comes back. Unshared sessions need no
- * daemon. With `fallback: true` a session is made unshared where the daemon does not answer or refuses;
- * its `route` says which it became.
+ * A handle made with `shared: NAME` goes to the daemon, one made with `shared: false` to a session
+ * of this process; data pass unchanged, and so does the code that comes back. Unshared sessions
+ * need no daemon. With `fallback: true` a session is made unshared where the daemon does not answer
+ * or refuses; its `route` says which it became.
  */
 import type {
   CallOptions,

@@ -1,6 +1,6 @@
 /**
- * CommandQueue: the commands of one session to a mailhost, in order: sent and not answered yet, then
- * not sent yet. RFC 2920: what may be sent ahead is; without PIPELINING one at a time.
+ * CommandQueue: the commands of one session to a mailhost, in order: sent and not answered yet,
+ * then not sent yet. RFC 2920: what may be sent ahead is; without PIPELINING one at a time.
  */
 
 /** What a reply answers. */

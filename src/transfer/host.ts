@@ -2,13 +2,13 @@
  * Host: the sessions of one thread to one mailhost, leased to one transaction at a time.
  *
  * Sessions are few and precious (a Postfix mailhost allows about 50 per client): SessionCap bounds
- * them over all threads. A transaction that finds none waits in line. A session whose recipients are
- * answered is *parked*: its transaction goes on with it if its client is quick, but whoever waits may
- * take it, and after `linkParkMs` it is given up; the envelope is replayed then (transfer.ts). So a
- * slow client or a running test never holds one against others.
+ * them over all threads. A transaction that finds none waits in line. A session whose recipients
+ * are answered is *parked*: its transaction goes on with it if its client is quick, but whoever
+ * waits may take it, and after `linkParkMs` it is given up; the envelope is replayed then
+ * (transfer.ts). So a slow client or a running test never holds one against others.
  *
- * A mailhost that cannot be opened is away for a while (`isAway`), unless other sessions to it live:
- * then it has merely enough of them, and those who wait go on waiting.
+ * A mailhost that cannot be opened is away for a while (`isAway`), unless other sessions to it
+ * live: then it has merely enough of them, and those who wait go on waiting.
  */
 import { linkParkMs, mailhostAwayFirstMs, tlsPlainMs } from '../base/limits.ts'
 import type { ConnectionId, Engine } from '../io/engine.ts'

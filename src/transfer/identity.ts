@@ -1,9 +1,9 @@
 /**
  * Client identity: the lines that tell the mailhost who the client is.
  *
- * XFORWARD and XCLIENT as Postfix defines them (XFORWARD_README, XCLIENT_README; values in the xtext
- * of RFC 3461 §4), the PROXY header version 1 (proxy-protocol.txt §2.1). Only attributes that the
- * mailhost names in its EHLO reply are sent.
+ * XFORWARD and XCLIENT as Postfix defines them (XFORWARD_README, XCLIENT_README; values in the
+ * xtext of RFC 3461 §4), the PROXY header version 1 (proxy-protocol.txt §2.1). Only attributes that
+ * the mailhost names in its EHLO reply are sent.
  */
 import { identityValueOctetsMax } from '../base/limits.ts'
 

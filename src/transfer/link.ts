@@ -7,8 +7,8 @@
  *     connecting ─▶ greeting ─▶ hello ─▶ ready ◀─▶ leased        any ─▶ closed
  *
  * Invariants: replies are matched to commands in order; a reply that arrives before its command was
- * sent, or with octets behind the last one that is due, is a fault of the mailhost and ends the link,
- * so no early 250 is ever taken for the answer to a final dot. Every link ends in exactly one
+ * sent, or with octets behind the last one that is due, is a fault of the mailhost and ends the
+ * link, so no early 250 is ever taken for the answer to a final dot. Every link ends in exactly one
  * `onLinkClosed`, and a tenant that holds it then hears `onLinkLost`.
  *
  * It does not decide what to do about a lost link (transfer.ts) nor how many there are (pool.ts).
@@ -68,7 +68,9 @@ export class Link {
   wasReady = false
   /** It ended without our will. */
   isLost = false
-  /** A handshake failed and plain text may follow: its end says nothing about the mailhost either. */
+  /**
+   * A handshake failed and plain text may follow: its end says nothing about the mailhost either.
+   */
   mayGoPlain = false
   readonly #engine: Engine
   readonly #owner: LinkOwner
@@ -182,7 +184,9 @@ export class Link {
     this.#refusals++
   }
 
-  /** Ends the link in good order: QUIT, close. Only between transactions. No callback but onClosed. */
+  /**
+   * Ends the link in good order: QUIT, close. Only between transactions. No callback but onClosed.
+   */
   quit(): void {
     this.#engine.sendText(this.id, 'QUIT\r\n')
     this.#engine.close(this.id)
@@ -251,7 +255,8 @@ export class Link {
     this.#lose()
   }
 
-  // Postfix XFORWARD_README: may be pipelined, before MAIL. XCLIENT_README: a 220 greeting answers it.
+  // Postfix XFORWARD_README: may be pipelined, before MAIL. XCLIENT_README: a 220 greeting answers
+  // it.
   #identify(kind: 'xforward' | 'xclient', verb: 'XFORWARD' | 'XCLIENT', identity: Identity): void {
     if (this.#attributes === undefined || this.#attributesVerb !== verb) {
       this.#attributes = this.keywords.get(verb)?.split(' ') ?? []
@@ -354,7 +359,9 @@ export class Link {
     return isOffered && (tls === 'required' || !this.#owner.isWithoutTls)
   }
 
-  /** RFC 3207: TLS before anything is said that matters. @returns true when readiness waits for it. */
+  /**
+   * RFC 3207: TLS before anything is said that matters. @returns true when readiness waits for it.
+   */
   #asksStartTls(): boolean {
     // Behind XCLIENT: what the session is was decided when it was opened.
     if (this.wasReady) return false

@@ -1,5 +1,6 @@
 /**
- * Mailhosts, routes and the policy of the transfer: what the configuration says about where mail goes.
+ * Mailhosts, routes and the policy of the transfer: what the configuration says about where mail
+ * goes.
  *
  * Plain frozen values; the pool and the links act on them. A reload replaces the policy as a whole.
  */
@@ -50,7 +51,9 @@ export interface TransferPolicy {
   readonly domainRoutes: ReadonlyMap<string, Route>
 }
 
-/** The route of a recipient's domain: its own, that of the nearest `*.` above it, or the default. */
+/**
+ * The route of a recipient's domain: its own, that of the nearest `*.` above it, or the default.
+ */
 export function routeOf(policy: TransferPolicy, domain: string): Route {
   if (policy.domainRoutes.size === 0) return policy.route
   const lower = domain.toLowerCase()

@@ -42,7 +42,9 @@ export class Pool implements HostOwner {
     return count
   }
 
-  /** A new policy; sessions to mailhosts that it does not name are given back when they are free. */
+  /**
+   * A new policy; sessions to mailhosts that it does not name are given back when they are free.
+   */
   configure(policy: TransferPolicy): void {
     this.#policy = policy
     const mailhosts = mailhostsOf(policy)

@@ -1,9 +1,9 @@
 /**
  * SessionCap: how many sessions all threads together hold to each mailhost.
  *
- * One Int32 per mailhost slot counts the sessions of all threads; beside it every thread has a row of
- * its own with what it holds and how many transactions wait there, so that a thread that dies can be
- * subtracted and a thread with spare sessions sees that another waits. All of it lies in one
+ * One Int32 per mailhost slot counts the sessions of all threads; beside it every thread has a row
+ * of its own with what it holds and how many transactions wait there, so that a thread that dies
+ * can be subtracted and a thread with spare sessions sees that another waits. All of it lies in one
  * SharedArrayBuffer; nobody ever blocks on it.
  *
  *     totals[slot] | row 0: held[slot] waiting[slot] | row 1: …

@@ -2,8 +2,9 @@
  * Transfer: one client's way to the mailhost; implements the journey's TransferPort.
  *
  * It keeps the envelope, so that a session can be given up and taken again at any time before DATA:
- * the recipients that the client was told are accepted are then offered once more, together with what
- * is new, in one segment. From DATA on the session is fixed; if it is lost there, the answer is 451.
+ * the recipients that the client was told are accepted are then offered once more, together with
+ * what is new, in one segment. From DATA on the session is fixed; if it is lost there, the answer
+ * is 451.
  *
  *     envelope ─▶ data ─▶ body ─▶ dot ─▶ (next envelope)          body ─▶ lost
  *
@@ -11,7 +12,8 @@
  * final dot is sent by `endOfData` alone; recipients are answered in the order in which they were
  * offered; no answer is given inside a method of the port (`onDeferred` brings those of our own).
  *
- * It does not retry a message: what was lost inside it is the client's to send again (RFC 5321 §4.2.5).
+ * It does not retry a message: what was lost inside it is the client's to send again (RFC 5321
+ * §4.2.5).
  */
 import { linkAttemptsMax } from '../base/limits.ts'
 import type { Peer } from '../io/engine.ts'
@@ -39,7 +41,9 @@ export interface TransferPlace {
   /** Does somebody watch this client? Then `watch` is told what is said for it. */
   isTraced(client: string): boolean
   watch(client: Identity, from: 'proxy' | 'mailhost', text: string): void
-  /** Calls `transfer.onDeferred` soon, but not before the running method of the journey is through. */
+  /**
+   * Calls `transfer.onDeferred` soon, but not before the running method of the journey is through.
+   */
   defer(transfer: Transfer): void
 }
 
@@ -60,7 +64,7 @@ export class Transfer implements TransferPort, PoolTenant {
   listener: TransferListener | undefined
   identity: Identity
   route: Route
-  /** The mailhost of the last session. */
+  /** The mailhost that this transaction's session leads to. */
   mailhost: Mailhost | undefined
   readonly #place: TransferPlace
   #phase: Phase = 'envelope'
@@ -75,7 +79,9 @@ export class Transfer implements TransferPort, PoolTenant {
   #isParked = false
   #wantsData = false
   #attempts = 0
-  /** Set when the mailhost refused MAIL, or refuses now what it took before: the envelope is dead. */
+  /**
+   * Set when the mailhost refused MAIL, or refuses now what it took before: the envelope is dead.
+   */
   #doom: Reply | undefined
   #dataAnswer: Reply | undefined
   #deliveryAnswer: Reply | undefined
@@ -93,6 +99,7 @@ export class Transfer implements TransferPort, PoolTenant {
 
   begin(mailArguments: string): void {
     if (this.#mail !== '') this.abandon()
+    this.mailhost = undefined
     this.#mail = mailArguments
   }
 

@@ -1,5 +1,6 @@
 /**
- * The command line against a running instance: lookup, list, cache, status, trace; and pipes that end.
+ * The command line against a running instance: lookup, list, cache, status, trace; and pipes that
+ * end.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

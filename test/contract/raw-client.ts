@@ -1,5 +1,6 @@
 /**
- * A client for tests: says octets, waits for octets and for the end. Waits for events, never for time.
+ * A client for tests: says octets, waits for octets and for the end. Waits for events, never for
+ * time.
  */
 import { connect, type Socket } from 'node:net'
 

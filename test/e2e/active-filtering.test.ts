@@ -1,6 +1,6 @@
 /**
- * Active filtering through the whole proxy on the loopback internet: native gate, engine and threads,
- * and the twins, with lists in files and with all of them in the store.
+ * Active filtering through the whole proxy on the loopback internet: native gate, engine and
+ * threads, and the twins, with lists in files and with all of them in the store.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { type Internet, startInternet } from '../internet/internet.ts'

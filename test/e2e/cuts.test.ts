@@ -1,9 +1,10 @@
 /**
  * The end-of-data and BDAT cases cut at every octet, through real sockets, plain and inside TLS:
- * gate, engine, journey and transfer as they serve. Judged by what the mailhost received; promise 2.
+ * gate, engine, journey and transfer as they serve. Judged by what the mailhost received; promise
+ * 2.
  *
- * The two parts of a cut are written apart by a moment, so that they arrive as two reads; where they
- * do not, the promises hold all the same.
+ * The two parts of a cut are written apart by a moment, so that they arrive as two reads; where
+ * they do not, the promises hold all the same.
  */
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -1,6 +1,6 @@
 /**
- * The list `dynamic` of a running instance: an operator's entry works at once in the gate, outlives a
- * kill, and its removal works at once (B23, the operator's half).
+ * The list `dynamic` of a running instance: an operator's entry works at once in the gate, outlives
+ * a kill, and its removal works at once (B23, the operator's half).
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * B23 feedback through the whole proxy: what is found refuses the next connection at connect, until it
- * ends or is removed; in gate, table and store; also after a restart.
+ * B23 feedback through the whole proxy: what is found refuses the next connection at connect, until
+ * it ends or is removed; in gate, table and store; also after a restart.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,10 +1,10 @@
 /**
  * kill -9 of the proxy or the mailhost at random under load: nothing acknowledged is lost, nothing
- * arrives cut, nothing twice but where the answer to a final dot was lost (RFC 1047). Promise 1; Show
- * 4 of the main job.
+ * arrives cut, nothing twice but where the answer to a final dot was lost (RFC 1047). Promise 1;
+ * Show 4 of the main job.
  *
- * The proxy runs as a program before a Postfix of the tests' own. Clients send numbered messages and
- * note what they were told of each, killers kill and start again; in the end every acknowledged
+ * The proxy runs as a program before a Postfix of the tests' own. Clients send numbered messages
+ * and note what they were told of each, killers kill and start again; in the end every acknowledged
  * message must be filed, whole, and taken by Postfix no oftener than its client may have caused.
  * `ACTIVEMX_KILL_MESSAGES` sets the count (100,000 by `npm run test:kills`).
  */

@@ -1,8 +1,8 @@
 /**
  * A large message through the proxy without growing memory, at the pace of the slower side.
  *
- * The proxy runs as a program; its peak of resident memory is read from /proc, reset just before the
- * message. What JavaScript's heap and the kernel's buffers may add is allowed for generously.
+ * The proxy runs as a program; its peak of resident memory is read from /proc, reset just before
+ * the message. What JavaScript's heap and the kernel's buffers may add is allowed for generously.
  */
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
@@ -108,7 +108,9 @@ async function startHashingMailhost(): Promise<HashingMailhost> {
   return mailhostState
 }
 
-/** The header of a message is small and comes in one read here: what is behind Received is hashed. */
+/**
+ * The header of a message is small and comes in one read here: what is behind Received is hashed.
+ */
 function serveHashing(socket: Socket, hashes: string[], pauseMs: () => number): void {
   let pending = Buffer.alloc(0)
   let hash: ReturnType<typeof createHash> | undefined

@@ -2,8 +2,8 @@
  * All messages of the real data through the proxy to a mailhost that records what it gets.
  *
  * Given CRLF they arrive byte for byte, apart from our Received field; as stored they are refused
- * where they hold a bare LF, a bare CR or a NUL; with `body.stray = "normalise"` they arrive with CRLF
- * for a bare LF and a space for a bare CR or a NUL. Show 2 of the main job; B21.
+ * where they hold a bare LF, a bare CR or a NUL; with `body.stray = "normalise"` they arrive with
+ * CRLF for a bare LF and a space for a bare CR or a NUL. Show 2 of the main job; B21.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

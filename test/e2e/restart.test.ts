@@ -1,6 +1,6 @@
 /**
- * A restart that serves from the snapshot: the lists are loaded behind it, and nobody is let in before
- * there are threads to serve.
+ * A restart that serves from the snapshot: the lists are loaded behind it, and nobody is let in
+ * before there are threads to serve.
  */
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
@@ -24,7 +24,10 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
-/** A mailhost that takes its time to greet, so that the lists are loaded before the threads are ready. */
+/**
+ * A mailhost that takes its time to greet, so that the lists are loaded before the threads are
+ * ready.
+ */
 async function startLateMailhost(): Promise<{ port: number; stop(): void }> {
   const port = await freePort()
   const server = createServer((socket) => {

@@ -1,6 +1,6 @@
 /**
- * Serving threads live and die: a dead one takes its own connections and no others, and is replaced;
- * stopping finishes what runs; a reload drops nobody.
+ * Serving threads live and die: a dead one takes its own connections and no others, and is
+ * replaced; stopping finishes what runs; a reload drops nobody.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -4,10 +4,10 @@
  *
  * The proxy runs as a program before a Postfix with TLS, `mailhost.tls = required`, `sessions =
  * shared`. While the daemon is away the direct connection takes over; a transaction that was behind
- * DATA on a session of the daemon that died is answered 451, as with any connection that breaks there
- * (RFC 5321 §4.2.5), and its client sends it again. `ACTIVEMX_TLS_KILL_MESSAGES` sets the count
- * (10,000 by `npm run test:tls-kills`). How long a daemon takes until it is ready again is printed and
- * not judged: nothing here depends on the speed of the machine.
+ * DATA on a session of the daemon that died is answered 451, as with any connection that breaks
+ * there (RFC 5321 §4.2.5), and its client sends it again. `ACTIVEMX_TLS_KILL_MESSAGES` sets the
+ * count (10,000 by `npm run test:tls-kills`). How long a daemon takes until it is ready again is
+ * printed and not judged: nothing here depends on the speed of the machine.
  */
 import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'

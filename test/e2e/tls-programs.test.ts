@@ -1,5 +1,6 @@
 /**
- * openssl s_client and sslscan as clients of the listener, tshark on the wire below a shared session.
+ * openssl s_client and sslscan as clients of the listener, tshark on the wire below a shared
+ * session.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'

@@ -1,6 +1,6 @@
 /**
- * A restart with a large blacklist: unchanged, its snapshot serves at once; changed, damaged or foreign,
- * the lists are loaded first; a list that is gone serves from its last good state.
+ * A restart with a large blacklist: unchanged, its snapshot serves at once; changed, damaged or
+ * foreign, the lists are loaded first; a list that is gone serves from its last good state.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -2,9 +2,9 @@
  * npm run fuzz -- [--seconds N] [--target NAME]…
  *
  * Builds every native/fuzz/NAME_fuzz.cpp with libFuzzer and the address and undefined sanitizers
- * (clang), runs each for N seconds (20), and prints a line each. Corpora grow in out/fuzz/corpus/NAME and are
- * kept between runs; an input that breaks a claim is kept in out/fuzz/findings/NAME and makes the exit
- * code 1. Exit code 2: misuse, or no clang.
+ * (clang), runs each for N seconds (20), and prints a line each. Corpora grow in
+ * out/fuzz/corpus/NAME and are kept between runs; an input that breaks a claim is kept in
+ * out/fuzz/findings/NAME and makes the exit code 1. Exit code 2: misuse, or no clang.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync } from 'node:fs'

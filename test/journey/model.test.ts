@@ -1,6 +1,6 @@
 /**
- * Random orders of commands against a small reference model of RFC 5321's states: the class of every
- * reply, and that state is reset after every refusal, RSET, hello and end of message.
+ * Random orders of commands against a small reference model of RFC 5321's states: the class of
+ * every reply, and that state is reset after every refusal, RSET, hello and end of message.
  */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

@@ -1,7 +1,7 @@
 /**
  * The world of one journey, in memory: client, mailhost, questions, lists and log behind the ports,
- * on a virtual clock. What a port must answer comes back when the clock is pumped, never from inside
- * the call. The mailhost keeps every octet it was sent, as on the wire.
+ * on a virtual clock. What a port must answer comes back when the clock is pumped, never from
+ * inside the call. The mailhost keeps every octet it was sent, as on the wire.
  */
 import { assert } from '../../src/base/errors.ts'
 import type { Finding } from '../../src/checks/finding.ts'

@@ -1,5 +1,6 @@
 /**
- * The inputs and expected outputs of the iprange tool: what our parser and tables make of the same files.
+ * The inputs and expected outputs of the iprange tool: what our parser and tables make of the same
+ * files.
  */
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'

@@ -1,5 +1,6 @@
 /**
- * The two builds of the addon, node-gyp's (install) and CMake's (developers), are of the same sources.
+ * The two builds of the addon, node-gyp's (install) and CMake's (developers), are of the same
+ * sources.
  */
 import { createRequire } from 'node:module'
 import { join } from 'node:path'

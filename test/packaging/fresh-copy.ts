@@ -1,6 +1,6 @@
 /**
- * A fresh copy of the project: what git tracks, with this checkout's node_modules, in a folder of its
- * own, so that a test may build there without touching the addon that other tests are using.
+ * A fresh copy of the project: what git tracks, with this checkout's node_modules, in a folder of
+ * its own, so that a test may build there without touching the addon that other tests are using.
  */
 import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'

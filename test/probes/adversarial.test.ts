@@ -1,6 +1,6 @@
 /**
- * Every hostile case of the areas probe-target, probe-behaviour, dns and lmdb: run here, or named with
- * the test that runs it. A case that is not known here fails.
+ * Every hostile case of the areas probe-target, probe-behaviour, dns and lmdb: run here, or named
+ * with the test that runs it. A case that is not known here fails.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

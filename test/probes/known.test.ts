@@ -1,5 +1,6 @@
 /**
- * What a serving thread may answer from the cache by itself: that everybody was cleared, and no more.
+ * What a serving thread may answer from the cache by itself: that everybody was cleared, and no
+ * more.
  */
 import { describe, expect, test } from 'vitest'
 import type { Outcome } from '../../src/checks/finding.ts'

@@ -1,5 +1,6 @@
 /**
- * STARTTLS in a probe: taken where it is offered, whoever's certificate it is; given up where it breaks.
+ * STARTTLS in a probe: taken where it is offered, whoever's certificate it is; given up where it
+ * breaks.
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'

@@ -1,6 +1,6 @@
 /**
- * Simulation: whole connections from a seed, with hostile and honest clients, a mailhost and a probe
- * broker that take their time, refuse, fall silent, and a connection that breaks anywhere.
+ * Simulation: whole connections from a seed, with hostile and honest clients, a mailhost and a
+ * probe broker that take their time, refuse, fall silent, and a connection that breaks anywhere.
  *
  * What holds for every one: each MAIL that was taken is concluded exactly once; a message that the
  * client was told 250 for was delivered, once, and nothing else was; no stray octet reached the

@@ -44,7 +44,9 @@ function writeAndKill(folder: string, afterMs: number): Promise<string[]> {
   })
 }
 
-/** Opens the store as the next start would, and reads every entry; resolves with the mining place. */
+/**
+ * Opens the store as the next start would, and reads every entry; resolves with the mining place.
+ */
 async function checkStore(folder: string): Promise<number> {
   const told: string[] = []
   const report = (what: string): void => void told.push(what)

@@ -1,5 +1,6 @@
 /**
- * Addresses as texts and numbers, written apart from src/base/ip-address.ts so that one proves the other.
+ * Addresses as texts and numbers, written apart from src/base/ip-address.ts so that one proves the
+ * other.
  */
 
 /** `192.0.2.7` for 0xc0000207n. */

@@ -3,7 +3,8 @@
  * smarthost. `.ci/exim4` unpacks the program; nothing of the system's mail is touched. Needs root.
  *
  * `send` queues a message and tries to deliver it before it returns; what is deferred waits for
- * `runQueue`. The queue run takes no heed of the retry times, so that a test decides when to try again.
+ * `runQueue`. The queue run takes no heed of the retry times, so that a test decides when to try
+ * again.
  */
 import { execFileSync } from 'node:child_process'
 import {

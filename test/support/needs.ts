@@ -1,8 +1,8 @@
 /**
  * What a test may need beyond npm: the real data beside the project, Debian's programs, root.
  *
- * Where a need is missing the test is skipped by name with its reason; in CI (CI=true) a missing need
- * is a failure, so nothing is skipped there by accident.
+ * Where a need is missing the test is skipped by name with its reason; in CI (CI=true) a missing
+ * need is a failure, so nothing is skipped there by accident.
  */
 import { accessSync, constants, existsSync } from 'node:fs'
 import { delimiter, join, resolve } from 'node:path'

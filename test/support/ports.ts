@@ -10,8 +10,8 @@ const portFirst = 10_000
 const portsCount = 20_000
 
 /**
- * A port of 127.0.0.1 that is free now. Not an ephemeral one: a client that finds nobody there could
- * be given the same port and be connected to itself.
+ * A port of 127.0.0.1 that is free now. Not an ephemeral one: a client that finds nobody there
+ * could be given the same port and be connected to itself.
  */
 export async function freePort(): Promise<number> {
   for (;;) {

@@ -1,8 +1,8 @@
 /**
  * A Postfix mailhost of the tests' own: own configuration, queue and log, a free high port.
  *
- * It takes mail for example.test and files it in a Maildir below its folder; our loopback address is
- * in its mynetworks and may send XFORWARD and XCLIENT, as a mailhost behind a proxy has it. The
+ * It takes mail for example.test and files it in a Maildir below its folder; our loopback address
+ * is in its mynetworks and may send XFORWARD and XCLIENT, as a mailhost behind a proxy has it. The
  * system's Postfix is not touched. Needs root and Debian's postfix package.
  */
 import { execFileSync } from 'node:child_process'

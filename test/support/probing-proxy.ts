@@ -1,6 +1,7 @@
 /**
- * A proxy in front of a loopback internet's mailhost, with its probes pointed at that internet and its
- * lists in files, as an operator has them. On the native gate, engine and threads, or on the twins.
+ * A proxy in front of a loopback internet's mailhost, with its probes pointed at that internet and
+ * its lists in files, as an operator has them. On the native gate, engine and threads, or on the
+ * twins.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

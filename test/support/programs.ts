@@ -26,7 +26,8 @@ export function runProgram(
     child.stderr.on('data', take)
     child.on('error', reject)
     child.on('close', (status) => resolve({ status: status ?? -1, output }))
-    // A program that is turned away may end before it reads its input: its status tells, not the pipe.
+    // A program that is turned away may end before it reads its input: its status tells, not the
+    // pipe.
     child.stdin.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPIPE') reject(error)
     })

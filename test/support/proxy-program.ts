@@ -1,6 +1,6 @@
 /**
- * A proxy as a program of its own, with a configuration file: what is killed, measured or asked over
- * its control socket.
+ * A proxy as a program of its own, with a configuration file: what is killed, measured or asked
+ * over its control socket.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -24,8 +24,8 @@ export class ProxyProgram {
 
   /**
    * Starts it before a mailhost of this machine and waits until it answers. @param change what is
-   * written otherwise in the file. @param fileKilobytesMax largest file it may write, 0 = any. @param prepare puts files into its
-   * folder.
+   * written otherwise in the file. @param fileKilobytesMax largest file it may write, 0 = any.
+   * @param prepare puts files into its folder.
    */
   static async start(
     mailhostPort: number,

@@ -20,7 +20,9 @@ export interface RecordedMessage {
 /** What a test may change. */
 export interface RecordingOptions {
   readonly keywords?: readonly string[]
-  /** A reply (CRLF added) instead of the usual one; `close` ends the connection, '' says nothing. */
+  /**
+   * A reply (CRLF added) instead of the usual one; `close` ends the connection, '' says nothing.
+   */
   answer?(command: string, session: RecordingSession): string | 'close' | undefined
   /** The same for the end of a message. */
   onMessage?(message: RecordedMessage, session: RecordingSession): string | 'close' | undefined

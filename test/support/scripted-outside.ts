@@ -48,7 +48,9 @@ export function conversationWith(server: Server, plan: ProbePlan): Conversation 
   return { kind: 'made', report }
 }
 
-/** Exchangers of a domain and addresses of a name; a domain that is not there is its own exchanger. */
+/**
+ * Exchangers of a domain and addresses of a name; a domain that is not there is its own exchanger.
+ */
 export interface NameTable {
   readonly mx?: Readonly<Record<string, readonly string[]>>
   readonly addresses: Readonly<Record<string, readonly string[]>>

@@ -8,7 +8,10 @@ import type { PrefixColumns } from '../../src/base/prefix-columns.ts'
 import { projectRoot } from './needs.ts'
 import type { SwapOrder } from './table-swapper.ts'
 
-/** Repeats `check` until `swaps` swaps between `columns` have happened around it; the table's handle. */
+/**
+ * Repeats `check` until `swaps` swaps between `columns` have happened around it; the table's
+ * handle.
+ */
 export async function checkWhileSwapping(
   handle: number,
   columns: readonly PrefixColumns[],

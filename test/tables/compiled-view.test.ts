@@ -1,6 +1,6 @@
 /**
- * The compiled structure read in JavaScript against the same read natively: every shape of entry, every
- * kind of change, and never a number that a superseded structure meant.
+ * The compiled structure read in JavaScript against the same read natively: every shape of entry,
+ * every kind of change, and never a number that a superseded structure meant.
  */
 import { expect, test } from 'vitest'
 import { formatIpv4 } from '../../src/base/ip-address.ts'
@@ -13,7 +13,9 @@ import { Random } from '../support/random.ts'
 
 const seed = Number(process.env.ACTIVEMX_SEED ?? 20_261_122)
 
-/** Prefixes that crowd in few /24s and are scattered elsewhere; `lists` sets the number of classes. */
+/**
+ * Prefixes that crowd in few /24s and are scattered elsewhere; `lists` sets the number of classes.
+ */
 function randomEntries(random: Random, count: number, lists: number): readonly PrefixEntry[] {
   return Array.from({ length: count }, () => {
     const base = random.chance(0.8) ? 0x0a00_0000 + random.below(0x4000) : random.below(2 ** 32)
@@ -106,7 +108,9 @@ test('a superseded structure answers on while a reader holds it', () => {
   expect(calls()).toBe(1)
 })
 
-/** A view of the table, and how often it took a structure; `signsOf` may give it signs of its own. */
+/**
+ * A view of the table, and how often it took a structure; `signsOf` may give it signs of its own.
+ */
 function countingView(handle: number, signsOf: (words: Uint32Array) => Uint32Array) {
   const native = tableAddon().tableAttach(handle)
   if (native?.any24 == null || native.signals == null) throw new Error('not attachable')

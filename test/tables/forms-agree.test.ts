@@ -1,6 +1,6 @@
 /**
- * Random operations: every form answers like the reference (B5). A failing run prints its seed and the
- * shortest operations that show it; ACTIVEMX_SEED repeats a run.
+ * Random operations: every form answers like the reference (B5). A failing run prints its seed and
+ * the shortest operations that show it; ACTIVEMX_SEED repeats a run.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

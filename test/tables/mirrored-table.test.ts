@@ -1,6 +1,6 @@
 /**
- * Forms in JavaScript with their native mirror keep the contract of every form, and are what the native
- * gate asks.
+ * Forms in JavaScript with their native mirror keep the contract of every form, and are what the
+ * native gate asks.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

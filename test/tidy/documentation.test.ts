@@ -1,5 +1,6 @@
 /**
- * Every source says what it is, every export says what it gives, every dependency says why it is here.
+ * Every source says what it is, every export says what it gives, every dependency says why it is
+ * here.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

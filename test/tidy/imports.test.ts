@@ -2,8 +2,8 @@
  * Who may import whom: the table of ARCHITECTURE.md, checked on every import of src/.
  *
  * A folder has a layer. Files of three folders are split: their pure half lies lower than the half
- * that does I/O. A file may import any lower layer; inside layer 4 only its own folder, addon, files, and
- * types; layer 5 may import everything, and nobody below imports it.
+ * that does I/O. A file may import any lower layer; inside layer 4 only its own folder, addon,
+ * files, and types; layer 5 may import everything, and nobody below imports it.
  */
 import ts from 'typescript'
 import { expect, test } from 'vitest'
@@ -30,7 +30,9 @@ const folderLayers: Readonly<Record<string, number>> = {
   cli: 5,
 }
 
-/** Folders with a pure half (layer 1): a file there is pure when it imports nothing above layer 1. */
+/**
+ * Folders with a pure half (layer 1): a file there is pure when it imports nothing above layer 1.
+ */
 const splitFolders = new Set(['tables', 'lists', 'tls'])
 
 /** Folders of layer 4 that the rest of layer 4 may use. */

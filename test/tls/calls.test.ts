@@ -1,5 +1,6 @@
 /**
- * The calls through the wrapper: routing, data, codes, handshakes. The daemon is a process of its own.
+ * The calls through the wrapper: routing, data, codes, handshakes. The daemon is a process of its
+ * own.
  */
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'

@@ -1,6 +1,6 @@
 /**
- * The commands as an operator types them: the raw form of the wrapper, the daemon's caps, its end of
- * idle sessions and what it shows of them.
+ * The commands as an operator types them: the raw form of the wrapper, the daemon's caps, its end
+ * of idle sessions and what it shows of them.
  */
 import { rmSync } from 'node:fs'
 import net from 'node:net'

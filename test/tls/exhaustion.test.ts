@@ -1,6 +1,6 @@
 /**
- * The daemon where the machine gives it nothing more: no descriptors, no room on the disk. One client
- * or one session ends, never the daemon.
+ * The daemon where the machine gives it nothing more: no descriptors, no room on the disk. One
+ * client or one session ends, never the daemon.
  */
 import { spawn } from 'node:child_process'
 import { existsSync, openSync, rmSync } from 'node:fs'

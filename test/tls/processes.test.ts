@@ -189,7 +189,9 @@ test('a daemon that starts again on the same socket serves; the old handle is a 
   await wrapper.close()
 })
 
-/** Queues labelled writes of several processes behind a lease, in order; then gives the lease back. */
+/**
+ * Queues labelled writes of several processes behind a lease, in order; then gives the lease back.
+ */
 async function queueBehindLease(
   daemon: RunningDaemon,
   peer: TlsPeer,
@@ -432,7 +434,10 @@ describe('A20: leases', () => {
   })
 })
 
-/** Does a process own a TCP connection to a port? By /proc: its descriptors and the table of sockets. */
+/**
+ * Does a process own a TCP connection to a port? By /proc: its descriptors and the table of
+ * sockets.
+ */
 function ownsConnectionTo(pid: number, port: number): boolean {
   return connectionsTo(port).some((inode) => holdsSocket(pid, inode))
 }

@@ -1,10 +1,11 @@
 /**
  * npm run soak:tls [-- --minutes N] [--applications 64] [--sessions 16] [--short]
  *
- * Application processes that all use the same shared sessions, each conversation under a lease, every
- * octet checked. Ends with 1 if an octet is wrong (crosstalk), if the share of one application is more
- * than 10 % from the mean, or if the daemon's memory or its handles grow from the first half to the
- * second. `--short`: too short to judge shares and memory; the rest is judged.
+ * Application processes that all use the same shared sessions, each conversation under a lease,
+ * every octet checked. Ends with 1 if an octet is wrong (crosstalk), if the share of one
+ * application is more than 10 % from the mean, or if the daemon's memory or its handles grow from
+ * the first half to the second. `--short`: too short to judge shares and memory; the rest is
+ * judged.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'

@@ -7,17 +7,17 @@
  *   offered: SIZE PIPELINING          what the mailhosts offer          trusted-name: yes
  *   rcpt: who@protected.example 550 5.1.1 no such user                  whitelist: a@b.example
  *   data: 451 4.3.0 no          dot: 452 4.3.1 full          mailhost: ~300ms (its pace)
- *   tests: relay positive open-relay  a finding of the answer           answer: ~300ms | never | provisional
- *   C: text      the client sends text and CRLF; escapes \r \n \t \\ \xHH; `\` at the end: no CRLF
- *   S: text      the next line that the server says; `*` stands for anything
- *   ~300ms       time passes            <FIN> the client ends       <LOST> the connection breaks
- *   => FINDING name     a finding was told       => VERDICT action layer finding    the next record
- *   => DELIVERED n      messages delivered       => BODY text      in the last one, escapes as above
- *   => NOT BODY text    never sent to it         => CLOSED | OPEN | PAUSED | STARTTLS | NO MORE VERDICT
- *   => TLS name         TLS is up                => CALLS a, b, …   what was asked of the ports, all of it
+ *   tests: relay positive open-relay  a finding of the answer           answer: ~300ms | never |
+ *   provisional C: text      the client sends text and CRLF; escapes \r \n \t \\ \xHH; `\` at the
+ *   end: no CRLF S: text      the next line that the server says; `*` stands for anything ~300ms
+ *   time passes            <FIN> the client ends       <LOST> the connection breaks => FINDING name
+ *   a finding was told       => VERDICT action layer finding    the next record => DELIVERED n
+ *   messages delivered       => BODY text      in the last one, escapes as above => NOT BODY text
+ *   never sent to it         => CLOSED | OPEN | PAUSED | STARTTLS | NO MORE VERDICT => TLS name
+ *   TLS is up                => CALLS a, b, …   what was asked of the ports, all of it
  *
- * Every line that the server says must be expected. Each transcript runs with the client's octets in
- * its own pieces, octet by octet, and in random pieces: the answers are the same.
+ * Every line that the server says must be expected. Each transcript runs with the client's octets
+ * in its own pieces, octet by octet, and in random pieces: the answers are the same.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -80,7 +80,9 @@ export const http = section('http', 'Metrics and the live page.', {
   ),
 })
 
-/** [stress]; the stress value of each setting that has one stands below it (schema.ts adds them). */
+/**
+ * [stress]; the stress value of each setting that has one stands below it (schema.ts adds them).
+ */
 export const stress = section(
   'stress',
   'Under stress the service waits less. It begins and ends by itself; the shorter of a setting and its stress value holds.',
