@@ -1,10 +1,10 @@
 /**
- * Captured dialogues of clients through the whole proxy, for the domains that they write to, before a
- * mailhost that offers everything. Show 2 of the main job, promise 1.
+ * Captured dialogues of clients through the whole proxy, for the domains that they write to, before
+ * a mailhost that offers everything. Show 2 of the main job, promise 1.
  *
  * The mailhost numbers what it takes, so the numbers that a client hears are what it may believe:
- * they are those of the mailhost, each once and in order. Played in step, a client knows besides what
- * it has finished, and each such message lies at the mailhost octet by octet.
+ * they are those of the mailhost, each once and in order. Played in step, a client knows besides
+ * what it has finished, and each such message lies at the mailhost octet by octet.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { capturedDialogues, inForm, recipientDomainsOf } from '../support/captured-dialogues.ts'

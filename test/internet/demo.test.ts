@@ -1,6 +1,6 @@
 /**
- * `npm run demo` as its reader runs it: to its end, until q, until a signal, into a pipe that closes.
- * However it ends, no process, no temporary file and no file beside it is left.
+ * `npm run demo` as its reader runs it: to its end, until q, until a signal, into a pipe that
+ * closes. However it ends, no process, no temporary file and no file beside it is left.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'

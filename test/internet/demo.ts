@@ -2,9 +2,9 @@
  * `npm run demo [SECONDS]`: an evening on the loopback internet, before your eyes.
  *
  * A whole activemx with every test on stands before a mailhost; letters of all kinds arrive; each
- * verdict scrolls by with its reason, and the counts stand below. It ends by itself (20 s), on q, on
- * SIGINT, SIGTERM and SIGHUP, and when nobody reads its output any more, always in order: letters
- * under way are finished, and nothing is left behind.
+ * verdict scrolls by with its reason, and the counts stand below. It ends by itself (20 s), on q,
+ * on SIGINT, SIGTERM and SIGHUP, and when nobody reads its output any more, always in order:
+ * letters under way are finished, and nothing is left behind.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

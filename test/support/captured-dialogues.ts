@@ -26,7 +26,9 @@ export function capturedDialogues(): readonly Dialogue[] {
   ]
 }
 
-/** The same with what a strict server refuses put right: line ends, blanks and brackets of paths. */
+/**
+ * The same with what a strict server refuses put right: line ends, blanks and brackets of paths.
+ */
 export function inForm({ name, octets }: Dialogue): Dialogue {
   const text = octets.toString('latin1')
   const lines = text.includes('\r\n') ? text : text.replaceAll('\n', '\r\n')
@@ -46,7 +48,10 @@ export function recipientDomainsOf(dialogues: readonly Dialogue[]): readonly str
   return [...new Set(names.filter((name) => isName(name) && !/--|\.\./.test(name)))]
 }
 
-/** Lines of the dialogue language: `c -> line`, `c ~> 'octets'`, `c tcp_connect`; the rest is the server's. */
+/**
+ * Lines of the dialogue language: `c -> line`, `c ~> 'octets'`, `c tcp_connect`; the rest is the
+ * server's.
+ */
 function writtenDialogues(file: { readonly name: string; readonly text: string }): Dialogue[] {
   const connections: string[] = []
   for (const line of file.text.split('\n')) {
