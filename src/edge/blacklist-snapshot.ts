@@ -5,7 +5,8 @@
  * Beside the snapshot stands a stamp: a digest of everything that decides what is in it, settings,
  * our networks and the state of each file. It is taken before the lists are read and written after
  * the snapshot, so whatever changes or fails meanwhile leaves a stamp that fits nothing. Only lists
- * kept as files have one: what lies in the store may be changed without a trace.
+ * kept as files have one: what lies in the store may be changed without a trace. With it stands the
+ * moment from which one of the lists is void; nothing is served beyond it.
  */
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
@@ -35,22 +36,24 @@ export class BlacklistSnapshot {
    */
   async load(pool: CpuPool, stamp: string): Promise<TableImage | undefined> {
     if (stamp === '' || !existsSync(this.#stampPath)) return undefined
-    if (readFileSync(this.#stampPath, 'utf8') !== stamp) return undefined
+    const [kept = '', validUntilMs = ''] = readFileSync(this.#stampPath, 'utf8').split(' ')
+    if (kept !== stamp || !(Date.now() < Number(validUntilMs))) return undefined
     return (await pool.run('loadImage', { path: this.#path })) as TableImage
   }
 
   /**
    * Writes the table; from then on its files and lines lie there and no longer in memory. A table
    * of another form, or a small one, has no snapshot. Rejects with OperatingError
-   * SNAPSHOT_UNWRITABLE.
+   * SNAPSHOT_UNWRITABLE. @param validUntilMs milliseconds since 1970
    */
-  save(pool: CpuPool, table: IpTable, stamp: string): Promise<void> {
+  save(pool: CpuPool, table: IpTable, stamp: string, validUntilMs: number): Promise<void> {
     return this.#turns.take(async () => {
       rmSync(this.#stampPath, { force: true })
       const { prefixes4, prefixes6 } = table.sizes()
       if (table.form !== 'prefix' || prefixes4 + prefixes6 < prefixesMin) return
       await pool.run('saveTable', { handle: table.handle, path: this.#path })
-      if (stamp !== '') writeDurable(this.#stampPath, [Buffer.from(stamp)])
+      if (stamp === '') return
+      writeDurable(this.#stampPath, [Buffer.from(`${stamp} ${validUntilMs}`)])
     })
   }
 }

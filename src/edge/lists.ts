@@ -225,13 +225,14 @@ export class Lists implements ListService {
     this.#listener.onChange()
     this.#timer = setTimeout(() => void this.#refresh(), refreshMsOf(config))
     this.#timer.unref()
-    void this.#saveSnapshot(loaded.tables.blacklist, stamp)
+    void this.#saveSnapshot(loaded, stamp)
   }
 
   /** Where that fails, files and lines stay in memory, and the next start loads the lists. */
-  async #saveSnapshot(table: IpTable, stamp: string): Promise<void> {
+  async #saveSnapshot({ tables, reports }: LoadedLists, stamp: string): Promise<void> {
+    const ends = reports.filter(({ kind }) => kind === 'blacklist').map((one) => one.validUntilMs)
     try {
-      await this.#snapshot.save(this.#pool, table, stamp)
+      await this.#snapshot.save(this.#pool, tables.blacklist, stamp, Math.min(...ends))
     } catch (fault) {
       if (!this.#isClosed) this.#listener.onFault(messageOf(fault))
     }

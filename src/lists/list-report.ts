@@ -34,6 +34,11 @@ export interface ListReport {
   readonly remarks: readonly LineReport[]
   readonly setAsideCount: number
   readonly setAside: readonly SetAside[]
+  /**
+   * Milliseconds since 1970 from which what serves is void, by its own word or its feed's age;
+   * Infinity = never.
+   */
+  readonly validUntilMs: number
 }
 
 /** How far a load is. */

@@ -38,6 +38,8 @@ export interface ReadListResult {
   readonly names: readonly NameEntry[]
 }
 
+const never = Number.POSITIVE_INFINITY
+
 /** Runs the task; throws only for our own bugs. */
 export function readList(task: ReadListTask): ReadListResult {
   let place: ListPlace | undefined
@@ -155,6 +157,7 @@ function resultOf(
   const { setAside, setAsideCount } = tried.guarded
   const { columns } = serving.guarded
   const { names } = serving.parsed
+  const isServing = outcome === 'loaded' || outcome === 'last-good'
   const report: ListReport = {
     kind: task.kind,
     list: task.parse.list,
@@ -164,6 +167,7 @@ function resultOf(
     format,
     entryCount: columns.v4.count + columns.v6.count + names.length,
     ...{ badLineCount, badLines, remarkCount, remarks, setAside, setAsideCount },
+    validUntilMs: isServing ? Math.min(task.validUntilMs, serving.parsed.expiresMs) : never,
   }
   return { report, columns, names }
 }

@@ -6,7 +6,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileS
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { formatIpv4 } from '../../src/base/ip-address.ts'
 import type { Config } from '../../src/config/schema.ts'
 import { Lists } from '../../src/edge/lists.ts'
@@ -146,6 +146,29 @@ test('changed lists, or settings of them: loaded before anything is served', asy
   expect(otherAction.reports).toHaveLength(2)
   expect(otherAction.lists.gate.classRules[1]?.action).toBe('tarpit')
   await otherAction.lists.close()
+}, 120_000)
+
+test('a list that became void since: the snapshot is not served, whatever else is in it', async () => {
+  const today = new Date().toISOString().slice(0, 10)
+  writeList(`$TIMESTAMP ${today} +2d`)
+  const black = { format: 'rbldnsd' }
+  const first = await open(black)
+  expect(first.reports[0]).toMatchObject({ outcome: 'loaded', refusal: '' })
+  expect(first.lists.holdingsOf(listed)).toHaveLength(1)
+  await expect.poll(() => existsSync(stampPath), wait).toBe(true)
+  await first.lists.close()
+  const served = await open(black)
+  expect(served.reports).toEqual([])
+  await served.lists.close()
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 3 * 86_400_000 })
+  try {
+    const later = await open(black)
+    expect(later.reports[0]).toMatchObject({ list: 'black', outcome: 'refused', entryCount: 0 })
+    expect(later.lists.holdingsOf(listed)).toEqual([])
+    await later.lists.close()
+  } finally {
+    vi.useRealTimers()
+  }
 }, 120_000)
 
 test.each([
