@@ -288,6 +288,19 @@ export const tlsAnswerBacklogOctetsMax = 1024 * 1024
 export const tlsClientStallMsMax = 30_000
 /** A client says hello, and continues a write begun, within this time, else it is closed. */
 export const tlsClientTurnMsMax = 10_000
+/**
+ * A daemon that owes an answer and says nothing for so long, though asked again in between, counts
+ * as gone (it is stopped, or hangs): its calls end as `daemonGone`, and until it speaks again nobody
+ * waits for it. Ours; a multiple of tlsDaemonTickMs. Milliseconds.
+ */
+export const tlsDaemonSilentMsMax = 3_000
+/** After this much silence the daemon is asked whether it is there. Milliseconds. */
+export const tlsDaemonAskMs = 1_000
+/**
+ * Silence is counted in steps of this, so that an application that was itself stopped or busy for
+ * long does not take its own silence for the daemon's. Milliseconds.
+ */
+export const tlsDaemonTickMs = 100
 /** Connected clients of one daemon; above: `refused`. */
 export const tlsClientsMax = 4096
 /** Sessions of one daemon; above: the longest idle one that nobody holds goes, else `refused`. */

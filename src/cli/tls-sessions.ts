@@ -3,6 +3,7 @@
  */
 import type { Command } from 'commander'
 import { OperatingError } from '../base/errors.ts'
+import { daemonSilent } from '../tls/channel.ts'
 import type { DaemonStatistics, SessionStatistics } from '../tls/daemon.ts'
 import { DaemonStub } from '../tls/daemon-stub.ts'
 import { type CommandContext, exitStatus } from './command.ts'
@@ -30,7 +31,8 @@ async function show(options: TlsSessionsOptions, { terminal, exit }: CommandCont
     if (answer.code !== 'daemonGone') {
       throw new OperatingError('TLS_DAEMON', `daemon at ${options.socket}: ${answer.message}`)
     }
-    terminal.warn(`activemx: no TLS session daemon at ${options.socket}; start activemx tls daemon`)
+    const remedy = answer === daemonSilent ? 'is it stopped?' : 'start activemx tls daemon'
+    terminal.warn(`activemx: ${options.socket}: ${answer.message}; ${remedy}`)
     exit(exitStatus.negative)
   } else if (options.json === true) terminal.print(JSON.stringify(answer))
   else for (const line of linesOf(answer)) terminal.print(line)

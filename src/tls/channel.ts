@@ -4,9 +4,19 @@
  * Calls of one wake-up leave in one write. A call that the credit does not cover waits here, in
  * order. When the connection ends, every call that is not answered ends as `daemonGone`, at once,
  * and so does every later one: a channel does not come back, its owner makes another.
+ *
+ * A daemon that is stopped keeps its connections. While an answer is due and nothing comes, the
+ * channel asks whether the daemon is there; without an answer to that it ends, too. A read may wait
+ * for its peer as long as it likes, a daemon may not.
  */
 import net from 'node:net'
-import { tlsClientTurnMsMax, tlsCreditCalls, tlsCreditOctets } from '../base/limits.ts'
+import {
+  tlsCreditCalls,
+  tlsCreditOctets,
+  tlsDaemonAskMs,
+  tlsDaemonSilentMsMax,
+  tlsDaemonTickMs,
+} from '../base/limits.ts'
 import { failure, type Outcome, success, tlsCodes } from './api.ts'
 import { chargeOf } from './charge.ts'
 import { faultOf } from './fault.ts'
@@ -17,6 +27,7 @@ import {
   callKinds,
   type Frame,
   frameFlags,
+  handleOctets,
   helloMagic,
   readU32,
   wireVersion,
@@ -54,6 +65,23 @@ export const noOctets = new Uint8Array(0)
 
 const daemonGone = failure('daemonGone', 'no TLS daemon')
 
+/** What a call on a daemon ends with that is there and does not answer. */
+export const daemonSilent = failure(
+  'daemonGone',
+  `the TLS daemon has been silent for ${tlsDaemonSilentMsMax} ms`,
+)
+
+/** A session that nobody has: the daemon answers at once. */
+const nobodysHandle = new Uint8Array(handleOctets)
+
+/** How a channel is opened. */
+export interface ChannelOpening {
+  /** Gives the opening up. */
+  readonly signal: AbortSignal
+  /** The daemon does not say hello within its time; it may still do. */
+  onSilent(): void
+}
+
 /** How long an idle connection may keep a process alive: less than anybody notices. */
 const holdMs = 20
 
@@ -65,12 +93,17 @@ export class DaemonChannel {
   readonly #unanswered = new Map<number, Waiting>()
   #queued: Waiting[] = []
   #request = 0
-  #creditCalls = tlsCreditCalls
-  #creditOctets = tlsCreditOctets
+  // One call is kept back for the question whether the daemon is there.
+  #creditCalls = tlsCreditCalls - 1
+  #creditOctets = tlsCreditOctets - handleOctets
   #fault: Outcome | undefined
   #isHeld = false
+  #silentMs = 0
+  #isAsking = false
+  readonly #onHelloLate: () => void
 
-  private constructor(socket: net.Socket) {
+  private constructor(socket: net.Socket, onHelloLate: () => void) {
+    this.#onHelloLate = onHelloLate
     this.#frames = new FrameStream(socket, {
       onFrame: (frame) => this.#onAnswer(frame),
       onRead: (fault) => {
@@ -83,29 +116,41 @@ export class DaemonChannel {
   }
 
   /** Connects and says hello. @returns the reason where there is no daemon that serves us. */
-  static async open(path: string): Promise<DaemonChannel | Outcome> {
+  static async open(path: string, opening: ChannelOpening): Promise<DaemonChannel | Outcome> {
+    const { signal } = opening
     const socket = net.connect({ path }).pause()
     const reached = await connected(socket)
     if (reached.code !== 'none') return failure('daemonGone', `${path}: ${reached.message}`)
-    const channel = new DaemonChannel(socket)
-    const body = Buffer.from(`${helloMagic}  `)
-    body[helloMagic.length] = wireVersion
-    body[helloMagic.length + 1] = 0
-    const timer = setTimeout(() => channel.close(), tlsClientTurnMsMax)
-    const answer = await channel.call({ ...plain, kind: callKinds.hello, head: body })
-    clearTimeout(timer)
+    const channel = new DaemonChannel(socket, opening.onSilent)
+    const onAbort = (): void => channel.close()
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort)
+    const answer = await channel.#sayHello()
+    signal.removeEventListener('abort', onAbort)
     if (answer.outcome.code !== 'none') {
       channel.close()
       return answer.outcome
     }
     channel.daemonId = hexText(answer.body, 2, 10)
-    channel.#creditOctets = readU32(answer.body, 10)
-    channel.#creditCalls = readU32(answer.body, 14)
+    channel.#creditOctets = readU32(answer.body, 10) - handleOctets
+    channel.#creditCalls = readU32(answer.body, 14) - 1
     return channel
+  }
+
+  #sayHello(): Promise<Answer> {
+    const body = Buffer.from(`${helloMagic}  `)
+    body[helloMagic.length] = wireVersion
+    body[helloMagic.length + 1] = 0
+    return this.call({ ...plain, kind: callKinds.hello, head: body })
   }
 
   get isOpen(): boolean {
     return this.#fault === undefined
+  }
+
+  /** It ended since the daemon said nothing. */
+  get wasSilent(): boolean {
+    return this.#fault === daemonSilent
   }
 
   /** Sends a call; resolves with its answer. */
@@ -156,17 +201,49 @@ export class DaemonChannel {
   #hold(): void {
     if (this.#isHeld) return
     this.#isHeld = true
+    this.#silentMs = 0
     this.#frames.hold(true)
-    this.#letGoLater()
+    this.#look(holdMs)
   }
 
-  #letGoLater(): void {
+  #look(afterMs: number): void {
     const timer = setTimeout(() => {
       this.#isHeld = this.#unanswered.size > 0 || this.#queued.length > 0
-      if (this.#isHeld) this.#letGoLater()
-      else this.#frames.hold(false)
-    }, holdMs)
+      if (!this.#isHeld) this.#frames.hold(false)
+      else if (this.#isThere(afterMs)) this.#look(tlsDaemonTickMs)
+    }, afterMs)
     timer.unref()
+  }
+
+  /** False: an answer is due, and has been for too long. */
+  #isThere(passedMs: number): boolean {
+    this.#silentMs += passedMs
+    if (this.#silentMs >= tlsDaemonSilentMsMax) {
+      this.#onSilent()
+      return false
+    }
+    if (this.#silentMs >= tlsDaemonAskMs && this.daemonId !== '' && !this.#isAsking) this.#ask()
+    return true
+  }
+
+  #ask(): void {
+    this.#isAsking = true
+    const call = { ...plain, kind: callKinds.pending, head: nobodysHandle }
+    const end = (): void => {
+      this.#isAsking = false
+    }
+    this.#send({ call, end, before: 0 })
+  }
+
+  #onSilent(): void {
+    if (this.daemonId === '') {
+      // It may still say hello: that somebody uses this then is worth no process of its own.
+      this.#frames.hold(false)
+      this.#onHelloLate()
+    } else {
+      this.#frames.close()
+      this.#end(daemonSilent)
+    }
   }
 
   #hasCreditFor(call: ChannelCall): boolean {
@@ -193,6 +270,7 @@ export class DaemonChannel {
   }
 
   #onRead(): void {
+    this.#silentMs = 0
     while (this.#queued.length > 0) {
       const next = this.#queued[0]
       if (next === undefined || !this.#hasCreditFor(next.call)) break
@@ -264,9 +342,7 @@ function outcomeOf(code: Outcome['code'], kind: number, body: Uint8Array): Outco
 
 function connected(socket: net.Socket): Promise<Outcome> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => socket.destroy(new Error('ETIMEDOUT')), tlsClientTurnMsMax)
     const finish = (outcome: Outcome): void => {
-      clearTimeout(timer)
       socket.off('connect', onConnect).off('error', onError)
       resolve(outcome)
     }

@@ -1,9 +1,9 @@
 /**
  * DaemonStub: the shared sessions as an application sees them; every call travels to the daemon.
  *
- * One connection to the daemon for all handles. It is made by `new`, and made again by the next
- * `new` after it was lost; a handle of a daemon that is gone answers `daemonGone`, or `badToken`
- * when another daemon has taken its place.
+ * One connection to the daemon for all handles (daemon-access.ts). It is made by `new`, and made
+ * again by the next `new` after it was lost; a handle of a daemon that is gone answers `daemonGone`,
+ * or `badToken` when another daemon has taken its place.
  */
 
 import { tlsDataOctetsMax } from '../base/limits.ts'
@@ -27,6 +27,7 @@ import {
 } from './api.ts'
 import { type Answer, type ChannelCall, DaemonChannel, noOctets, plain } from './channel.ts'
 import type { DaemonStatistics } from './daemon.ts'
+import { DaemonAccess } from './daemon-access.ts'
 import { encodeHandle, hexText } from './handle.ts'
 import { callKinds, frameFlags, handleOctets, readU32 } from './wire.ts'
 
@@ -45,19 +46,17 @@ const badToken = failure('badToken', 'no such session')
 
 /** The calls, on the sessions of the daemon at a socket. */
 export class DaemonStub implements TlsCalls {
-  readonly #path: string
+  readonly #access: DaemonAccess
   readonly #known = new Map<string, Known>()
-  #channel: DaemonChannel | undefined
-  #opening: Promise<DaemonChannel | Outcome> | undefined
 
   /** @param path of the daemon's socket, or of `tls wrap --api`. */
   constructor(path: string) {
-    this.#path = path
+    this.#access = new DaemonAccess(path)
   }
 
   async new(options: NewOptions): Promise<SessionHandle> {
     const route = options.shared === false ? 'unshared' : 'shared'
-    const channel = await this.#connected()
+    const channel = await this.#access.open()
     if (!(channel instanceof DaemonChannel)) return { route, token: '', fault: channel }
     const { fallback: _ours, ...asked } = options
     const head = Buffer.from(JSON.stringify(asked))
@@ -122,7 +121,7 @@ export class DaemonStub implements TlsCalls {
     options: CallOptions = {},
   ): Promise<ReadOutcome> {
     const known = this.#known.get(handle.token)
-    const channel = this.#channel
+    const channel = this.#access.current
     if (known === undefined || channel === undefined || data.length > partOctets) {
       return this.#writeAndRead(handle, data, octetsMax, options)
     }
@@ -172,7 +171,7 @@ export class DaemonStub implements TlsCalls {
   async lease(handle: SessionHandle, options: LeaseOptions = {}): Promise<Lease> {
     const id = options.id ?? newLeaseId()
     const known = this.#known.get(handle.token)
-    if (options.eager === true && known !== undefined && this.#channel !== undefined) {
+    if (options.eager === true && known !== undefined && this.#access.current !== undefined) {
       this.#tell(known, callKinds.lease, frameFlags.quiet, options.priority ?? known.priority, id)
       return leaseOf(success, id, '', async (ending) => {
         const flags = frameFlags.quiet | flagOf(ending)
@@ -191,7 +190,15 @@ export class DaemonStub implements TlsCalls {
 
   #tell(known: Known, kind: number, flags: number, priority: number, lease: number): void {
     const head = known.octets
-    this.#channel?.tell({ kind, flags, priority, lease, head, readOctets: -1, data: noOctets })
+    this.#access.current?.tell({
+      kind,
+      flags,
+      priority,
+      lease,
+      head,
+      readOctets: -1,
+      data: noOctets,
+    })
   }
 
   /** Names a program to start when octets come for the session and nobody reads them. */
@@ -202,7 +209,7 @@ export class DaemonStub implements TlsCalls {
 
   /** The daemon's figures, or why there are none. */
   async statistics(): Promise<DaemonStatistics | Outcome> {
-    const channel = await this.#connected()
+    const channel = await this.#access.open()
     if (!(channel instanceof DaemonChannel)) return channel
     const answer = await channel.call({ ...plain, kind: callKinds.stats })
     return answer.outcome.code === 'none'
@@ -212,17 +219,7 @@ export class DaemonStub implements TlsCalls {
 
   /** Ends the connection to the daemon; the sessions live on there. */
   close(): void {
-    this.#channel?.close()
-  }
-
-  #connected(): Promise<DaemonChannel | Outcome> {
-    if (this.#channel?.isOpen === true) return Promise.resolve(this.#channel)
-    this.#opening ??= DaemonChannel.open(this.#path).then((channel) => {
-      this.#opening = undefined
-      this.#channel = channel instanceof DaemonChannel ? channel : undefined
-      return channel
-    })
-    return this.#opening
+    this.#access.close()
   }
 
   async #plainCall(handle: SessionHandle, kind: number): Promise<Outcome> {
@@ -232,10 +229,11 @@ export class DaemonStub implements TlsCalls {
   async #call(handle: SessionHandle, kind: number, more: Partial<ChannelCall>): Promise<Answer> {
     const head = this.#known.get(handle.token)?.octets ?? encodeHandle(handle)
     const outcome = handle.fault ?? (head === undefined ? badToken : daemonGone)
-    if (handle.fault !== undefined || head === undefined || this.#channel === undefined) {
+    const channel = this.#access.current
+    if (handle.fault !== undefined || head === undefined || channel === undefined) {
       return { outcome, body: noOctets }
     }
-    const answer = await this.#channel.call({ ...plain, ...more, kind, head })
+    const answer = await channel.call({ ...plain, ...more, kind, head })
     if (answer.outcome.code !== 'none') this.#note(handle, answer.outcome)
     return answer
   }

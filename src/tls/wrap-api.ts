@@ -12,6 +12,7 @@ import { type Outcome, success, tlsCodes } from './api.ts'
 import { type Answer, type ChannelCall, DaemonChannel, noOctets } from './channel.ts'
 import { chargeOf } from './charge.ts'
 import { ClientConnection } from './client-connection.ts'
+import { DaemonAccess } from './daemon-access.ts'
 import { routeOf } from './handle.ts'
 import { parseNewOptions } from './options.ts'
 import { OwnSessions } from './own-sessions.ts'
@@ -60,13 +61,12 @@ const writtenOctets = 4
 /** One client: its own sessions here, its channel to the daemon. */
 class WrapClient {
   readonly connection: ClientConnection
-  readonly #daemon: string
-  #channel: Promise<DaemonChannel | Outcome> | undefined
+  readonly #access: DaemonAccess
   #unansweredCalls = 0
   #unansweredOctets = 0
 
   constructor(socket: net.Socket, daemon: string, onGone: () => void) {
-    this.#daemon = daemon
+    this.#access = new DaemonAccess(daemon)
     const own = new OwnSessions()
     this.connection = new ClientConnection(socket, own, {
       daemonId: noDaemonId,
@@ -75,9 +75,7 @@ class WrapClient {
       onGone: () => {
         onGone()
         void own.close()
-        void this.#channel?.then((channel) => {
-          if (channel instanceof DaemonChannel) channel.close()
-        })
+        this.#access.close()
       },
     })
   }
@@ -116,16 +114,9 @@ class WrapClient {
 
   /** The channel; `new` and statistics make another where the last one ended. */
   #reach(kind: number): Promise<DaemonChannel | Outcome> {
-    const before = this.#channel
-    if (before === undefined) this.#channel = DaemonChannel.open(this.#daemon)
-    else if (kind === callKinds.new || kind === callKinds.stats) {
-      this.#channel = before.then((channel) =>
-        channel instanceof DaemonChannel && channel.isOpen
-          ? channel
-          : DaemonChannel.open(this.#daemon),
-      )
-    }
-    return this.#channel ?? DaemonChannel.open(this.#daemon)
+    const { current } = this.#access
+    const mayOpen = kind === callKinds.new || kind === callKinds.stats || current === undefined
+    return mayOpen ? this.#access.open() : Promise.resolve(current)
   }
 
   #answer(kind: number, request: number, outcome: Outcome, body: Uint8Array): void {

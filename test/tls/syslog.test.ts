@@ -37,31 +37,41 @@ function messagesOf(octets: Buffer): readonly string[] {
   return messages
 }
 
-test('two logs share one session to the syslog server; with the daemon gone they go on by themselves', async () => {
-  const daemon = await startDaemon()
-  const log = {
-    to: `syslog+tls://127.0.0.1:${server.port}`,
-    ca: authority.caFile,
-    servername: 'log.test',
-  }
-  const config = testConfig([9], { log, tls_daemon: { socket: daemon.socket } }, folder)
-  const logs = await Promise.all([1, 2].map(() => openSystemLog(config, openSyslogOverTls)))
-  const tell = (detail: string): void => {
-    for (const one of logs) {
-      one.log.record({ event: 'service', time: Date.now(), what: 'test', detail })
-      one.log.flush()
+test.each([
+  ['gone', 'SIGKILL'],
+  ['stopped', 'SIGSTOP'],
+] as const)(
+  'two logs share one session to the syslog server; with the daemon %s they go on by themselves',
+  async (_state, signal) => {
+    const before = server.handshakes()
+    const daemon = await startDaemon()
+    const log = {
+      to: `syslog+tls://127.0.0.1:${server.port}`,
+      ca: authority.caFile,
+      servername: 'log.test',
     }
-  }
-  const arrived = (detail: string): number =>
-    messagesOf(server.received()).filter((message) => message.includes(detail)).length
-  tell('over the daemon')
-  await expect.poll(() => arrived('over the daemon'), { timeout: 20_000 }).toBe(2)
-  expect(server.handshakes()).toBe(1)
-  const [first] = messagesOf(server.received())
-  expect(first).toMatch(/^<22>1 \d{4}-\d\d-\d\dT[\d:.]+Z mx\.example\.test activemx \d+ - - \{/)
-  await daemon.end('SIGKILL')
-  tell('by themselves')
-  await expect.poll(() => arrived('by themselves'), { timeout: 20_000 }).toBeGreaterThanOrEqual(2)
-  expect(server.handshakes()).toBe(3)
-  await Promise.all(logs.map((one) => one.close()))
-})
+    const config = testConfig([9], { log, tls_daemon: { socket: daemon.socket } }, folder)
+    const logs = await Promise.all([1, 2].map(() => openSystemLog(config, openSyslogOverTls)))
+    const tell = (detail: string): void => {
+      for (const one of logs) {
+        one.log.record({ event: 'service', time: Date.now(), what: 'test', detail })
+        one.log.flush()
+      }
+    }
+    const arrived = (detail: string): number =>
+      messagesOf(server.received()).filter((message) => message.includes(detail)).length
+    tell(`over the daemon, ${signal}`)
+    await expect.poll(() => arrived(`over the daemon, ${signal}`), { timeout: 20_000 }).toBe(2)
+    expect(server.handshakes() - before).toBe(1)
+    const [first] = messagesOf(server.received())
+    expect(first).toMatch(/^<22>1 \d{4}-\d\d-\d\dT[\d:.]+Z mx\.example\.test activemx \d+ - - \{/)
+    process.kill(daemon.pid, signal)
+    tell(`by themselves, ${signal}`)
+    await expect
+      .poll(() => arrived(`by themselves, ${signal}`), { timeout: 20_000 })
+      .toBeGreaterThanOrEqual(2)
+    expect(server.handshakes() - before).toBe(3)
+    await daemon.end('SIGKILL')
+    await Promise.all(logs.map((one) => one.close()))
+  },
+)
