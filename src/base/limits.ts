@@ -289,8 +289,8 @@ export const tlsClientStallMsMax = 30_000
 /** A client says hello, and continues a write begun, within this time, else it is closed. */
 export const tlsClientTurnMsMax = 10_000
 /**
- * A daemon that owes an answer and says nothing for so long, though asked again in between, counts
- * as gone (it is stopped, or hangs): its calls end as `daemonGone`, and until it speaks again nobody
+ * A daemon that owes an answer and says nothing for so long, though asked in between, counts as
+ * gone (it is stopped, or hangs): its calls end as `daemonGone`, and until it speaks again nobody
  * waits for it. Ours; a multiple of tlsDaemonTickMs. Milliseconds.
  */
 export const tlsDaemonSilentMsMax = 3_000

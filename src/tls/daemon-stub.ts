@@ -2,8 +2,8 @@
  * DaemonStub: the shared sessions as an application sees them; every call travels to the daemon.
  *
  * One connection to the daemon for all handles (daemon-access.ts). It is made by `new`, and made
- * again by the next `new` after it was lost; a handle of a daemon that is gone answers `daemonGone`,
- * or `badToken` when another daemon has taken its place.
+ * again by the next `new` after it was lost; a handle of a daemon that is gone answers
+ * `daemonGone`, or `badToken` when another daemon has taken its place.
  */
 
 import { tlsDataOctetsMax } from '../base/limits.ts'

@@ -1,6 +1,6 @@
 /**
- * A daemon that is stopped (SIGSTOP): it keeps its sockets, and answers nothing. Nobody waits for it
- * longer than the stated limit, and when it goes on it is used again.
+ * A daemon that is stopped (SIGSTOP): it keeps its sockets, and answers nothing. Nobody waits for
+ * it longer than the stated limit, and when it goes on it is used again.
  */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
