@@ -7,7 +7,7 @@
  */
 
 import { mkdirSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { basename, join, relative } from 'node:path'
 import { packageRoot } from '../addon/package-root.ts'
 import { OperatingError } from '../base/errors.ts'
 import { buildConfig, faultLine, type LoadedConfig } from '../config/load.ts'
@@ -92,6 +92,7 @@ function configOf(loaded: LoadedConfig): Config {
 }
 
 function introduction(port: number, mail: string): readonly string[] {
+  const command = commandOf(process.argv[1] ?? '')
   const server = `swaks --server 127.0.0.1:${port} --from you@sender.example`
   return [
     '',
@@ -105,9 +106,14 @@ function introduction(port: number, mail: string): readonly string[] {
     `  ${server} --to me@elsewhere.example`,
     '',
     'What it is doing, and what it knows of an address:',
-    `  npx activemx status; npx activemx lookup ${listedAddress}`,
+    `  ${command} status; ${command} lookup ${listedAddress}`,
     '',
     'The log follows, one record per verdict. Ctrl-C ends.',
     '',
   ]
+}
+
+/** How to say this command line again: by its name where it is installed, else by its file. */
+function commandOf(script: string): string {
+  return basename(script) === 'activemx' ? 'activemx' : `node ${relative(process.cwd(), script)}`
 }
