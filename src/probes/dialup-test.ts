@@ -3,7 +3,7 @@
  *
  * A sign in the name is enough. A name without one clears the host only where it leads back to the
  * address; then its neighbours are looked at: names of one shape all along are a pool too. Whatever
- * the DNS does wrong proves nothing.
+ * the DNS does wrong proves nothing: neither that there is no name, nor that there is no pool.
  */
 import { formatIpv4, newPrefixCell, parseAddress } from '../base/ip-address.ts'
 import { readHostName, sharesShape } from '../checks/dialup-name.ts'
@@ -40,12 +40,15 @@ async function judgeName(address: string, facts: string[], tools: ProbeTools): P
     facts.push(sign)
     return conclude('positive', 'pool-name')
   }
-  const isConfirmed = await leadsBack(name, address, tools)
-  facts.push(isConfirmed ? 'name leads back' : 'name does not lead back')
-  const alike = await neighboursAlike(name, address, tools)
-  if (alike.length > 0) {
+  const isConfirmed = await leadsBack(name, address, facts, tools)
+  const { alike, isPool, isInTrouble } = await lookAtNeighbours(name, address, tools)
+  if (isPool) {
     facts.push(`neighbours alike: ${alike.join(' ')}`)
     return conclude('positive', 'pool-neighbours')
+  }
+  if (isInTrouble) {
+    facts.push('PTR of neighbours: no answer')
+    return conclude('indeterminate', 'dns-trouble')
   }
   return isConfirmed ? conclude('negative', 'no-pool') : conclude('indeterminate', 'name-unproved')
 }
@@ -58,24 +61,44 @@ function signOf(name: string, address: string, tools: ProbeTools): string {
   return reading.isPool ? `${reading.sign} ${reading.evidence}` : ''
 }
 
-async function leadsBack(name: string, address: string, tools: ProbeTools): Promise<boolean> {
+async function leadsBack(
+  name: string,
+  address: string,
+  facts: string[],
+  tools: ProbeTools,
+): Promise<boolean> {
   const answer = await tools.names.addresses(name)
-  return answer.kind === 'found' && answer.records.includes(address)
+  const isConfirmed = answer.kind === 'found' && answer.records.includes(address)
+  if (answer.kind === 'trouble') facts.push(`addresses of ${name}: ${answer.reason}`)
+  else facts.push(isConfirmed ? 'name leads back' : 'name does not lead back')
+  return isConfirmed
 }
 
-/** Neighbours' names of the same shape where they are enough for a pool, else none. */
-async function neighboursAlike(
+interface Neighbours {
+  /** Names of the same shape. */
+  readonly alike: readonly string[]
+  /** They are enough. */
+  readonly isPool: boolean
+  /** They are not, but might be with the answers that did not come. */
+  readonly isInTrouble: boolean
+}
+
+async function lookAtNeighbours(
   name: string,
   address: string,
   tools: ProbeTools,
-): Promise<readonly string[]> {
+): Promise<Neighbours> {
   const { neighbours, neighboursAlike: alikeMin } = tools.settings
   const answers = await Promise.all(
     neighboursOf(address, neighbours).map((each) => tools.names.names(each)),
   )
   const names = answers.flatMap((answer) => (answer.kind === 'found' ? answer.records : []))
-  if (!sharesShape(name, names, Math.min(alikeMin, neighbours * 2))) return []
-  return names.filter((each) => sharesShape(name, [each], 1))
+  const enough = Math.min(alikeMin, neighbours * 2)
+  const alike = names.filter((each) => sharesShape(name, [each], 1))
+  const isPool = sharesShape(name, names, enough)
+  const lost = answers.filter((answer) => answer.kind === 'trouble').length
+  const mayBePool = sharesShape(name, [], 0) && alike.length + lost >= enough
+  return { alike, isPool, isInTrouble: !isPool && lost > 0 && mayBePool }
 }
 
 /** Up to `count` addresses on each side within the same /24; none for IPv6. */

@@ -170,6 +170,7 @@ export class DnsNameService implements NameService {
 
   #query<T>(name: string, type: 'PTR' | 'MX' | 'TXT'): Promise<T> {
     return new Promise((resolve, reject) => {
+      checkAskable(name)
       this.#resolver.resolve(name, type, (error, records) => {
         if (error === null) resolve(records as T)
         else reject(error)
@@ -179,6 +180,7 @@ export class DnsNameService implements NameService {
 
   #queryAddresses(name: string, type: 'A' | 'AAAA'): Promise<Asked<string>> {
     return new Promise((resolve, reject) => {
+      checkAskable(name)
       const done = (
         error: NodeJS.ErrnoException | null,
         records: readonly { address: string; ttl: number }[],
@@ -194,6 +196,11 @@ export class DnsNameService implements NameService {
       else this.#resolver.resolve6(name, { ttl: true }, done)
     })
   }
+}
+
+/** node:dns asks for the root in place of a name that its IDNA refuses: no answer to our question. */
+function checkAskable(name: string): void {
+  if (domainToASCII(name) === '') throw new Error('EBADNAME')
 }
 
 /** ENOTFOUND is NXDOMAIN, ENODATA an empty answer; nothing else is an answer (c-ares' words). */
@@ -233,10 +240,16 @@ function reverseName(address: string): string {
 
 /**
  * The name as asked for: lower case, IDNA in ASCII; '' for what cannot be a name of a mail host.
+ * ASCII stands as it is: whether an `xn--` label is well made is not ours to judge, it may exist.
  */
 function asciiName(name: string): string {
-  const ascii = domainToASCII(name).toLowerCase()
+  const ascii = isAscii(name) ? name.toLowerCase() : domainToASCII(name).toLowerCase()
   return isHostName(ascii) ? bareName(ascii) : ''
+}
+
+function isAscii(name: string): boolean {
+  for (let index = 0; index < name.length; index++) if (name.charCodeAt(index) > 127) return false
+  return true
 }
 
 function bareName(name: string): string {

@@ -47,11 +47,16 @@ export async function testUser(
       return { ...readUserReport(asked.report, facts, verdict), dialogue, target }
     }
   }
-  // Where none was even tried, that is what is said: it is not kept as an answer of theirs.
-  const only = kinds.size === 1 ? [...kinds][0] : undefined
-  const isUntried = only === 'not-now' || only === 'forbidden' || only === 'our-fault'
-  const finding = verdict('indeterminate', isUntried ? only : 'unreachable')
+  const finding = verdict('indeterminate', nameOfNothing(kinds))
   return { finding, dialogue: dialogue.concat(facts), target }
+}
+
+/** Where none was even tried, that is what is said: it is not kept as an answer of theirs. */
+function nameOfNothing(kinds: ReadonlySet<string>): string {
+  const only = kinds.size === 1 ? [...kinds][0] : undefined
+  if (only === 'trouble') return 'dns-trouble'
+  const isUntried = only === 'not-now' || only === 'forbidden' || only === 'our-fault'
+  return isUntried ? only : 'unreachable'
 }
 
 /** Names to ask in order of preference, or the finding that there is nobody to ask. */

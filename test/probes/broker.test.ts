@@ -9,10 +9,27 @@ import { town } from '../internet/worlds/town.ts'
 import { brokerOver } from '../support/broker.ts'
 
 let internet: Internet
+let troubled: Internet
 beforeAll(async () => {
   internet = await startInternet(town)
+  troubled = await startInternet({
+    hosts: {
+      '127.0.8.10': { name: 'c10.zone4.town.example', smtp: 'none' },
+      '127.0.8.11': { name: 'c11.zone4.town.example', smtp: 'none' },
+      '127.0.8.21': { name: 'mailout1.shy.example', smtp: 'none' },
+    },
+    domains: { 'out.slow-back.example': { fault: 'no-answer' } },
+    names: {
+      '127.0.7.1': 'no-answer',
+      '127.0.7.2': 'servfail',
+      '127.0.7.3': ['out.slow-back.example'],
+      ...Object.fromEntries(
+        [9, 12, 18, 19, 20, 22, 23].map((host) => [`127.0.8.${host}`, 'no-answer' as const]),
+      ),
+    },
+  })
 })
-afterAll(() => internet.close())
+afterAll(() => Promise.all([internet.close(), troubled.close()]))
 
 function shortOf(findings: readonly Finding[]): string[] {
   return findings.map(({ layer, outcome, name }) => `${layer} ${outcome} ${name}`)
@@ -72,6 +89,44 @@ describe('B11 dialup verdicts', () => {
     const [finding] = await ask(address, 'a@b.example')
     expect(shortOf(finding === undefined ? [] : [finding])).toEqual([want])
     expect(finding?.evidence.length).toBeGreaterThan(0)
+  })
+
+  // What the DNS does wrong is no missing name, however `no_ptr` is set.
+  const troubles = [
+    { what: 'PTR times out', address: '127.0.7.1', want: 'dns-trouble', fact: 'PTR: ETIMEOUT' },
+    { what: 'PTR fails', address: '127.0.7.2', want: 'dns-trouble', fact: 'PTR: ESERVFAIL' },
+    {
+      what: 'the way back times out',
+      address: '127.0.7.3',
+      want: 'name-unproved',
+      fact: 'addresses of out.slow-back.example: ETIMEOUT',
+    },
+    {
+      what: 'neighbours time out that might make a pool',
+      address: '127.0.8.11',
+      want: 'dns-trouble',
+      fact: 'PTR of neighbours: no answer',
+    },
+  ]
+  test.each(troubles)('$what: indeterminate', async ({ address, want, fact }) => {
+    const { ask, cache } = brokerOver(
+      troubled,
+      { modes: hostOnly, noPtr: 'dialup' },
+      { converse: async () => ({ kind: 'refused', reason: 'ECONNREFUSED' }) },
+    )
+    const [finding] = await ask(address, 'a@b.example')
+    expect(finding).toMatchObject({ layer: 'dialup', outcome: 'indeterminate', name: want })
+    expect(finding?.evidence).toContain(fact)
+    expect(cache.size).toBe(1)
+  })
+
+  test('neighbours that time out are no matter for a name that has no shape of a pool', async () => {
+    const { ask } = brokerOver(
+      troubled,
+      { modes: hostOnly },
+      { converse: async () => ({ kind: 'refused', reason: 'ECONNREFUSED' }) },
+    )
+    expect(shortOf(await ask('127.0.8.21', 'a@b.example'))).toEqual(['dialup negative no-pool'])
   })
 
   test('no PTR is a dialup where it is set so', async () => {
