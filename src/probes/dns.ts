@@ -198,7 +198,7 @@ export class DnsNameService implements NameService {
   }
 }
 
-/** node:dns asks for the root in place of a name that its IDNA refuses: no answer to our question. */
+/** node:dns asks for the root in place of a name that its IDNA refuses: no answer to ours. */
 function checkAskable(name: string): void {
   if (domainToASCII(name) === '') throw new Error('EBADNAME')
 }
