@@ -9,6 +9,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
+import { dirname, isAbsolute } from 'node:path'
 import { messageOf, type OperatingError } from './base/errors.ts'
 import { Turns } from './base/turns.ts'
 import { inForce } from './config/differences.ts'
@@ -30,7 +31,7 @@ import {
   tlsPolicyOf,
   transferPolicyOf,
 } from './edge/policies.ts'
-import { dropPrivileges } from './edge/privileges.ts'
+import { dropPrivileges, type WrittenPlaces } from './edge/privileges.ts'
 import { learntSettingsOf, probeSettingsOf } from './edge/probe-settings.ts'
 import { Probing } from './edge/probing.ts'
 import { type ProbingCommand, probingCommands } from './edge/probing-commands.ts'
@@ -218,8 +219,10 @@ class Instance implements RunningProxy {
 
   async start(): Promise<void> {
     this.addresses = await this.#gate.listen(this.#config.listen.smtp)
-    const { process, store } = this.#config
-    for (const warning of dropPrivileges(process.user, store.path)) this.#tell('warning', warning)
+    const { process } = this.#config
+    for (const warning of dropPrivileges(process.user, writtenPlacesOf(this.#config))) {
+      this.#tell('warning', warning)
+    }
     this.#enterKnown(Date.now())
     // The policies of this moment: lists may have been loaded behind a snapshot meanwhile.
     this.#hasTrustedNames = this.#lists.hasTrustedNames
@@ -395,6 +398,16 @@ class Instance implements RunningProxy {
 
   #tell(what: string, detail: string): void {
     this.#log.log.record({ event: 'service', time: Date.now(), what, detail })
+  }
+}
+
+/** What was made as root and is written after: the store, copies of lists, the log. */
+function writtenPlacesOf({ store, lists, log, control }: Config): WrittenPlaces {
+  return {
+    trees: [store.path],
+    folders: [lists.cache],
+    files: isAbsolute(log.to) ? [log.to] : [],
+    madeFolders: [dirname(control.socket)],
   }
 }
 

@@ -5,22 +5,33 @@
  * with that user's groups, and proves that there is no way back. Core dumps are off, since a core
  * would hold mail and keys.
  */
-import { existsSync, lchownSync, readdirSync } from 'node:fs'
+import { lchownSync, lstatSync, mkdirSync, readdirSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { disableCoreDumps } from '../addon/process.ts'
 import { messageOf, OperatingError } from '../base/errors.ts'
 
 // Missing in the types of Node 20, there in each of its versions on Linux.
 const { initgroups } = process as NodeJS.Process & {
-  readonly initgroups?: (user: string, extraGroup: string) => void
+  readonly initgroups?: (user: string, extraGroup: number) => void
+}
+
+/** What the process made or opened as root and goes on writing; what is missing is passed over. */
+export interface WrittenPlaces {
+  /** Given away with everything in them. */
+  readonly trees: readonly string[]
+  /** Given away with the files that lie directly in them. */
+  readonly folders: readonly string[]
+  readonly files: readonly string[]
+  /** Made for the user where it is missing; left as it is where it is there. */
+  readonly madeFolders: readonly string[]
 }
 
 /**
- * Drops to the user when root; nothing when not root. `folder` and what is in it become the user's
- * first: the store is opened before, and written after.
+ * Drops to the user when root; nothing when not root. The places become the user's first.
  * @returns warnings. Throws OperatingError when the user is unknown or root can be had again.
  */
-export function dropPrivileges(user: string, folder: string): readonly string[] {
+export function dropPrivileges(user: string, places: WrittenPlaces): readonly string[] {
   const warnings: string[] = []
   if (!disableCoreDumps()) warnings.push('core dumps could not be switched off: set LimitCORE=0')
   if (process.getuid?.() !== 0) return warnings
@@ -29,10 +40,17 @@ export function dropPrivileges(user: string, folder: string): readonly string[] 
     return warnings
   }
   try {
-    giveAway(folder, user)
-    initgroups?.call(process, user, user)
-    process.setgid?.(user)
-    process.setuid?.(user)
+    const owner = ownerOf(user)
+    for (const tree of places.trees) giveAway(tree, owner, 'tree')
+    for (const folder of places.folders) giveAway(folder, owner, 'folder')
+    for (const file of places.files) giveAway(file, owner, 'file')
+    for (const folder of places.madeFolders) {
+      const isMade = mkdirSync(folder, { recursive: true, mode: 0o755 }) !== undefined
+      if (isMade) lchownSync(folder, owner.uid, owner.gid)
+    }
+    initgroups?.call(process, user, owner.gid)
+    process.setgid?.(owner.gid)
+    process.setuid?.(owner.uid)
   } catch (cause) {
     const message = `process.user = ${user}: ${messageOf(cause)}; name a user that exists`
     throw new OperatingError('PRIVILEGES', message, { cause })
@@ -43,20 +61,36 @@ export function dropPrivileges(user: string, folder: string): readonly string[] 
   return warnings
 }
 
-/**
- * Node tells no user's numbers, but for those that the process has: so it becomes the user for a
- * moment.
- */
-function giveAway(folder: string, user: string): void {
-  if (!existsSync(folder)) return
-  process.setegid?.(user)
+interface Owner {
+  readonly uid: number
+  readonly gid: number
+}
+
+/** Node tells the numbers of the user that the process is: so it is that user for a moment. */
+function ownerOf(user: string): Owner {
   process.seteuid?.(user)
-  const userNumber = process.geteuid?.() ?? 0
-  const groupNumber = process.getegid?.() ?? 0
-  process.seteuid?.(0)
-  process.setegid?.(0)
-  const paths = readdirSync(folder, { recursive: true, encoding: 'utf8' })
-  for (const path of ['', ...paths]) lchownSync(join(folder, path), userNumber, groupNumber)
+  try {
+    const { uid, gid } = userInfo()
+    return { uid, gid }
+  } finally {
+    process.seteuid?.(0)
+  }
+}
+
+/**
+ * Links are neither followed nor given away, nor is a file of several names: the user, who could
+ * write here before, must not get a file of root's by a link to it.
+ */
+function giveAway(path: string, owner: Owner, how: 'tree' | 'folder' | 'file'): void {
+  const found = lstatSync(path, { throwIfNoEntry: false })
+  const isOurs = found?.isDirectory() === true || (found?.isFile() === true && found.nlink === 1)
+  if (found === undefined || !isOurs) return
+  lchownSync(path, owner.uid, owner.gid)
+  if (!found.isDirectory() || how === 'file') return
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    const isInside = how === 'tree' || entry.isFile()
+    if (isInside) giveAway(join(path, entry.name), owner, how)
+  }
 }
 
 function canBeRoot(): boolean {

@@ -3,6 +3,7 @@
  * over its control socket.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,6 +21,7 @@ export class ProxyProgram {
   readonly port: number
   readonly folder: string
   readonly #fileKilobytesMax: number
+  readonly #commandLine: string
   #process: ChildProcess
 
   /**
@@ -33,20 +35,22 @@ export class ProxyProgram {
     change: (text: string) => string = (text) => text,
     fileKilobytesMax = 0,
     prepare: (folder: string) => void = () => {},
+    commandLine = program,
   ): Promise<ProxyProgram> {
     const folder = mkdtempSync(join(tmpdir(), 'activemx-program-'))
     const port = await freePort()
     prepare(folder)
     writeFileSync(join(folder, 'activemx.toml'), change(configurationOf(port, mailhostPort, more)))
-    const proxy = new ProxyProgram(port, folder, fileKilobytesMax)
+    const proxy = new ProxyProgram(port, folder, fileKilobytesMax, commandLine)
     await portAnswers(port)
     return proxy
   }
 
-  constructor(port: number, folder: string, fileKilobytesMax = 0) {
+  constructor(port: number, folder: string, fileKilobytesMax = 0, commandLine = program) {
     this.port = port
     this.folder = folder
     this.#fileKilobytesMax = fileKilobytesMax
+    this.#commandLine = commandLine
     this.#process = this.#spawn()
   }
 
@@ -77,9 +81,22 @@ export class ProxyProgram {
     await portAnswers(this.port)
   }
 
+  /** Sends a signal. */
+  signal(name: NodeJS.Signals): void {
+    this.#process.kill(name)
+  }
+
+  /** Resolves when it has ended: with its status, or with the signal that ended it. */
+  async ended(): Promise<number | NodeJS.Signals> {
+    const { exitCode, signalCode } = this.#process
+    if (exitCode === null && signalCode === null) await once(this.#process, 'close')
+    return this.#process.exitCode ?? this.#process.signalCode ?? -1
+  }
+
   /** Ends it and removes its files. */
   async end(): Promise<void> {
-    await this.#kill('SIGKILL')
+    this.signal('SIGKILL')
+    await this.ended()
     rmSync(this.folder, { recursive: true, force: true })
   }
 
@@ -90,7 +107,7 @@ export class ProxyProgram {
   }
 
   #spawn(): ChildProcess {
-    const words = [process.execPath, program, 'serve', '--config', this.file]
+    const words = [process.execPath, this.#commandLine, 'serve', '--config', this.file]
     if (this.#fileKilobytesMax === 0)
       return spawn(words[0] ?? '', words.slice(1), { stdio: 'ignore' })
     // The shell gives its limit on to what it becomes.
