@@ -39,8 +39,14 @@ export function proceedData(session: Session, nowMs: number): boolean {
     sayFault(session, untimely || replyLine(503, '5.5.1', 'DATA does not follow BDAT'), nowMs)
     return true
   }
-  if (!mayBegin(session, transaction, nowMs)) return false
-  if (session.transaction === undefined) return true
+  const permission = mayBegin(session, transaction, nowMs)
+  if (permission === 'later') return false
+  if (permission !== 'now') {
+    concludeRefused(session, permission, '', nowMs)
+    if (permission.closes) close(session, permission.reply)
+    else say(session, permission.reply)
+    return true
+  }
   transaction.message = newMessage(session, transaction, false, nowMs)
   session.reading = 'data'
   watchRate(session, nowMs)
@@ -56,11 +62,21 @@ export function proceedChunk(
   nowMs: number,
 ): boolean {
   const transaction = session.transaction
+  if (octets > 2 * messageOctetsMax(session)) {
+    const text = replyLine(552, '5.3.4', 'chunk larger than any message may be')
+    concludeRefused(session, refusal('protocol', 'message-too-large', text, []), '', nowMs)
+    close(session, text)
+    return true
+  }
   const untimely = untimelyMessage(transaction)
   if (transaction !== undefined && untimely === '' && transaction.message === undefined) {
-    if (!mayBegin(session, transaction, nowMs)) return false
-    if (session.transaction !== undefined) {
-      transaction.message = newMessage(session, transaction, true, nowMs)
+    const permission = mayBegin(session, transaction, nowMs)
+    if (permission === 'later') return false
+    const message = newMessage(session, transaction, true, nowMs)
+    transaction.message = message
+    // The chunk comes all the same: it is dropped, and the refusal is its one reply.
+    if (permission !== 'now') {
+      refuseMessage(session, transaction, message, permission, messageOctetsMax(session))
     }
   }
   session.reading = 'chunk'
@@ -69,15 +85,6 @@ export function proceedChunk(
   session.chunkIsLast = isLast
   session.chunkRefusal = untimely || replyLine(503, '5.5.1', 'no transaction for this chunk')
   watchRate(session, nowMs)
-  const droppable = 2 * messageOctetsMax(session)
-  if (octets > droppable) {
-    const text = replyLine(552, '5.3.4', 'chunk larger than any message may be')
-    if (transaction !== undefined && session.transaction === transaction) {
-      concludeRefused(session, refusal('protocol', 'message-too-large', text, []), '', nowMs)
-    }
-    close(session, text)
-    return true
-  }
   if (octets === 0) endChunk(session, nowMs)
   return true
 }
@@ -140,18 +147,19 @@ function untimelyMessage(transaction: Transaction | undefined): string {
   return replyLine(554, '5.5.1', 'no valid recipients')
 }
 
-/** Do the tests permit the message? Refused by them, the transaction is over here. */
-function mayBegin(session: Session, transaction: Transaction, nowMs: number): boolean {
+/** Do the tests permit the message now, later, or not at all? */
+function mayBegin(
+  session: Session,
+  transaction: Transaction,
+  nowMs: number,
+): 'now' | 'later' | Refusal {
   const isTested = transaction.testedRecipient !== '' || transaction.tests === 'provisional'
-  if (isTested && !testsPermit(session, transaction, 'data', nowMs)) return false
+  if (isTested && !testsPermit(session, transaction, 'data', nowMs)) return 'later'
   const refused = transaction.testsRefusal
   if (refused === undefined || transaction.recipients.every((to) => isExempt(session, to))) {
-    return true
+    return 'now'
   }
-  concludeRefused(session, refused, '', nowMs)
-  if (refused.closes) close(session, refused.reply)
-  else say(session, refused.reply)
-  return true
+  return refused
 }
 
 function newMessage(

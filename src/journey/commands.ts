@@ -103,7 +103,8 @@ function takeLine(
   if (session.lineOctetsDropped > 0) return dropLine(session, chunk, start, end, nowMs)
   const lineEnd = endOfLine(chunk, start, Math.min(end, start + commandLineOctetsMax))
   if (lineEnd < 0) {
-    if (end - start < commandLineOctetsMax) return start
+    // Recipients before it are answered first: replies keep the order of the commands.
+    if (end - start < commandLineOctetsMax || isRecipientOwed(session)) return start
     session.lineSinceMs = nowMs
     sayFault(session, replyLine(500, '5.5.2', 'line too long'), nowMs)
     return dropLine(session, chunk, start, end, nowMs)
@@ -152,6 +153,11 @@ function dropLine(
   return end
 }
 
+/** Has the mailhost a recipient to answer? */
+function isRecipientOwed({ transaction }: Session): boolean {
+  return transaction !== undefined && transaction.recipientsOffered.length > 0
+}
+
 /** Gives the line to its stage. @returns false when it cannot be answered yet. */
 function execute(
   session: Session,
@@ -162,8 +168,7 @@ function execute(
   hasMoreInput: boolean,
   nowMs: number,
 ): boolean {
-  const offered = session.transaction?.recipientsOffered.length ?? 0
-  if (offered > 0 && verb !== 'RCPT') return false
+  if (verb !== 'RCPT' && isRecipientOwed(session)) return false
   const end = endWithoutSpaces(chunk, start, lineEnd)
   switch (verb) {
     case 'MAIL':
