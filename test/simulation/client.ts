@@ -1,8 +1,9 @@
 /**
  * A simulated client: sends a script in turns, and leaves when it is told to.
  *
- * A turn is what is sent in one breath; the next one waits until each of its steps has been answered.
- * A body is sent only behind a 354, unless the client is blind: such a one sends all at once.
+ * A turn is what is sent in one breath; the next one waits until each of its steps has been
+ * answered. A body is sent only behind a 354, unless the client is blind: such a one sends all at
+ * once.
  */
 import type { Random } from '../support/random.ts'
 import type { FarEnd, Wire } from './network.ts'

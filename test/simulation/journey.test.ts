@@ -1,13 +1,13 @@
 /**
- * Simulation: 10,000 connections from a seed, through a serving thread as the product builds it, over
- * a network in memory and a virtual clock. 500 worlds with twenty clients each; in every world its own
- * policy, mailhosts with their own keywords, and trouble at any step: clients that are cut at any
- * octet, half-close or fall silent; mailhosts that refuse, put off, stall, cut, answer late, early or
- * with nonsense; slow readers both ways; pieces of any size; commands sent ahead; chunks.
+ * Simulation: 10,000 connections from a seed, through a serving thread as the product builds it,
+ * over a network in memory and a virtual clock. 500 worlds with twenty clients each; in every world
+ * its own policy, mailhosts with their own keywords, and trouble at any step: clients that are cut
+ * at any octet, half-close or fall silent; mailhosts that refuse, put off, stall, cut, answer late,
+ * early or with nonsense; slow readers both ways; pieces of any size; commands sent ahead; chunks.
  *
- * The judge (ledger.ts) compares what the proxy wrote to its clients, what the mailhosts hold and what
- * the log says. None of the three is computed from another. After each world an honest client is
- * served, and nothing is left over.
+ * The judge (ledger.ts) compares what the proxy wrote to its clients, what the mailhosts hold and
+ * what the log says. None of the three is computed from another. After each world an honest client
+ * is served, and nothing is left over.
  *
  * ACTIVEMX_SEED=n runs from another seed; a failure names the seed of its world, which runs alone
  * with ACTIVEMX_CONNECTIONS=20 beside it.

@@ -3,9 +3,9 @@
  * what the mailhosts hold, what the log says) and finds every contradiction.
  *
  * - Replies: one for each step, in the order of the steps, none before its step.
- * - Messages: each 250 at an end of data names one message that a mailhost holds, with the octets and
- *   the recipients of that very letter; a mailhost holds no other, but for those whose answer the
- *   proxy never got or whose client had gone before it came (RFC 1047).
+ * - Messages: each 250 at an end of data names one message that a mailhost holds, with the octets
+ *   and the recipients of that very letter; a mailhost holds no other, but for those whose answer
+ *   the proxy never got or whose client had gone before it came (RFC 1047).
  * - Records: each MAIL that was taken has one verdict record, which says what the client was told.
  */
 import { assert } from '../../src/base/errors.ts'

@@ -2,9 +2,9 @@
  * A network in memory: an engine whose connections run to simulated clients and mailhosts.
  *
  * Octets travel in order and in random pieces, each after a random while; either end may close, cut
- * or stop reading at any time. The clock is that of fake timers. As the real engines do, it calls the
- * handler only from its own events, gives a chunk for the time of the call alone (it is overwritten
- * after it), and is deaf on a connection that is gone.
+ * or stop reading at any time. The clock is that of fake timers. As the real engines do, it calls
+ * the handler only from its own events, gives a chunk for the time of the call alone (it is
+ * overwritten after it), and is deaf on a connection that is gone.
  */
 import type { Socket } from 'node:net'
 import { assert } from '../../src/base/errors.ts'

@@ -1,6 +1,6 @@
 /**
- * The scripts of simulated clients: honest and hostile, with letters whose octets at the mailhost are
- * written down here by hand, not computed by what is tested.
+ * The scripts of simulated clients: honest and hostile, with letters whose octets at the mailhost
+ * are written down here by hand, not computed by what is tested.
  */
 import type { JourneyPolicy } from '../../src/journey/policy.ts'
 import type { Random } from '../support/random.ts'

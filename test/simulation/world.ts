@@ -1,7 +1,7 @@
 /**
- * One simulated world: a serving thread as the product builds it (edge, journeys, transfer, pool) over
- * a network in memory, with twenty clients at a time, three mailhosts and a probe broker. All chances
- * come from one seed, the clock is that of fake timers.
+ * One simulated world: a serving thread as the product builds it (edge, journeys, transfer, pool)
+ * over a network in memory, with twenty clients at a time, three mailhosts and a probe broker. All
+ * chances come from one seed, the clock is that of fake timers.
  */
 import { vi } from 'vitest'
 import { assert } from '../../src/base/errors.ts'
