@@ -176,7 +176,10 @@ function takeTrust(session: Session, answer: Answer): void {
   if (session.waiting === 'trust') session.waiting = 'nothing'
 }
 
-/** Tells every finding; the first that policy refuses is the answer. */
+/**
+ * Tells every finding; the first that policy refuses is the answer, and its evidence stands with
+ * the refusal. What could not be found out says why here, known from the cache or asked now.
+ */
 function judgeFindings(
   session: Session,
   transaction: Transaction,
@@ -188,8 +191,9 @@ function judgeFindings(
     if (finding.outcome === 'positive') session.ports.records.finding(finding)
     transaction.evidence.push(`${finding.layer} ${finding.outcome} ${finding.name}`)
     if (judgement === 'observe') transaction.observed ??= finding
-    if (judgement === 'pass' || judgement === 'observe' || refused !== undefined) continue
-    refused = refusalOf(session, transaction, finding, judgement)
+    const isRefusal = judgement !== 'pass' && judgement !== 'observe' && refused === undefined
+    if (isRefusal) refused = refusalOf(session, transaction, finding, judgement)
+    else if (finding.outcome === 'indeterminate') transaction.evidence.push(...finding.evidence)
   }
   return refused
 }

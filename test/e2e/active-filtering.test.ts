@@ -5,6 +5,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { type Internet, startInternet } from '../internet/internet.ts'
 import { town } from '../internet/worlds/town.ts'
+import { townCases } from '../internet/worlds/town-cases.ts'
+import { startDeafPort } from '../support/deaf-port.ts'
 import { describeWith } from '../support/needs.ts'
 import {
   needsAddon,
@@ -18,6 +20,7 @@ let proxy: ProbingProxy | undefined
 beforeAll(async () => {
   internet = await startInternet({
     ...town,
+    names: { '127.0.4.3': 'no-answer' },
     texts: { 'far.example': ['v=spf1 ip4:127.0.2.7 -all'] },
     mailhost: { address: '127.0.0.1', domains: ['home.example', 'partner.example'] },
   })
@@ -55,50 +58,58 @@ for (const { way, parts, needs } of ways) {
   }
 
   describeWith([needs], way, () => {
-    const cases = [
-      { label: 'B13 a clean host', from: '127.0.1.1', want: /^250/ },
-      { label: 'B13 an open relay', from: '127.0.5.1', want: /^550 5\.7\.1 .*id=\S+/ },
-      { label: 'B13 4xx proves nothing', from: '127.0.6.4', want: /^250/ },
-      { label: 'B13 garbage proves nothing', from: '127.0.6.13', want: /^250/ },
-      { label: 'B13 a close proves nothing', from: '127.0.6.11', want: /^250/ },
-      { label: 'B9 B11 a dialup by its name', from: '127.0.2.7', want: /^550 5\.7\.1 .*id=\S+/ },
-      { label: 'B11 a dialup by its neighbours', from: '127.0.3.11', want: /^550 5\.7\.1 / },
-      { label: 'B11 a mail host behind a firewall', from: '127.0.4.1', want: /^250/ },
-      { label: 'B11 a host without a name', from: '127.0.4.2', want: /^250/ },
-      {
-        label: 'B14 a forged sender',
-        from: '127.0.1.1',
-        sender: 'nobody@good.example',
-        want: /^550 5\.1\.8 .*id=\S+/,
-      },
-      { label: 'B16 unreachable', from: '127.0.1.1', sender: 'emil@away.example', want: /^250/ },
-      { label: 'B15 no MX', from: '127.0.1.1', sender: 'carl@nomx.example', want: /^250/ },
-      { label: 'B17 the next MX', from: '127.0.1.1', sender: 'dora@half.example', want: /^250/ },
-      { label: 'B19 a bounce', from: '127.0.1.1', sender: '', want: /^250/ },
-    ]
-    test('B9 – B19: each host of the town gets its verdict, with its evidence in the log', async () => {
-      const { send, verdicts, recordsOf } = await start({
-        changes: { feedback: { layers: [] } },
+    describe('each host of the town, with the evidence in its record', () => {
+      let town: ProbingProxy
+      beforeAll(async () => {
+        town = await startProbingProxy(internet, {
+          ...parts,
+          changes: mergeLists(parts.changes ?? {}, { feedback: { layers: [] } }),
+        })
       })
-      for (const [at, { label, from, sender, want }] of cases.entries()) {
+      afterAll(() => town.end())
+
+      test.each(townCases)('$label', async ({ from, sender, want, evidence, unsaid = [] }) => {
         const letter = sender === undefined ? { from } : { from, sender }
-        const { last } = await send(letter)
-        expect(last, label).toMatch(want)
-        await expect.poll(() => verdicts().length, { timeout: 20_000 }).toBe(at + 1)
-        const record = verdicts()[at]
+        const before = town.verdicts().length
+        const { last } = await town.send(letter)
+        expect(last).toMatch(want)
+        await expect.poll(() => town.verdicts().length, { timeout: 20_000 }).toBe(before + 1)
+        const record = town.verdicts()[before]
         const isRefused = last.startsWith('5')
-        const action = isRefused ? 'refuse' : 'pass'
-        expect(record, label).toMatchObject({ client: from, action })
-        if (sender !== '') expect(record?.['evidence'], label).not.toEqual([])
-        // The reply names the layer's record.
-        if (isRefused) expect(last, label).toContain(`id=${record?.['id']}`)
+        expect(record).toMatchObject({ client: from, action: isRefused ? 'refuse' : 'pass' })
+        if (isRefused) expect(last).toContain(`id=${record?.['id']}`)
+        const told = record?.['evidence'] as readonly string[]
+        expect(told.slice(0, evidence.length)).toEqual(evidence)
+        for (const words of unsaid) expect(told.join('\n')).not.toContain(words)
+      })
+
+      test('each probe has its record, with evidence and target', () => {
+        const probes = town.recordsOf('probe')
+        expect(probes.length).toBeGreaterThan(10)
+        for (const record of probes) {
+          expect(record).toMatchObject({ client: expect.stringMatching(/^127\./) })
+          expect(record['evidence']).not.toEqual([])
+        }
+        const asked = probes.find((record) => record['key'] === 'nobody@good.example')
+        expect(asked?.['target']).toBe(`127.0.1.1:${internet.smtpPort}`)
+      })
+    })
+
+    test('B9 a reverse connection that times out: dialup alone, with the evidence', async () => {
+      const deaf = await startDeafPort('127.0.2.9', internet.smtpPort)
+      try {
+        const { send, verdicts } = await start()
+        expect((await send({ from: '127.0.2.9' })).last).toMatch(/^250/)
+        await expect.poll(() => verdicts().length, { timeout: 20_000 }).toBe(1)
+        expect(verdicts()[0]?.['evidence']).toEqual([
+          'dialup indeterminate no-name',
+          'reverse connection unreachable (ETIMEDOUT)',
+          'no PTR',
+          'user negative user-exists',
+        ])
+      } finally {
+        await deaf.end()
       }
-      for (const record of recordsOf('probe')) {
-        expect(record).toMatchObject({ client: expect.stringMatching(/^127\./) })
-        expect(record['evidence']).not.toEqual([])
-      }
-      const asked = recordsOf('probe').find((record) => record['key'] === 'nobody@good.example')
-      expect(asked?.['target']).toBe(`127.0.1.1:${internet.smtpPort}`)
     })
 
     test('B14 a forged sender is told, and the connection closed at once', async () => {
@@ -150,19 +161,26 @@ for (const { way, parts, needs } of ways) {
 
     test('B10 a dialup of the database goes straight to active user', async () => {
       const databases = { dialup: ['127.0.2.0/24'], relay: ['127.0.2.0/24'] }
-      const { send } = await start({ lists: databases })
+      const { send, verdicts } = await start({ lists: databases })
       const before = internet.dns.questions.length
       expect((await send({ from: '127.0.2.7' })).isTaken).toBe(true)
       const forged = { from: '127.0.2.8', sender: 'nobody@good.example' }
       expect((await send(forged)).last).toMatch(/^550 5\.1\.8/)
       const asked = internet.dns.questions.slice(before)
       expect(asked.filter((each) => each.startsWith('PTR'))).toEqual([])
+      await expect.poll(() => verdicts().length).toBe(2)
+      const [passed, refused] = verdicts().map((record) => record['evidence'] as string[])
+      expect(passed).toEqual(['user negative user-exists'])
+      expect(refused?.[0]).toBe('user positive no-such-user')
     })
 
     test('B12 an open relay of the database passes and gets no RCPT', async () => {
       const before = internet.sessionsAt('127.0.5.1').length
-      const { send } = await start({ lists: { relay: ['127.0.5.1'] } })
+      const { send, verdicts } = await start({ lists: { relay: ['127.0.5.1'] } })
       expect((await send({ from: '127.0.5.1' })).isTaken).toBe(true)
+      await expect.poll(() => verdicts().length).toBe(1)
+      const evidence = verdicts()[0]?.['evidence']
+      expect(evidence).toEqual(['relay negative not-asked', 'user negative user-exists'])
       const asked = commandsAt('127.0.5.1', before)
       expect(asked.filter((line) => line.startsWith('RCPT'))).toEqual([])
     })
@@ -178,15 +196,24 @@ for (const { way, parts, needs } of ways) {
     })
 
     test('B18 deeper questions refuse on their own refusal; the default stops at RCPT', async () => {
+      const exists = { found: 'user negative user-exists', step: '' }
+      const gone = (step: string) => ({
+        found: 'user positive no-such-user',
+        step: `sender ${step}: 550`,
+      })
       const depths = [
-        { depth: 'rcpt', sender: 'x@late.example', want: /^250/ },
-        { depth: 'data', sender: 'x@late.example', want: /^550 5\.1\.8/ },
-        { depth: 'data', sender: 'x@later.example', want: /^250/ },
-        { depth: 'message', sender: 'x@later.example', want: /^550 5\.1\.8/ },
+        { depth: 'rcpt', sender: 'x@late.example', want: /^250/, ...exists },
+        { depth: 'data', sender: 'x@late.example', want: /^550 5\.1\.8/, ...gone('data') },
+        { depth: 'data', sender: 'x@later.example', want: /^250/, ...exists },
+        { depth: 'message', sender: 'x@later.example', want: /^550 5\.1\.8/, ...gone('message') },
       ]
-      for (const { depth, sender, want } of depths) {
-        const { send, end } = await start({ changes: { tests: { user: { depth } } } })
+      for (const { depth, sender, want, found, step } of depths) {
+        const { send, end, verdicts } = await start({ changes: { tests: { user: { depth } } } })
         expect((await send({ from: '127.0.1.1', sender })).last, depth).toMatch(want)
+        await expect.poll(() => verdicts().length).toBe(1)
+        const told = verdicts()[0]?.['evidence'] as string[]
+        expect(told[1], depth).toBe(found)
+        expect(told.join('\n'), depth).toContain(step)
         await end()
         proxy = undefined
       }
