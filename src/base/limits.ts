@@ -317,6 +317,13 @@ export const tlsSessionsPerNameMax = 64
 export const tlsOptionsOctetsMax = 64 * 1024
 /** RSET between two tenants, QUIT at the end: the peer answers within this time. Milliseconds. */
 export const tlsTurnoverMsMax = 5_000
+/** A lease that is kept from message to message is given back after this time. Milliseconds. */
+export const tlsLeaseKeepMs = 60_000
+/**
+ * The longest time that one lease of the transfer leg is held: what it is kept for, one transaction
+ * with its longest waits (RFC 5321 §4.5.3.2) included. Above: taken back. Milliseconds.
+ */
+export const tlsLeaseMsMax = 3_600_000
 /** After a failed connect the same session is not tried again for so long. Milliseconds. */
 export const tlsReconnectPauseMs = 500
 /** Opportunistic TLS: a mailhost that had none is not asked again for so long. Milliseconds. */

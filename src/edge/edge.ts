@@ -78,6 +78,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     this.compiled = parts.compiled
     this.engine = parts.newEngine(this)
     this.pool = new Pool(this, parts.transfer, Date.now())
+    if (parts.tls !== undefined) parts.tls.onWanted = () => this.#sweep()
     this.#timer = setInterval(() => this.#sweep(), poolSweepMs)
   }
 
@@ -130,6 +131,10 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   #isStopping = false
 
   // What connections and transfer ask of the thread.
+
+  isWanted({ address, port }: Mailhost): boolean {
+    return this.#parts.tls?.isWanted(address, port) === true
+  }
 
   /** Wall clock of the running event, milliseconds: one event is one moment. */
   now(): number {

@@ -7,8 +7,9 @@
  */
 import type net from 'node:net'
 import tls from 'node:tls'
-import { tlsHandshakeMsMax } from '../base/limits.ts'
+import { tlsHandshakeMsMax, tlsLeaseMsMax } from '../base/limits.ts'
 import type { ConnectionId, Engine, EngineHandler } from '../io/engine.ts'
+import type { CarrierEvents } from '../tls/carrier.ts'
 import { InboundTls, type InboundTlsPolicy } from '../tls/inbound.ts'
 import { sharedNameOf } from '../tls/options.ts'
 import { SecureEngine } from '../tls/secure-engine.ts'
@@ -50,6 +51,10 @@ export class ThreadTls {
   #context: tls.SecureContext | undefined
   #engine: TlsEngine | undefined
   #wrapper: TlsWrapper | undefined
+  /** Connections over shared sessions that others wait for, by mailhost. */
+  readonly #wanted = new Map<string, number>()
+  /** Told when a shared session that this thread holds is wanted by others. */
+  onWanted: () => void = () => undefined
 
   constructor(policy: TlsPolicy) {
     this.#policy = policy
@@ -89,6 +94,11 @@ export class ThreadTls {
     })
   }
 
+  /** Others wait for shared sessions to this mailhost that this thread holds. */
+  isWanted(host: string, port: number): boolean {
+    return this.#wanted.has(`${host}:${port}`)
+  }
+
   /** Leaves the daemon; its sessions live on. */
   close(): void {
     void this.#wrapper?.close()
@@ -116,7 +126,7 @@ export class ThreadTls {
     const wrapper = this.#wrapper
     const { ca, servername, isChecked } = mailhost
     const plainHosts: PlainHosts | undefined = isChecked ? undefined : new Map()
-    return (host: string, port: number, events: Parameters<typeof openSharedCarrier>[2]) => {
+    return (host: string, port: number, events: CarrierEvents) => {
       const asked = {
         host,
         port,
@@ -126,10 +136,36 @@ export class ThreadTls {
         insecure: !isChecked,
         sessions: Math.min(sessionsMax, 64),
         fallback: true,
+        leaseMs: tlsLeaseMsMax,
         ...(ca === '' ? {} : { ca }),
       } as const
       const options = { ...asked, shared: sharedNameOf(`mailhost-${host}:${port}`, asked) }
-      return openSharedCarrier(wrapper, options, events, plainHosts)
+      return openSharedCarrier(wrapper, options, this.#watched(host, port, events), plainHosts)
+    }
+  }
+
+  /** Counts the connection among the wanted ones, from when it is until it is closed. */
+  #watched(host: string, port: number, events: CarrierEvents): CarrierEvents {
+    const name = `${host}:${port}`
+    let isWanted = false
+    return {
+      onConnected: () => events.onConnected(),
+      onData: (chunk) => events.onData(chunk),
+      onDrain: () => events.onDrain(),
+      onEnd: () => events.onEnd(),
+      onWanted: () => {
+        if (isWanted) return
+        isWanted = true
+        this.#wanted.set(name, (this.#wanted.get(name) ?? 0) + 1)
+        this.onWanted()
+      },
+      onClose: (reason) => {
+        const left = (this.#wanted.get(name) ?? 0) - (isWanted ? 1 : 0)
+        isWanted = false
+        if (left > 0) this.#wanted.set(name, left)
+        else this.#wanted.delete(name)
+        events.onClose(reason)
+      },
     }
   }
 }

@@ -85,6 +85,12 @@ export interface LeaseOptions {
    * journeys.
    */
   readonly eager?: boolean
+  /**
+   * True: when somebody else waits for the session, a read of this lease that waits is answered
+   * `wantRead`, once. The holder, who would keep the session for its next conversation, then gives
+   * it back as soon as it can.
+   */
+  readonly yields?: boolean
 }
 
 /** The first parameter of every call. */

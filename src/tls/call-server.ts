@@ -202,8 +202,9 @@ export class CallServer {
   #serveLease(ask: Ask, frame: Frame, handle: SessionHandle): void {
     const { priority, lease } = frame
     const isQuiet = (frame.flags & frameFlags.quiet) !== 0
+    const yields = (frame.flags & frameFlags.yields) !== 0
     if (isQuiet) this.#return(ask)
-    this.#calls.leaseThen(handle, lease, priority, (granted, greeting) => {
+    this.#calls.leaseThen(handle, lease, { priority, yields }, (granted, greeting) => {
       if (!isQuiet) this.#answer(ask, granted, Buffer.from(greeting))
     })
   }

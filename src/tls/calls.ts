@@ -167,7 +167,7 @@ export class GroupCalls implements TlsCalls {
     const release = async (ending: LeaseEnding): Promise<Outcome> =>
       this.releaseNow(handle, id, ending)
     const granted = new Promise<Lease>((resolve) => {
-      this.leaseThen(handle, id, options.priority ?? 0, (outcome, greeting) => {
+      this.leaseThen(handle, id, options, (outcome, greeting) => {
         resolve(leaseOf(outcome, id, greeting, release))
       })
     })
@@ -178,7 +178,7 @@ export class GroupCalls implements TlsCalls {
   leaseThen(
     handle: SessionHandle,
     id: number,
-    priority: number,
+    options: LeaseOptions,
     end: (outcome: Outcome, greeting: string) => void,
   ): void {
     // Set before the grant, which may come at once and may refuse.
@@ -193,7 +193,7 @@ export class GroupCalls implements TlsCalls {
     if (group === undefined) end(this.#note(handle, absent(handle)), '')
     else if (isOver) end(this.#note(handle, leaseRefused), '')
     else {
-      const tenancy = group.lease(this.#holder, id, priority, done)
+      const tenancy = group.lease(this.#holder, id, options, done)
       if (!isRefused) this.#tenancies.set(id, tenancy)
     }
   }

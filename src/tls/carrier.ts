@@ -11,6 +11,8 @@ export interface CarrierEvents {
   onData(chunk: Uint8Array): void
   onDrain(): void
   onEnd(): void
+  /** Others wait for what carries it: it is to be closed as soon as it is not needed. */
+  onWanted?(): void
   /** Last, once. */
   onClose(reason: CloseReason): void
 }

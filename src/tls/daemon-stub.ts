@@ -172,15 +172,16 @@ export class DaemonStub implements TlsCalls {
     const id = options.id ?? newLeaseId()
     const known = this.#known.get(handle.token)
     if (options.eager === true && known !== undefined && this.#access.current !== undefined) {
-      this.#tell(known, callKinds.lease, frameFlags.quiet, options.priority ?? known.priority, id)
+      const flags = frameFlags.quiet | (options.yields === true ? frameFlags.yields : 0)
+      this.#tell(known, callKinds.lease, flags, options.priority ?? known.priority, id)
       return leaseOf(success, id, '', async (ending) => {
-        const flags = frameFlags.quiet | flagOf(ending)
-        this.#tell(known, callKinds.release, flags, 0, id)
+        this.#tell(known, callKinds.release, frameFlags.quiet | flagOf(ending), 0, id)
         return success
       })
     }
     const order = ordered({ ...options, lease: id }, known?.priority)
-    const answer = await this.#call(handle, callKinds.lease, order)
+    const flags = options.yields === true ? frameFlags.yields : 0
+    const answer = await this.#call(handle, callKinds.lease, { ...order, flags })
     const greeting = answer.outcome.code === 'none' ? textOf(answer.body) : ''
     return leaseOf(answer.outcome, id, greeting, async (ending) => {
       const more = { lease: id, flags: flagOf(ending) }

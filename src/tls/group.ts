@@ -10,7 +10,8 @@
  * half-way (its holder died, or says so), octets that nobody has read, or any other answer end the
  * connection instead, without the final dot that would send half a message; the next lease connects
  * anew. A session idle for long is asked by RSET before it is given away. Sessions that carry no
- * such dialogue are given back as they are.
+ * such dialogue are given back as they are. A tenant that keeps its lease from one conversation to
+ * the next is told when others wait.
  */
 import type tls from 'node:tls'
 import { tlsProbeAfterIdleMs, tlsQueueCallsMax } from '../base/limits.ts'
@@ -18,6 +19,7 @@ import {
   emptyRead,
   failure,
   type LeaseEnding,
+  type LeaseOptions,
   type NewOptions,
   type Outcome,
   success,
@@ -44,6 +46,8 @@ export interface Tenancy {
   session: Session | undefined
   /** When it is taken back, on the clock of `performance.now()`. */
   endsAtMs: number
+  /** Whether its holder is to be told that others wait: with the read that waits, or the next. */
+  telling: 'never' | 'when-others-wait' | 'with-next-read' | 'told'
   /** Told once: granted, or why not. */
   readonly done: (outcome: Outcome, greeting: string) => void
 }
@@ -52,6 +56,7 @@ const leaseMsDefault = 5 * 60_000
 const queueFull = failure('refused', `more than ${tlsQueueCallsMax} leases wait for the session`)
 const overHeld = failure('refused', 'the lease was held too long')
 const givenBack = failure('refused', 'the lease was given back')
+const othersWait = emptyRead(failure('wantRead', 'others wait for the session'))
 const fifo: Discipline = { kind: 'fifo' }
 
 /** The sessions behind one handle. */
@@ -135,7 +140,7 @@ export class SessionGroup {
   lease(
     holder: Holder,
     id: number,
-    priority: number,
+    { priority = 0, yields = false }: LeaseOptions,
     done: (outcome: Outcome, greeting: string) => void,
   ): Tenancy {
     const lanes = new Lanes(fifo)
@@ -146,6 +151,7 @@ export class SessionGroup {
       state: 'waiting',
       session: undefined,
       endsAtMs: 0,
+      telling: yields ? 'when-others-wait' : 'never',
       done,
     }
     if (!this.#waiting.push(tenancy, priority, performance.now())) this.#refuse(tenancy, queueFull)
@@ -179,7 +185,10 @@ export class SessionGroup {
   read(tenancy: Tenancy | undefined, call: ReadCall, priority: number, wait: boolean): void {
     const lanes = tenancy?.lanes ?? this.first.commonLanes
     const session = tenancy === undefined ? this.first : tenancy.session
-    if (session !== undefined) session.read(lanes, call, priority, wait)
+    if (tenancy?.telling === 'with-next-read' && session?.pending === 0) {
+      tenancy.telling = 'told'
+      call.done(othersWait)
+    } else if (session !== undefined) session.read(lanes, call, priority, wait)
     else if (!lanes.readers.push(call, priority, 0)) call.done(emptyRead(queueFull))
   }
 
@@ -249,6 +258,17 @@ export class SessionGroup {
       this.#grant(session, tenancy)
     }
     this.#isGranting = isInside
+    if (this.#waiting.size > 0) this.#tellHolders()
+  }
+
+  /** Those who would keep their session learn that it is wanted. */
+  #tellHolders(): void {
+    for (const tenancy of this.#held.values()) {
+      if (tenancy.telling !== 'when-others-wait') continue
+      const reading = tenancy.session === undefined ? undefined : tenancy.lanes.readers.shift()
+      tenancy.telling = reading === undefined ? 'with-next-read' : 'told'
+      reading?.done(othersWait)
+    }
   }
 
   #freeSession(): Session | undefined {

@@ -9,11 +9,14 @@
  * Where TLS is opportunistic and the mailhost offers none, or the handshake fails, the connection
  * is a plain one, and stays so for a while for those that follow: nothing is asked twice for each.
  *
+ * Its user may keep it for many messages. When others wait for the session, or it was kept for
+ * long, `onWanted` says so: the user gives it back between two messages.
+ *
  * A connection that ends in any other way than QUIT gives the lease back as broken: the daemon then
  * ends that session, so that nothing half said is ever completed by the next tenant.
  */
 import net from 'node:net'
-import { tlsPlainMs } from '../base/limits.ts'
+import { tlsLeaseKeepMs, tlsPlainMs } from '../base/limits.ts'
 import { type Lease, type NewOptions, newLeaseId, type TlsCode } from './api.ts'
 import { type Carrier, type CarrierEvents, socketCarrier } from './carrier.ts'
 import type { TlsSession, TlsWrapper } from './wrapper.ts'
@@ -99,7 +102,9 @@ class SharedCarrier implements Carrier {
     this.#greeting = lease.greeting
     this.#events.onConnected()
     this.#events.onData(Buffer.from(`220 ${firstWord(lease.greeting)} ESMTP\r\n`, 'latin1'))
+    const timer = setTimeout(() => this.#events.onWanted?.(), tlsLeaseKeepMs).unref()
     await this.#readOn(session)
+    clearTimeout(timer)
     const isClean = this.#hasQuit && !this.#mustClose
     await lease.release(isClean ? 'cancelled' : 'broken')
     await this.#leave(session)
@@ -109,7 +114,7 @@ class SharedCarrier implements Carrier {
   async #leaseOf(options: NewOptions): Promise<[TlsSession, Lease]> {
     const session = await this.#wrapper.new(options)
     this.#session = session
-    return [session, await session.lease({ id: this.#lease })]
+    return [session, await session.lease({ id: this.#lease, yields: true })]
   }
 
   write(octets: Uint8Array): number {
@@ -190,6 +195,10 @@ class SharedCarrier implements Carrier {
       const read = session.read(readOctets, { lease: this.#lease })
       const end = await Promise.race([read, over])
       if (end === undefined) return
+      if (end.code === 'wantRead') {
+        this.#events.onWanted?.()
+        continue
+      }
       if (end.code !== 'none') {
         if (!this.#isOver) this.#events.onEnd()
         return

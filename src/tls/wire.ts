@@ -74,9 +74,11 @@ export const frameFlags = {
   broken: 16,
   /** release: reads that still wait are not waited for. */
   cancelled: 32,
+  /** lease: its holder wants to know when somebody else waits, see LeaseOptions.yields. */
+  yields: 64,
 } as const
 
-const flagsAll = 63
+const flagsAll = 127
 
 /** What stands in a header besides the length. */
 export interface FrameHeader {

@@ -5,33 +5,12 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import tls from 'node:tls'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { startProxy, testConfig, type Written } from '../support/running-proxy.ts'
+import { describe, expect, test } from 'vitest'
+import { testConfig } from '../support/running-proxy.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
-import { type Authority, type Identity, makeAuthority } from '../tls/support/certificates.ts'
+import { certificateOf, tlsScene } from '../tls/support/scene.ts'
 
-let authority: Authority
-let service: Identity
-const ends: (() => unknown)[] = []
-
-beforeAll(() => {
-  authority = makeAuthority()
-  service = authority.issue('mx.example.test')
-})
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end()
-})
-afterAll(() => authority.remove())
-
-function certificateOf({ certificateFile, keyFile }: Identity): Written {
-  return { certificate: certificateFile, key: keyFile }
-}
-
-async function proxyBefore(port: number, changes: Written = {}) {
-  const started = await startProxy([port], changes)
-  ends.push(() => started.end())
-  return started
-}
+const scene = tlsScene()
 
 describe('STARTTLS of clients', () => {
   const noMailhost = 9
@@ -43,7 +22,7 @@ describe('STARTTLS of clients', () => {
     client.socket.removeAllListeners('data')
     const socket = tls.connect({
       socket: client.socket,
-      ca: authority.ca,
+      ca: scene.authority.ca,
       servername: 'mx.example.test',
       ...options,
     })
@@ -55,8 +34,8 @@ describe('STARTTLS of clients', () => {
   }
 
   test('tls.handshake_wait: who is silent after the 220 is let go', async () => {
-    const proxy = await proxyBefore(noMailhost, {
-      tls: { ...certificateOf(service), handshake_wait: '1s' },
+    const proxy = await scene.proxyBefore(noMailhost, {
+      tls: { ...certificateOf(scene.service), handshake_wait: '1s' },
     })
     const client = await SmtpClient.open(proxy.port)
     await client.says('EHLO c')
@@ -66,7 +45,7 @@ describe('STARTTLS of clients', () => {
   })
 
   test('EHLO offers it before TLS and not inside; what was said before is forgotten', async () => {
-    const proxy = await proxyBefore(noMailhost, { tls: certificateOf(service) })
+    const proxy = await scene.proxyBefore(noMailhost, { tls: certificateOf(scene.service) })
     const plain = await SmtpClient.open(proxy.port)
     expect(await plain.says('EHLO c')).toContain('STARTTLS')
     plain.socket.destroy()
@@ -78,7 +57,7 @@ describe('STARTTLS of clients', () => {
   })
 
   test('without a certificate it is neither offered nor taken', async () => {
-    const proxy = await proxyBefore(noMailhost)
+    const proxy = await scene.proxyBefore(noMailhost)
     const client = await SmtpClient.open(proxy.port)
     expect(await client.says('EHLO c')).not.toContain('STARTTLS')
     expect(await client.says('STARTTLS')).toMatch(/^502 /)
@@ -86,7 +65,7 @@ describe('STARTTLS of clients', () => {
 
   for (const octets of ['NOOP\r\n', 'EHLO evil\r\nMAIL FROM:<evil@x>\r\n']) {
     test(`octets behind STARTTLS are refused: ${JSON.stringify(octets)}`, async () => {
-      const proxy = await proxyBefore(noMailhost, { tls: certificateOf(service) })
+      const proxy = await scene.proxyBefore(noMailhost, { tls: certificateOf(scene.service) })
       const client = await SmtpClient.open(proxy.port)
       await client.says('EHLO c')
       client.send(`STARTTLS\r\n${octets}`)
@@ -97,7 +76,7 @@ describe('STARTTLS of clients', () => {
   }
 
   test('a parameter is refused and the session goes on', async () => {
-    const proxy = await proxyBefore(noMailhost, { tls: certificateOf(service) })
+    const proxy = await scene.proxyBefore(noMailhost, { tls: certificateOf(scene.service) })
     const client = await SmtpClient.open(proxy.port)
     await client.says('EHLO c')
     expect(await client.says('STARTTLS now')).toMatch(/^501 /)
@@ -105,7 +84,7 @@ describe('STARTTLS of clients', () => {
   })
 
   test('plain text in place of a ClientHello closes, and says nothing in the clear', async () => {
-    const proxy = await proxyBefore(noMailhost, { tls: certificateOf(service) })
+    const proxy = await scene.proxyBefore(noMailhost, { tls: certificateOf(scene.service) })
     const client = await SmtpClient.open(proxy.port)
     await client.saysAll('EHLO c', 'STARTTLS')
     const before = client.heard.length
@@ -116,9 +95,11 @@ describe('STARTTLS of clients', () => {
   })
 
   test('the name that a client asks for chooses the certificate', async () => {
-    const other = authority.issue('other.example.test')
+    const other = scene.authority.issue('other.example.test')
     const sni = [{ names: ['other.example.test'], ...certificateOf(other) }]
-    const proxy = await proxyBefore(noMailhost, { tls: { ...certificateOf(service), sni } })
+    const proxy = await scene.proxyBefore(noMailhost, {
+      tls: { ...certificateOf(scene.service), sni },
+    })
     for (const servername of ['mx.example.test', 'other.example.test']) {
       const { socket } = await startTls(proxy.port, { servername })
       expect(socket.getPeerCertificate().subject.CN).toBe(servername)
@@ -127,9 +108,11 @@ describe('STARTTLS of clients', () => {
   })
 
   test('a name that nobody here has gets the first certificate', async () => {
-    const other = authority.issue('other.example.test')
+    const other = scene.authority.issue('other.example.test')
     const sni = [{ names: ['other.example.test'], ...certificateOf(other) }]
-    const proxy = await proxyBefore(noMailhost, { tls: { ...certificateOf(service), sni } })
+    const proxy = await scene.proxyBefore(noMailhost, {
+      tls: { ...certificateOf(scene.service), sni },
+    })
     for (const servername of ['unknown.example.test', '']) {
       const { socket } = await startTls(proxy.port, { servername, rejectUnauthorized: false })
       expect(socket.getPeerCertificate().subject.CN).toBe('mx.example.test')
@@ -138,7 +121,7 @@ describe('STARTTLS of clients', () => {
   })
 
   test('500 clients that stop inside STARTTLS keep nobody out', async () => {
-    const proxy = await proxyBefore(noMailhost, { tls: certificateOf(service) })
+    const proxy = await scene.proxyBefore(noMailhost, { tls: certificateOf(scene.service) })
     const halves = await Promise.all(
       Array.from({ length: 500 }, async () => {
         const client = await SmtpClient.open(proxy.port)
@@ -155,12 +138,15 @@ describe('STARTTLS of clients', () => {
 
   for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     test(`${version}: a ticket is good for another instance with the same secret, not for another service`, async () => {
-      const secret = join(authority.folder, 'secret')
+      const secret = join(scene.authority.folder, 'secret')
       writeFileSync(secret, 'a secret that the instances of one service share')
-      const settings = { ...certificateOf(service), ticket_secret: secret }
-      const one = await proxyBefore(noMailhost, { tls: settings })
-      const same = await proxyBefore(noMailhost, { tls: settings })
-      const foreign = await proxyBefore(noMailhost, { tls: settings, name: 'else.example.test' })
+      const settings = { ...certificateOf(scene.service), ticket_secret: secret }
+      const one = await scene.proxyBefore(noMailhost, { tls: settings })
+      const same = await scene.proxyBefore(noMailhost, { tls: settings })
+      const foreign = await scene.proxyBefore(noMailhost, {
+        tls: settings,
+        name: 'else.example.test',
+      })
       const versions = { minVersion: version, maxVersion: version }
       const first = await startTls(one.port, versions)
       await first.inside.says('NOOP')
@@ -180,8 +166,8 @@ describe('STARTTLS of clients', () => {
   }
 
   test('a new certificate is used after a reload, a broken one keeps the old', async () => {
-    const proxy = await proxyBefore(noMailhost, { tls: certificateOf(service) })
-    const next = authority.issue('mx.example.test')
+    const proxy = await scene.proxyBefore(noMailhost, { tls: certificateOf(scene.service) })
+    const next = scene.authority.issue('mx.example.test')
     const serial = async (): Promise<string> => {
       const { socket } = await startTls(proxy.port)
       const { serialNumber } = socket.getPeerCertificate()
@@ -189,7 +175,7 @@ describe('STARTTLS of clients', () => {
       return serialNumber
     }
     const before = await serial()
-    const broken = { certificate: next.certificateFile, key: service.keyFile }
+    const broken = { certificate: next.certificateFile, key: scene.service.keyFile }
     await expect(proxy.reload(testConfig([noMailhost], { tls: broken }))).rejects.toThrow(
       /certificate/,
     )

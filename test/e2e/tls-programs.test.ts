@@ -3,27 +3,14 @@
  * session.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { describeWith, findProgram, needsProgram, needsRoot } from '../support/needs.ts'
 import { runProgram } from '../support/programs.ts'
 import { startRecordingMailhost } from '../support/recording-mailhost.ts'
-import { startProxy } from '../support/running-proxy.ts'
-import { type Authority, type Identity, makeAuthority } from '../tls/support/certificates.ts'
 import { startPeer } from '../tls/support/peer.ts'
-import { startApplication, startDaemon } from '../tls/support/processes.ts'
+import { certificateOf, tlsScene } from '../tls/support/scene.ts'
 
-let authority: Authority
-let service: Identity
-const ends: (() => unknown)[] = []
-
-beforeAll(() => {
-  authority = makeAuthority()
-  service = authority.issue('mx.example.test')
-})
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end()
-})
-afterAll(() => authority.remove())
+const scene = tlsScene()
 
 /** A program's output as it comes, and its input. */
 class Dialogue {
@@ -66,17 +53,16 @@ describeWith([needsProgram('openssl')], 'openssl s_client --starttls smtp', () =
 
   async function proxyWithTls() {
     const mailhost = await startRecordingMailhost()
-    ends.push(() => mailhost.stop())
-    const tls = { certificate: service.certificateFile, key: service.keyFile }
-    const proxy = await startProxy([mailhost.port], { tls })
-    ends.push(() => proxy.end())
+    scene.atEnd(() => mailhost.stop())
+    const tls = certificateOf(scene.service)
+    const proxy = await scene.proxyBefore(mailhost.port, { tls })
     return { mailhost, proxy }
   }
 
   function client(port: number, ...words: readonly string[]): Dialogue {
     const to = ['s_client', '-connect', `127.0.0.1:${port}`, '-starttls', 'smtp', '-crlf']
-    const dialogue = new Dialogue('openssl', [...to, '-CAfile', authority.caFile, ...words])
-    ends.push(() => dialogue.child.kill('SIGKILL'))
+    const dialogue = new Dialogue('openssl', [...to, '-CAfile', scene.authority.caFile, ...words])
+    scene.atEnd(() => dialogue.child.kill('SIGKILL'))
     return dialogue
   }
 
@@ -121,19 +107,22 @@ describeWith([needsProgram('openssl')], 'openssl s_client --starttls smtp', () =
 
 describeWith([needsProgram('tshark', 'openssl'), needsRoot()], 'tshark on loopback', () => {
   test('A5: a capture of a shared session holds TLS records and no plain text', async () => {
-    const peer = await startPeer(authority.issue('peer.test'))
-    ends.push(() => peer.close())
-    const daemon = await startDaemon()
-    ends.push(() => daemon.end('SIGKILL'))
-    const file = `${authority.folder}/shared.pcap`
+    const peer = await startPeer(scene.authority.issue('peer.test'))
+    scene.atEnd(() => peer.close())
+    const daemon = await scene.daemon()
+    const file = `${scene.authority.folder}/shared.pcap`
     const only = ['-f', `tcp port ${peer.port}`, '-w', file]
     const capture = new Dialogue('tshark', ['-i', 'lo', ...only])
-    ends.push(() => capture.child.kill('SIGKILL'))
+    scene.atEnd(() => capture.child.kill('SIGKILL'))
     await capture.shows(/Capturing on/)
     const secret = 'a very secret text that nobody on the wire may read '.repeat(50)
-    const app = startApplication(daemon.socket)
-    ends.push(() => app.end('SIGKILL'))
-    const to = { host: '127.0.0.1', port: peer.port, ca: authority.ca, servername: 'peer.test' }
+    const app = scene.application(daemon.socket)
+    const to = {
+      host: '127.0.0.1',
+      port: peer.port,
+      ca: scene.authority.ca,
+      servername: 'peer.test',
+    }
     // Until the capture has seen a handshake: tshark says that it begins before it does.
     let frames = ''
     for (let round = 0; !frames.includes('Client Hello'); round++) {
@@ -158,9 +147,8 @@ describeWith([needsProgram('tshark', 'openssl'), needsRoot()], 'tshark on loopba
 
 describeWith([needsProgram('sslscan')], 'sslscan', () => {
   test('the listener offers TLS 1.2 and 1.3 with forward secrecy, and nothing older or weaker', async () => {
-    const tls = { certificate: service.certificateFile, key: service.keyFile }
-    const proxy = await startProxy([9], { tls })
-    ends.push(() => proxy.end())
+    const tls = certificateOf(scene.service)
+    const proxy = await scene.proxyBefore(9, { tls })
     const scan = await runProgram('sslscan', [
       '--no-colour',
       '--starttls-smtp',

@@ -2,56 +2,17 @@
  * TLS on both legs with real programs: swaks and Postfix, sessions of our own and shared ones.
  */
 import { rmSync } from 'node:fs'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { DaemonStub } from '../../src/tls/daemon-stub.ts'
 import { sharedNameOf } from '../../src/tls/options.ts'
 import { describeWith, needsProgram, needsRoot } from '../support/needs.ts'
 import { type Postfix, startPostfix } from '../support/postfix.ts'
 import { swaks } from '../support/programs.ts'
 import { startRecordingMailhost, usualKeywords } from '../support/recording-mailhost.ts'
-import { startProxy, type Written } from '../support/running-proxy.ts'
-import { type Authority, type Identity, makeAuthority } from '../tls/support/certificates.ts'
-import { newFolder, startApplication, startDaemon } from '../tls/support/processes.ts'
+import { type Application, newFolder, startDaemon } from '../tls/support/processes.ts'
+import { certificateOf, handshakesOf, tlsScene } from '../tls/support/scene.ts'
 
-let authority: Authority
-let service: Identity
-let mailhost: Identity
-const ends: (() => unknown)[] = []
-
-beforeAll(() => {
-  authority = makeAuthority()
-  service = authority.issue('mx.example.test')
-  mailhost = authority.issue('mailhost.example.test')
-})
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end()
-})
-afterAll(() => authority.remove())
-
-function certificateOf({ certificateFile, keyFile }: Identity): Written {
-  return { certificate: certificateFile, key: keyFile }
-}
-
-async function proxyBefore(port: number, changes: Written = {}) {
-  const started = await startProxy([port], changes)
-  ends.push(() => started.end())
-  return started
-}
-
-async function postfixWithTls(...settings: readonly string[]): Promise<Postfix> {
-  const started = await startPostfix([
-    'smtpd_tls_security_level = may',
-    `smtpd_tls_cert_file = ${mailhost.certificateFile}`,
-    `smtpd_tls_key_file = ${mailhost.keyFile}`,
-    'smtpd_tls_loglevel = 1',
-    ...settings,
-  ])
-  ends.push(() => started.remove())
-  return started
-}
-
-const handshakesOf = (postfix: Postfix): number =>
-  postfix.log().match(/TLS connection established/g)?.length ?? 0
+const scene = tlsScene()
 
 async function filed(postfix: Postfix, count: number): Promise<void> {
   await expect.poll(() => postfix.messages().length, { timeout: 30_000 }).toBe(count)
@@ -59,10 +20,14 @@ async function filed(postfix: Postfix, count: number): Promise<void> {
 
 describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS with Postfix', () => {
   test('swaks --tls in, a mailhost with required TLS out: encrypted on both legs', async () => {
-    const postfix = await postfixWithTls('smtpd_tls_security_level = encrypt')
-    const proxy = await proxyBefore(postfix.port, {
-      tls: certificateOf(service),
-      mailhost: { tls: 'required', ca: authority.caFile, servername: 'mailhost.example.test' },
+    const postfix = await scene.postfix('smtpd_tls_security_level = encrypt')
+    const proxy = await scene.proxyBefore(postfix.port, {
+      tls: certificateOf(scene.service),
+      mailhost: {
+        tls: 'required',
+        ca: scene.authority.caFile,
+        servername: 'mailhost.example.test',
+      },
     })
     const sent = await swaks(proxy.port, '--to', 'b@example.test', '--tls', '--body', 'over two')
     expect(sent.output).toContain('250 2.0.0 Ok: queued as')
@@ -74,11 +39,11 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
   })
 
   test('required TLS and a certificate of another name: 451, nothing in the clear', async () => {
-    const postfix = await postfixWithTls()
-    const proxy = await proxyBefore(postfix.port, {
+    const postfix = await scene.postfix()
+    const proxy = await scene.proxyBefore(postfix.port, {
       mailhost: {
         tls: 'required',
-        ca: authority.caFile,
+        ca: scene.authority.caFile,
         servername: 'wrong.example.test',
         wait: '2s',
       },
@@ -90,8 +55,8 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
 
   test('opportunistic: a mailhost without TLS gets plain text', async () => {
     const postfix = await startPostfix()
-    ends.push(() => postfix.remove())
-    const proxy = await proxyBefore(postfix.port, { mailhost: { tls: 'opportunistic' } })
+    scene.atEnd(() => postfix.remove())
+    const proxy = await scene.proxyBefore(postfix.port, { mailhost: { tls: 'opportunistic' } })
     await swaks(proxy.port, '--to', 'b@example.test')
     await filed(postfix, 1)
     expect(handshakesOf(postfix)).toBe(0)
@@ -104,10 +69,9 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
         keywords: [...usualKeywords, ...(isRefused ? ['STARTTLS'] : [])],
         answer: (command) => (command === 'STARTTLS' ? '454 4.7.0 not now' : undefined),
       })
-      ends.push(() => mailhost.stop())
-      const daemon = await startDaemon()
-      ends.push(() => daemon.end('SIGKILL'))
-      const proxy = await proxyBefore(mailhost.port, {
+      scene.atEnd(() => mailhost.stop())
+      const daemon = await scene.daemon()
+      const proxy = await scene.proxyBefore(mailhost.port, {
         mailhost: { tls: 'opportunistic', sessions: 'shared' },
         tls_daemon: { socket: daemon.socket },
       })
@@ -131,10 +95,9 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
         return greeting
       },
     })
-    ends.push(() => mailhost.stop())
-    const daemon = await startDaemon()
-    ends.push(() => daemon.end('SIGKILL'))
-    const proxy = await proxyBefore(mailhost.port, {
+    scene.atEnd(() => mailhost.stop())
+    const daemon = await scene.daemon()
+    const proxy = await scene.proxyBefore(mailhost.port, {
       mailhost: { tls: 'opportunistic', sessions: 'shared' },
       tls_daemon: { socket: daemon.socket },
     })
@@ -149,10 +112,9 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
   })
 
   test('opportunistic over shared sessions: a mailhost with TLS gets it, unchecked', async () => {
-    const postfix = await postfixWithTls()
-    const daemon = await startDaemon()
-    ends.push(() => daemon.end('SIGKILL'))
-    const proxy = await proxyBefore(postfix.port, {
+    const postfix = await scene.postfix()
+    const daemon = await scene.daemon()
+    const proxy = await scene.proxyBefore(postfix.port, {
       mailhost: { tls: 'opportunistic', sessions: 'shared' },
       tls_daemon: { socket: daemon.socket },
     })
@@ -161,31 +123,16 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
     expect(handshakesOf(postfix)).toBe(1)
   })
 
-  function sharedMailhost(socket: string): Written {
-    return {
-      mailhost: {
-        tls: 'required',
-        sessions: 'shared',
-        ca: authority.caFile,
-        servername: 'mailhost.example.test',
-        sessions_max: 1,
-      },
-      tls_daemon: { socket },
-    }
-  }
-
   test('B28: two proxies and another program send over one shared session: one handshake', async () => {
-    const postfix = await postfixWithTls()
-    const daemon = await startDaemon()
-    ends.push(() => daemon.end('SIGKILL'))
-    const one = await proxyBefore(postfix.port, sharedMailhost(daemon.socket))
-    const two = await proxyBefore(postfix.port, sharedMailhost(daemon.socket))
+    const postfix = await scene.postfix()
+    const daemon = await scene.daemon()
+    const one = await scene.proxyBefore(postfix.port, scene.sharedMailhost(daemon.socket))
+    const two = await scene.proxyBefore(postfix.port, scene.sharedMailhost(daemon.socket))
     for (const proxy of [one, two, one]) {
       const sent = await swaks(proxy.port, '--to', 'b@example.test', '--body', 'shared')
       expect(sent.output).toContain('queued as')
     }
-    const app = startApplication(daemon.socket)
-    ends.push(() => app.end('SIGKILL'))
+    const app = scene.application(daemon.socket)
     await sendThrough(app, postfix, 'from another program')
     const again = await swaks(two.port, '--to', 'b@example.test', '--body', 'and on')
     expect(again.output).toContain('queued as')
@@ -194,12 +141,11 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
   })
 
   test('instances of different names each have a session of one daemon', async () => {
-    const postfix = await postfixWithTls()
-    const daemon = await startDaemon()
-    ends.push(() => daemon.end('SIGKILL'))
-    const settings = sharedMailhost(daemon.socket)
-    const one = await proxyBefore(postfix.port, settings)
-    const two = await proxyBefore(postfix.port, { ...settings, name: 'mx2.example.test' })
+    const postfix = await scene.postfix()
+    const daemon = await scene.daemon()
+    const settings = scene.sharedMailhost(daemon.socket)
+    const one = await scene.proxyBefore(postfix.port, settings)
+    const two = await scene.proxyBefore(postfix.port, { ...settings, name: 'mx2.example.test' })
     for (const proxy of [one, two, one, two]) {
       const sent = await swaks(proxy.port, '--to', 'b@example.test', '--body', 'of each')
       expect(sent.output).toContain('queued as')
@@ -222,17 +168,13 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
       ehlo: 'mx.example.test',
       servername: 'mailhost.example.test',
       insecure: false,
-      ca: authority.ca,
+      ca: scene.authority.ca,
     } as const
     const shared = sharedNameOf(`mailhost-127.0.0.1:${postfix.port}`, asked)
     return { ...asked, shared }
   }
 
-  async function sendThrough(
-    app: ReturnType<typeof startApplication>,
-    postfix: Postfix,
-    text: string,
-  ): Promise<void> {
+  async function sendThrough(app: Application, postfix: Postfix, text: string): Promise<void> {
     await app.ask({ do: 'new', session: 's', options: sharedOptions(postfix) })
     expect(await app.ask({ do: 'lease', session: 's', lease: 'l' })).toMatchObject({ code: 'none' })
     const say = async (line: string): Promise<string> => {
@@ -249,11 +191,9 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
   }
 
   test('A9: three processes, one SMTP session over STARTTLS: Postfix counts one handshake', async () => {
-    const postfix = await postfixWithTls()
-    const daemon = await startDaemon()
-    ends.push(() => daemon.end('SIGKILL'))
-    const apps = [1, 2, 3].map(() => startApplication(daemon.socket))
-    for (const app of apps) ends.push(() => app.end('SIGKILL'))
+    const postfix = await scene.postfix()
+    const daemon = await scene.daemon()
+    const apps = [1, 2, 3].map(() => scene.application(daemon.socket))
     await Promise.all(apps.map((app, at) => sendThrough(app, postfix, `message ${at}`)))
     await filed(postfix, 3)
     expect(handshakesOf(postfix)).toBe(1)
@@ -264,11 +204,9 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
   })
 
   test('A20: a tenant that dies inside DATA sends nothing; the next one gets a whole session', async () => {
-    const postfix = await postfixWithTls()
-    const daemon = await startDaemon()
-    ends.push(() => daemon.end('SIGKILL'))
-    const [dying, heir] = [startApplication(daemon.socket), startApplication(daemon.socket)]
-    ends.push(() => heir.end('SIGKILL'))
+    const postfix = await scene.postfix()
+    const daemon = await scene.daemon()
+    const [dying, heir] = [scene.application(daemon.socket), scene.application(daemon.socket)]
     await dying.ask({ do: 'new', session: 's', options: sharedOptions(postfix) })
     await dying.ask({ do: 'lease', session: 's', lease: 'l' })
     const envelope = 'MAIL FROM:<a@x.example>\r\nRCPT TO:<b@example.test>\r\nDATA\r\n'
@@ -286,11 +224,11 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
   })
 
   test('B28: with the daemon away the direct connection takes over; back again, it is used', async () => {
-    const postfix = await postfixWithTls()
+    const postfix = await scene.postfix()
     const folder = newFolder()
-    ends.push(() => rmSync(folder, { recursive: true, force: true }))
+    scene.atEnd(() => rmSync(folder, { recursive: true, force: true }))
     const daemon = await startDaemon([], { folder })
-    const proxy = await proxyBefore(postfix.port, sharedMailhost(daemon.socket))
+    const proxy = await scene.proxyBefore(postfix.port, scene.sharedMailhost(daemon.socket))
     const send = async (): Promise<void> => {
       const sent = await swaks(proxy.port, '--to', 'b@example.test')
       expect(sent.output).toContain('queued as')
@@ -300,7 +238,7 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
     await send()
     await send()
     const back = await startDaemon([], { folder })
-    ends.push(() => back.end('SIGKILL'))
+    scene.atEnd(() => back.end('SIGKILL'))
     let sent = 3
     const stub = new DaemonStub(back.socket)
     // Octets of tenants: a session that was only opened has none.
@@ -317,9 +255,8 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
 
   test('any plain program speaks SMTP over the shared session: tls wrap --listen', async () => {
     const { run } = await import('../tls/support/processes.ts')
-    const postfix = await postfixWithTls()
-    const daemon = await startDaemon()
-    ends.push(() => daemon.end('SIGKILL'))
+    const postfix = await scene.postfix()
+    const daemon = await scene.daemon()
     for (const shared of [['--shared', 'wrapped'], []]) {
       const words = [
         '--listen',
@@ -330,10 +267,10 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
         'smtp',
         '--json',
       ]
-      const checks = ['--ca', authority.caFile, '--servername', 'mailhost.example.test']
+      const checks = ['--ca', scene.authority.caFile, '--servername', 'mailhost.example.test']
       const command = ['tls', 'wrap', ...words, ...checks, ...shared, '--daemon', daemon.socket]
       const wrap = run('src/cli/activemx.js', command)
-      ends.push(() => wrap.end('SIGKILL'))
+      scene.atEnd(() => wrap.end('SIGKILL'))
       const { port } = JSON.parse(await wrap.line()) as { port: number }
       const before = handshakesOf(postfix)
       for (let round = 0; round < 2; round++) {
@@ -355,23 +292,21 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
       '-accept',
       String(port),
       '-cert',
-      service.certificateFile,
+      scene.service.certificateFile,
       '-key',
-      service.keyFile,
+      scene.service.keyFile,
     ]
     const server = spawn('openssl', ['s_server', ...words, '-rev'])
     const following = follow(server)
-    ends.push(() => following.end('SIGKILL'))
+    scene.atEnd(() => following.end('SIGKILL'))
     while (!(await following.line()).includes('ACCEPT'));
-    const daemon = await startDaemon()
-    ends.push(() => daemon.end('SIGKILL'))
-    const apps = [1, 2, 3].map(() => startApplication(daemon.socket))
-    for (const app of apps) ends.push(() => app.end('SIGKILL'))
+    const daemon = await scene.daemon()
+    const apps = [1, 2, 3].map(() => scene.application(daemon.socket))
     const options = {
       shared: 'reverse',
       host: '127.0.0.1',
       port,
-      ca: authority.ca,
+      ca: scene.authority.ca,
       servername: 'mx.example.test',
     }
     for (const [at, app] of apps.entries()) {

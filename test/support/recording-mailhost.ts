@@ -6,6 +6,7 @@
  */
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 
 /** One message as it came over the wire. */
 export interface RecordedMessage {
@@ -28,6 +29,8 @@ export interface RecordingOptions {
   onMessage?(message: RecordedMessage, session: RecordingSession): string | 'close' | undefined
   readonly greeting?: string
   readonly port?: number
+  /** PEM: STARTTLS is offered and taken; what comes behind it is a session of its own. */
+  readonly tls?: { readonly certificate: string; readonly key: string }
 }
 
 /** One connection to the mailhost. */
@@ -61,11 +64,14 @@ export async function startRecordingMailhost(
   const messages: RecordedMessage[] = []
   const commands: string[] = []
   const server = createServer({ noDelay: true }, (socket) => {
+    serve(socket)
+  })
+  const serve = (socket: Socket): void => {
     const session: RecordingSession = { socket, octets: Buffer.alloc(0), commands: [] }
     sessions.push(session)
     socket.on('error', () => socket.destroy())
-    serveRecorded(session, options, messages, commands)
-  })
+    serveRecorded(session, options, messages, commands, serve)
+  }
   server.listen(options.port ?? 0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()
@@ -92,8 +98,11 @@ function serveRecorded(
   options: RecordingOptions,
   messages: RecordedMessage[],
   commands: string[],
+  serveSecured: (socket: Socket) => void,
 ): void {
   const { socket } = session
+  const isSecured = socket instanceof TLSSocket
+  const offered = isSecured ? undefined : options.tls
   let pending = Buffer.alloc(0)
   let mail = ''
   let recipients: string[] = []
@@ -105,13 +114,19 @@ function serveRecorded(
   const takeCommand = (line: string) => {
     session.commands.push(line)
     if (!line.startsWith('XFORWARD')) commands.push(line)
-    const reply = options.answer?.(line, session) ?? usualReply(line, options, recipients.length)
+    const usual = offered ? ['STARTTLS', ...(options.keywords ?? usualKeywords)] : options.keywords
+    const reply = options.answer?.(line, session) ?? usualReply(line, usual, recipients.length)
     if (/^(MAIL|RSET|EHLO|HELO)/i.test(line)) recipients = []
     if (/^MAIL/i.test(line)) mail = line
     if (/^RCPT/i.test(line) && reply.startsWith('2')) recipients.push(line)
     isInData = /^DATA/i.test(line) && reply.startsWith('354')
     say(reply)
     if (/^QUIT/i.test(line)) socket.end()
+    if (offered && line === 'STARTTLS' && reply.startsWith('2')) {
+      socket.removeAllListeners('data')
+      const { certificate: cert, key } = offered
+      serveSecured(new TLSSocket(socket, { isServer: true, cert, key }))
+    }
   }
   const takeMessage = (): boolean => {
     const isEmpty = pending.indexOf('.\r\n') === 0
@@ -140,12 +155,16 @@ function serveRecorded(
       takeCommand(line)
     }
   })
-  say(options.greeting ?? '220 recording.example ESMTP')
+  if (!isSecured) say(options.greeting ?? '220 recording.example ESMTP')
 }
 
-function usualReply(line: string, options: RecordingOptions, recipients: number): string {
+function usualReply(
+  line: string,
+  offered: readonly string[] = usualKeywords,
+  recipients = 0,
+): string {
   const verb = line.slice(0, 4).toUpperCase()
-  const keywords = ['recording.example', ...(options.keywords ?? usualKeywords)]
+  const keywords = ['recording.example', ...offered]
   if (verb === 'EHLO') {
     return keywords
       .map((word, at) => `250${at < keywords.length - 1 ? '-' : ' '}${word}`)
@@ -153,5 +172,6 @@ function usualReply(line: string, options: RecordingOptions, recipients: number)
   }
   if (verb === 'DATA') return recipients > 0 ? '354 Go on' : '503 5.5.1 No recipient'
   if (verb === 'QUIT') return '221 2.0.0 Bye'
+  if (line === 'STARTTLS' && offered.includes(line)) return '220 2.0.0 Go ahead'
   return '250 2.0.0 Ok'
 }

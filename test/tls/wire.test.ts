@@ -103,7 +103,7 @@ describe('frames', () => {
     { label: 'kind 0', change: { at: 4, octet: 0 }, want: 'unknown-kind' },
     { label: 'kind 15', change: { at: 4, octet: 15 }, want: 'unknown-kind' },
     { label: 'answer 0', change: { at: 4, octet: 0x80 }, want: 'unknown-kind' },
-    { label: 'flag 64', change: { at: 5, octet: 64 }, want: 'unknown-flag' },
+    { label: 'flag 128', change: { at: 5, octet: 128 }, want: 'unknown-flag' },
   ]
   for (const { label, change, want } of faults) {
     test(`${label}: ${want}, however cut, and nothing is read behind it`, () => {
