@@ -2,7 +2,7 @@
  * createProxy: the proxy to embed in a program of one's own.
  *
  * It serves like `activemx serve`, from an object instead of a file, and leaves signals and the
- * process to the program around it.
+ * process to the program around it: a proxy that cannot go on says so by `ended`.
  */
 
 import { OperatingError } from './base/errors.ts'
@@ -11,7 +11,7 @@ import type { Config } from './config/schema.ts'
 import { reloadInstance } from './edge/reload.ts'
 import { openSyslogOverTls } from './edge/tls-syslog.ts'
 import { openSystemLog } from './log/system-log.ts'
-import { type ProxyStatus, serve } from './main.ts'
+import { newFatal, type ProxyStatus, serve } from './main.ts'
 
 /** Settings with the names that `activemx.toml` has; relative paths start at the working folder. */
 export type ProxySettings = Readonly<Record<string, unknown>>
@@ -23,26 +23,56 @@ export interface Proxy {
   /** Takes new settings without dropping a connection; rejects and keeps the old ones if wrong. */
   reload(settings: ProxySettings): Promise<void>
   status(): ProxyStatus
-  /** Finishes running transactions, for `listen.stop_wait` at the most. */
+  /** Finishes running transactions, for `listen.stop_wait` at the most. A second call waits too. */
   stop(): Promise<void>
+  /**
+   * Resolves when the proxy has stopped; rejects with OperatingError when it cannot go on (its
+   * threads die again and again) and has stopped by itself. A program that does not look at it is
+   * not ended by it: the log has the fault.
+   */
+  readonly ended: Promise<void>
 }
 
 /** Starts a proxy. Rejects with OperatingError, one line a fault, where it cannot be done. */
-export async function createProxy(settings: ProxySettings): Promise<Proxy> {
+export function createProxy(settings: ProxySettings): Promise<Proxy> {
+  return embedProxy(settings, serve)
+}
+
+/** createProxy over another way of serving, for whoever must reach the instance inside. */
+export async function embedProxy(
+  settings: ProxySettings,
+  serveInstance: typeof serve,
+): Promise<Proxy> {
   const config = configOf(settings)
   const log = await openSystemLog(config, openSyslogOverTls)
-  const running = await serve(config, log).catch(async (fault: unknown) => {
+  const fatal = newFatal()
+  const running = await serveInstance(config, log, fatal).catch(async (fault: unknown) => {
     await log.close()
     throw fault
   })
+  let stopped: Promise<void> | undefined
+  const stop = (): Promise<void> => {
+    stopped ??= running.stop().then(() => log.close())
+    return stopped
+  }
+  let onAsked = (): void => {}
+  const asked = new Promise<void>((resolve) => {
+    onAsked = resolve
+  })
+  const ended = Promise.race([asked, fatal.failed]).then(async (fault) => {
+    await stop()
+    if (fault !== undefined) throw fault
+  })
+  ended.catch(() => {})
   return {
     addresses: running.addresses,
     reload: async (changed) => reloadInstance(configOf(changed), log, running),
     status: () => running.status(),
-    async stop() {
-      await running.stop()
-      await log.close()
+    stop: () => {
+      onAsked()
+      return stop()
     },
+    ended,
   }
 }
 

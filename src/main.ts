@@ -96,6 +96,22 @@ export interface ServeParts {
   readonly onFatal?: (fault: OperatingError) => void
 }
 
+/** A fault that may come. */
+export interface Fatal {
+  readonly onFatal: (fault: OperatingError) => void
+  /** Resolves with the first one; never, where none comes. */
+  readonly failed: Promise<OperatingError>
+}
+
+/** The two ends of it: one for `serve`, one for who waits. */
+export function newFatal(): Fatal {
+  let onFatal: Fatal['onFatal'] = () => {}
+  const failed = new Promise<OperatingError>((resolve) => {
+    onFatal = resolve
+  })
+  return { onFatal, failed }
+}
+
 const drainEveryMs = 100
 
 /** How long the start waits for the mailhosts' EHLO; without it less is offered for a while. */

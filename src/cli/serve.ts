@@ -6,13 +6,12 @@
  */
 
 import type { Command } from 'commander'
-import type { OperatingError } from '../base/errors.ts'
 import { faultLine as configFaultLine, loadConfig } from '../config/load.ts'
 import { warningsOf } from '../config/rules.ts'
 import type { Config } from '../config/schema.ts'
 import { openSyslogOverTls } from '../edge/tls-syslog.ts'
 import { openSystemLog, type SystemLog } from '../log/system-log.ts'
-import { serve } from '../main.ts'
+import { newFatal, serve } from '../main.ts'
 import type { CommandContext, Terminal } from './command.ts'
 import { exitStatus } from './command.ts'
 import { openInstanceControl } from './instance-control.ts'
@@ -28,8 +27,9 @@ export function addServe(program: Command, { terminal, exit }: CommandContext): 
     .action(async ({ config: file }: { readonly config?: string }) => {
       if (file === undefined) {
         const tryOut = await startTryOut(terminal, process.cwd())
-        await untilSignal()
+        const fault = await Promise.race([untilSignal(), tryOut.failed])
         await tryOut.stop()
+        if (fault !== undefined) throw fault
         return
       }
       const config = readConfig(file, terminal)
@@ -49,11 +49,9 @@ function readConfig(file: string, terminal: Terminal): Config | undefined {
 async function serveUntilSignal(config: Config, file: string): Promise<void> {
   const log = await openSystemLog(config, openSyslogOverTls)
   for (const warning of warningsOf(config)) tell(log, 'warning', warning)
-  let fail: (fault: OperatingError) => void = () => {}
-  const failed = new Promise<OperatingError>((resolve) => {
-    fail = resolve
-  })
-  const proxy = await serve(config, log, { onFatal: fail }).catch(async (fault: unknown) => {
+  const signals = new ServiceSignals(log)
+  const fatal = newFatal()
+  const proxy = await serve(config, log, fatal).catch(async (fault: unknown) => {
     await log.close()
     throw fault
   })
@@ -63,16 +61,40 @@ async function serveUntilSignal(config: Config, file: string): Promise<void> {
     await log.close()
     throw error
   })
-  const onReload = () => void control.commands.reload()
-  const onReopen = () => log.reopen()
-  process.on('SIGHUP', onReload).on('SIGUSR1', onReopen)
+  signals.reload = () => void control.commands.reload()
   // A service that cannot go on ends with a fault, so that its supervisor starts it again.
-  const fault = await Promise.race([untilSignal(), failed])
+  const fault = await Promise.race([untilSignal(), fatal.failed])
   await control.server.close()
   await proxy.stop()
-  process.off('SIGHUP', onReload).off('SIGUSR1', onReopen)
+  signals.off()
   await log.close()
   if (fault !== undefined) throw fault
+}
+
+/** SIGHUP and SIGUSR1. A SIGHUP that comes before there is anything to reload waits for that. */
+class ServiceSignals {
+  readonly #onReopen: () => void
+  #reload: (() => void) | undefined
+  #isReloadDue = false
+
+  constructor(log: SystemLog) {
+    this.#onReopen = () => log.reopen()
+    process.on('SIGHUP', this.#onReload).on('SIGUSR1', this.#onReopen)
+  }
+
+  set reload(reload: () => void) {
+    this.#reload = reload
+    if (this.#isReloadDue) reload()
+  }
+
+  readonly #onReload = (): void => {
+    if (this.#reload === undefined) this.#isReloadDue = true
+    else this.#reload()
+  }
+
+  off(): void {
+    process.off('SIGHUP', this.#onReload).off('SIGUSR1', this.#onReopen)
+  }
 }
 
 function tell(log: SystemLog, what: string, detail: string): void {

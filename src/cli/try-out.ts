@@ -15,7 +15,7 @@ import type { Config } from '../config/schema.ts'
 import { openSyslogOverTls } from '../edge/tls-syslog.ts'
 import { openSystemLog } from '../log/system-log.ts'
 import { startMailhost } from '../mailhost/mailhost.ts'
-import { serve } from '../main.ts'
+import { newFatal, serve } from '../main.ts'
 import type { Terminal } from './command.ts'
 import { openInstanceControl } from './instance-control.ts'
 
@@ -23,11 +23,15 @@ import { openInstanceControl } from './instance-control.ts'
 export interface TryOutOptions {
   /** Port 0 takes a free one. */
   readonly port?: number
+  /** Another way of serving. */
+  readonly serve?: typeof serve
 }
 
 /** A running try-out. */
 export interface TryOut {
   readonly port: number
+  /** Resolves with the fault when it cannot go on. */
+  readonly failed: Promise<OperatingError>
   stop(): Promise<void>
 }
 
@@ -51,12 +55,14 @@ export async function startTryOut(
   const load = () => tryOutConfig(folder, mailhost.port, options.port ?? 2525)
   const config = configOf(load())
   const log = await openSystemLog(config, openSyslogOverTls)
-  const proxy = await serve(config, log)
+  const fatal = newFatal()
+  const proxy = await (options.serve ?? serve)(config, log, fatal)
   const control = await openInstanceControl(config, { file: '', load, log, proxy })
   const port = Number(proxy.addresses[0]?.split(':').pop())
   for (const line of introduction(port, relative(process.cwd(), mail) || '.')) terminal.print(line)
   return {
     port,
+    failed: fatal.failed,
     async stop() {
       await control.server.close()
       await proxy.stop()
