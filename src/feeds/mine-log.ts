@@ -84,6 +84,8 @@ class MiningRun {
   #addresses = 0
   #partial = Buffer.alloc(0)
   #isLeftOut = false
+  /** The file that was being read has been cut: nothing of its place holds. */
+  #isCut = false
 
   constructor(file: string, options: MiningOptions) {
     this.#file = file
@@ -123,25 +125,31 @@ class MiningRun {
 
   async #readOpened(descriptor: number): Promise<void> {
     const { ino, size } = fstatSync(descriptor)
-    const head = headOf(descriptor)
+    let head = headOf(descriptor)
     let offset = this.#startOffset(ino, size, head)
     this.#partial = Buffer.alloc(0)
     const chunk = Buffer.alloc(chunkOctets)
     while (true) {
+      const headNow = headOf(descriptor)
+      // Cut and written anew, perhaps beyond the place where we are: begun anew with it.
+      this.#isCut = !headNow.startsWith(head) || fstatSync(descriptor).size < offset
+      if (this.#isCut) return
+      head = headNow
       const octets = readSync(descriptor, chunk, 0, chunkOctets, offset)
       this.#takeChunk(chunk.subarray(0, octets), offset)
       offset += octets
-      const place = { inode: ino, offset: this.#placeBefore(offset), head: headOf(descriptor) }
+      const place = { inode: ino, offset: this.#placeBefore(offset), head }
       if (octets < chunkOctets || this.#found.size >= miningBatchMax) await this.#enter(place)
       if (octets > 0) continue
       const { follow } = this.#options
-      if (follow === undefined || follow.aborted || this.#isReplaced(ino, offset)) return
+      if (follow === undefined || follow.aborted || this.#isReplaced(ino)) return
       await grown(this.#file, follow)
     }
   }
 
   /** Goes on where the last run ended, if this is the same file. */
   #startOffset(inode: number, size: number, head: string): number {
+    if (this.#isCut) return 0
     const place = this.#options.sink.place(this.#file)
     const isSame = place?.inode === inode && place.offset <= size && head.startsWith(place.head)
     return isSame ? place.offset : 0
@@ -151,11 +159,9 @@ class MiningRun {
     return this.#miner.resumeOffset(offset - this.#partial.length, openMessagesOctetsMax)
   }
 
-  /** Has another file taken the name, or has this one been cut? */
-  #isReplaced(inode: number, offset: number): boolean {
-    if (!existsSync(this.#file)) return false
-    const now = statSync(this.#file)
-    return now.ino !== inode || now.size < offset
+  /** Has another file taken the name? */
+  #isReplaced(inode: number): boolean {
+    return existsSync(this.#file) && statSync(this.#file).ino !== inode
   }
 
   #takeChunk(chunk: Buffer, offset: number): void {

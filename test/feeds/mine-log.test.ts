@@ -4,9 +4,11 @@
 import {
   appendFileSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -147,6 +149,24 @@ describe('B8 files', () => {
     expect(sink.addresses.at(-1)).toBe('dora@far.example')
   })
 
+  test('follows the file when it is cut and written anew, even beyond where it was', async () => {
+    const file = join(folder, 'cut')
+    const sink = new Kept()
+    const stop = new AbortController()
+    writeFileSync(file, `${postfix.slice(0, 3).join('\n')}\n`)
+    const run = mineLog(file, { isOurDomain, sink, follow: stop.signal })
+    await expect.poll(() => sink.addresses, { timeout: 20_000 }).toEqual(['jos@far.example'])
+    // In one step for who reads it: longer than before.
+    writeFileSync(file, `${[...exim, ...sendmail, ...postfix].join('\n')}\n`)
+    await expect.poll(() => new Set(sink.addresses).size, { timeout: 20_000 }).toBe(5)
+    truncateSync(file)
+    const again = exim.map((line) => line.replace('carl@', 'anew@'))
+    writeFileSync(file, `${again.join('\n')}\n`)
+    await expect.poll(() => sink.addresses, { timeout: 20_000 }).toContain('anew@far.example')
+    stop.abort()
+    await run
+  })
+
   test('a file that cannot be read is told by name', async () => {
     const sink = new Kept()
     await expect(mineLog(join(folder, 'none'), { isOurDomain, sink })).rejects.toThrow(
@@ -156,14 +176,54 @@ describe('B8 files', () => {
 })
 
 describeWith([needsSharedData()], 'B8 real logs', () => {
+  const linesOf = (log: string): readonly string[] =>
+    readFileSync(sharedData(`logs/${log}`), 'utf8').split('\n')
+
   test('incoming and local lines of real Exim and Postfix logs add nothing', () => {
     const logs = [
       'smuggling-lab/e2e-a12.mainlog',
       'crowdsec/postfix-logs.log',
       'crowdsec/exim-logs.log',
     ]
-    const lines = logs.flatMap((log) => readFileSync(sharedData(`logs/${log}`), 'utf8').split('\n'))
+    const lines = logs.flatMap(linesOf)
     expect(lines.length).toBeGreaterThan(30)
     expect(mine(lines)).toEqual([])
+  })
+
+  test('Exim logs of a sending host: each recipient of its senders once, whatever was queued', () => {
+    const names = readdirSync(sharedData('logs/smuggling-lab'))
+    const logs = names.filter((name) => name.endsWith('.mainlog'))
+    const lines = logs.flatMap((name) => linesOf(`smuggling-lab/${name}`))
+    const sender = /<= (\S+@\S+)/.exec(lines.join('\n'))?.[1] ?? ''
+    const sent = lines.flatMap((line) => / => (\S+@\S+) .* H=/.exec(line)?.slice(1, 2) ?? [])
+    expect(sent.length).toBeGreaterThan(10)
+    // Its domain writes to itself there: each mailbox stands for a domain of its own.
+    const split = (line: string): string =>
+      line.replaceAll(/(\w+)@([\w.]+)/g, (_, local, domain) => `${local}@${local}.${domain}`)
+    const ours = split(sender).split('@')[1] ?? ''
+    const miner = new LogMiner((domain) => domain === ours)
+    const found = lines.flatMap((line, at) => [...miner.takeLine(split(line), at)])
+    expect(found).toHaveLength(sent.length)
+    expect(new Set(found)).toEqual(new Set(sent.map(split)))
+    const other = new LogMiner((domain) => domain === 'else.example')
+    expect(lines.flatMap((line, at) => [...other.takeLine(split(line), at)])).toEqual([])
+  })
+
+  test('Postfix: of real `status=sent` lines those that smtp wrote', () => {
+    const folder = sharedData('logs/postfix-grok')
+    const texts = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'))
+    const sent = texts.flatMap((text) => {
+      const pattern = /^pattern: \^%\{POSTFIX_([A-Z]+)/m.exec(text)?.[1] ?? ''
+      const data = /^data: "(.*status=sent.*)"$/m.exec(text)?.[1]?.replaceAll('\\"', '"')
+      return data === undefined ? [] : [{ program: pattern.toLowerCase(), data }]
+    })
+    expect(sent.length).toBeGreaterThan(4)
+    for (const { program, data } of sent) {
+      const head = 'Nov 21 10:00:00 mx postfix/'
+      const id = data.slice(0, data.indexOf(':'))
+      const opened = `${head}qmgr[1]: ${id}: from=<ann@home.example>, size=1, nrcpt=1 (queue active)`
+      const want = program === 'smtp' ? [/to=<([^>]*)>/.exec(data)?.[1]] : []
+      expect(mine([opened, `${head}${program}[2]: ${data}`]), data).toEqual(want)
+    }
   })
 })

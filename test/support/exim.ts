@@ -34,6 +34,8 @@ export interface Exim {
   queued(): Promise<number>
   /** The main log so far. */
   log(): string
+  /** Where its main log is. */
+  readonly logFile: string
   remove(): void
 }
 
@@ -66,6 +68,7 @@ export function newExim(port: number): Exim {
     runQueue: async () => void (await run(['-qff'])),
     queued: async () => Number(await run(['-bpc'])),
     log: () => readFileSync(join(folder, 'log/mainlog'), 'utf8'),
+    logFile: join(folder, 'log/mainlog'),
     remove: () => rmSync(folder, { recursive: true, force: true }),
   }
 }

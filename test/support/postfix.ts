@@ -30,6 +30,10 @@ export interface Postfix {
   readonly port: number
   /** Whole text of its log so far. */
   log(): string
+  /** Where its log is. */
+  readonly logFile: string
+  /** \`postfix logrotate\`: the log gets another name and is compressed, a new one begins. */
+  rotate(): void
   /** Texts of the messages filed so far. */
   messages(): readonly string[]
   /** Starts again after `stop` or a kill, on the same port and queue. */
@@ -63,6 +67,8 @@ export async function startPostfix(settings: readonly string[] = []): Promise<Po
   return {
     port,
     log: () => readIfThere(join(folder, 'maillog')),
+    logFile: join(folder, 'maillog'),
+    rotate: () => void run('logrotate'),
     messages: () => filed(join(folder, 'mail/inbox/new')),
     start,
     stop: () => void run('stop'),
