@@ -272,6 +272,8 @@ export const countedAddressesMax = 262_144
 export const tarpitOctetMs = 1_000
 // Shared TLS session daemon (src/tls).
 
+/** Octets of a ClientHello, one record, that are read for its name; above: it has none. */
+export const tlsHelloOctetsMax = 16 * 1024 + 5
 /** A handshake with a mailhost; above: the connection is closed. Milliseconds. */
 export const tlsHandshakeMsMax = 30_000
 /** Octets of one frame after its length field. Ours; above: the connection is closed. */

@@ -134,7 +134,7 @@ function outboundOf(mailhost: Config['mailhost'], ca: string) {
 
 function checkCertificates(inbound: InboundTlsPolicy): void {
   try {
-    new InboundTls(inbound, Date.now())
+    new InboundTls(inbound, Date.now)
   } catch (cause) {
     const message = `tls.certificate, tls.key: ${messageOf(cause)}; give a chain and its own key`
     throw new OperatingError('TLS_CERTIFICATE', message, { cause })

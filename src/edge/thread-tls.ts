@@ -71,7 +71,7 @@ export class ThreadTls {
   /** Replaces certificates and rules; connections that are up keep theirs. */
   configure(policy: TlsPolicy): void {
     const { inbound, mailhost } = policy
-    this.#inbound = inbound === undefined ? undefined : new InboundTls(inbound, Date.now())
+    this.#inbound = inbound === undefined ? undefined : new InboundTls(inbound, Date.now)
     this.#context =
       mailhost === undefined
         ? undefined
@@ -87,6 +87,7 @@ export class ThreadTls {
     this.#engine?.secure(connection.id, {
       event: 'secure',
       put: this.#inbound.put,
+      wantsName: this.#inbound.wantsName,
       waitMs: isStressed ? stressHandshakeMs : handshakeMs,
       done: (ending) => {
         if ('description' in ending) connection.onTlsEstablished(ending.description)

@@ -2,17 +2,16 @@
  * InboundTls: certificates and tickets of our own SMTP service, for STARTTLS of clients. RFC 3207.
  *
  * Certificates are chosen by the name that the client asks for (SNI), else the first. A ticket may
- * be taken by every thread and every instance that has the same secret: its key is derived from the
- * secret, the service's name and the period of the day, so keys rotate by themselves, everywhere at
- * the same time, and a ticket of one service means nothing to another. A ticket of an older period
- * costs its client a full handshake, nothing else.
+ * be taken by every thread and every instance that has the same secret (ticket-keys.ts), for the
+ * service and the certificate that it was given for: its key is stamped with both.
  *
  * Plain values travel to the threads (InboundTlsPolicy); each builds its own contexts. Pure but for
  * node:tls objects.
  */
-import { constants, createHash, hkdfSync } from 'node:crypto'
+import { constants, createHash } from 'node:crypto'
 import type net from 'node:net'
 import tls from 'node:tls'
+import { TicketKeys, ticketKeysOf, ticketPeriodAt } from './ticket-keys.ts'
 
 /** A certificate chain and its key, PEM. */
 export interface Certificate {
@@ -33,49 +32,48 @@ export interface InboundTlsPolicy {
   readonly service: string
 }
 
-/** How long one ticket key serves. */
-export const ticketPeriodMs = 12 * 3_600_000
-
 /** The TLS side of a serving thread. */
 export class InboundTls {
   readonly #policy: InboundTlsPolicy
+  readonly #now: () => number
   #period = -1
   #contexts: ReadonlyMap<string, tls.SecureContext> = new Map()
   #first: tls.SecureContext | undefined
 
-  /** Throws where a certificate and its key do not fit. */
-  constructor(policy: InboundTlsPolicy, nowMs: number) {
+  /** Throws where a certificate and its key do not fit. @param now wall clock, milliseconds. */
+  constructor(policy: InboundTlsPolicy, now: () => number) {
     this.#policy = policy
-    this.#renew(nowMs)
+    this.#now = now
+    this.#renew()
   }
 
-  /** Puts TLS on a client's socket, as the server. */
-  readonly put = (socket: net.Socket): tls.TLSSocket => {
-    this.#renew(Date.now())
+  /** The certificate depends on the name that the client asks for: `put` wants to know it. */
+  get wantsName(): boolean {
+    return this.#policy.certificates.length > 1
+  }
+
+  /** Puts TLS on a client's socket, as the server. @param name that the client asked for. */
+  readonly put = (socket: net.Socket, name: string): tls.TLSSocket => {
+    this.#renew()
+    const context = this.#contextOf(name)
     return new tls.TLSSocket(socket, {
       isServer: true,
-      ...(this.#first === undefined ? {} : { secureContext: this.#first }),
-      // Asking interrupts the handshake: not where there is nothing to choose.
-      ...(this.#policy.certificates.length === 1 ? {} : { SNICallback: this.#choose }),
+      ...(context === undefined ? {} : { secureContext: context }),
     })
   }
 
-  readonly #choose = (name: string, choose: (fault: null, context?: tls.SecureContext) => void) =>
-    choose(null, this.#contextOf(name))
-
   #contextOf(name: string): tls.SecureContext | undefined {
-    const lower = name.toLowerCase()
-    const wildcard = lower.replace(/^[^.]+/, '*')
-    return this.#contexts.get(lower) ?? this.#contexts.get(wildcard) ?? this.#first
+    const wildcard = name.replace(/^[^.]+/, '*')
+    return this.#contexts.get(name) ?? this.#contexts.get(wildcard) ?? this.#first
   }
 
-  #renew(nowMs: number): void {
-    const period = Math.floor(nowMs / ticketPeriodMs)
+  #renew(): void {
+    const period = ticketPeriodAt(this.#now())
     if (period === this.#period) return
     const contexts = new Map<string, tls.SecureContext>()
     let first: tls.SecureContext | undefined
     for (const certificate of this.#policy.certificates) {
-      const context = newContext(this.#policy, certificate, period)
+      const context = newContext(this.#policy, certificate, this.#now)
       first ??= context
       for (const name of certificate.names) contexts.set(name.toLowerCase(), context)
     }
@@ -85,18 +83,13 @@ export class InboundTls {
   }
 }
 
-/** The 48 octets of a period's ticket key. */
-export function ticketKeysOf(secret: Uint8Array, service: string, period: number): Buffer {
-  const info = `activemx ticket ${service} ${period}`
-  return Buffer.from(hkdfSync('sha256', secret, '', info, 48))
-}
-
 function newContext(
   policy: InboundTlsPolicy,
-  { certificate, key }: Certificate,
-  period: number,
+  { certificate, key, names }: Certificate,
+  now: () => number,
 ): tls.SecureContext {
   const { service, ticketSecret, versionMin } = policy
+  const stamp = [service, ...names].join(' ')
   const options: tls.SecureContextOptions = {
     cert: certificate,
     key,
@@ -109,8 +102,20 @@ function newContext(
     // A client that shakes hands again and again would cost us more than it costs the client
     // (RFC 9325 §3.5); compression tells the length of secrets (§3.3).
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_COMPRESSION,
-    ticketKeys: ticketKeysOf(ticketSecret, service, period),
-    sessionIdContext: createHash('sha256').update(service).digest('hex').slice(0, 32),
+    ticketKeys: ticketKeysOf(ticketSecret, stamp, ticketPeriodAt(now())),
+    sessionIdContext: createHash('sha256').update(stamp).digest('hex').slice(0, 32),
   }
-  return tls.createSecureContext(options)
+  const context = tls.createSecureContext(options)
+  // Node documents no way to take tickets of two keys. Without this one, those of the period before
+  // cost their client a full handshake.
+  const native = context.context as NativeContext
+  native.enableTicketKeyCallback?.()
+  native.onticketkeycallback = new TicketKeys(ticketSecret, stamp, now).answer
+  return context
+}
+
+/** What Node's own context has for tickets of several keys; not documented, in all its versions. */
+interface NativeContext {
+  enableTicketKeyCallback?(): void
+  onticketkeycallback?: TicketKeys['answer']
 }

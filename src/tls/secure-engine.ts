@@ -15,10 +15,14 @@ import type tls from 'node:tls'
 import { backlogHighOctets, backlogOctetsMax, closeFlushMs, lingerMs } from '../base/limits.ts'
 import type { CloseReason, ConnectionId, Engine, EngineHandler, Peer } from '../io/engine.ts'
 import { type Carrier, type CarrierEvents, socketCarrier } from './carrier.ts'
+import { serverNameIn } from './client-hello.ts'
 import { faultOf } from './fault.ts'
 
-/** Puts TLS on a detached socket. Called outside the engine's own calls. */
-export type PutTls = (socket: net.Socket) => tls.TLSSocket
+/**
+ * Puts TLS on a detached socket. Called outside the engine's own calls.
+ * @param name that the client asks for, where it was wanted; else ''.
+ */
+export type PutTls = (socket: net.Socket, name: string) => tls.TLSSocket
 
 /** Told once how a handshake ended: what was agreed, or the fault. */
 export type OnSecured = (
@@ -29,6 +33,8 @@ export type OnSecured = (
 export interface Handshake {
   readonly event: 'secure' | 'secureConnect'
   readonly put: PutTls
+  /** The name that the client asks for is read before TLS is put on. */
+  readonly wantsName?: boolean
   /** Longest that it may take, milliseconds; above: the connection is closed. */
   readonly waitMs: number
   readonly done: OnSecured
@@ -79,8 +85,32 @@ export class SecureEngine implements Engine, EngineHandler {
     // Node wants a turn of the loop between the last plain octet and the TLS socket.
     setImmediate(() => {
       if (secured.isClosing) socket.destroy()
-      else this.#shake(secured, handshake.put(socket), handshake)
+      else if (handshake.wantsName === true) this.#readName(secured, socket, handshake)
+      else this.#shake(secured, handshake.put(socket, ''), handshake)
     })
+  }
+
+  /** Waits for the ClientHello, and gives it back to the socket when its name is known. */
+  #readName(secured: Secured, socket: net.Socket, handshake: Handshake): void {
+    let hello: Buffer = Buffer.alloc(0)
+    const timer = setTimeout(() => socket.destroy(), handshake.waitMs)
+    const onClose = (): void => {
+      clearTimeout(timer)
+      handshake.done({ fault: 'the peer closed in the handshake' })
+      this.#eventsOf(secured).onClose('ended')
+    }
+    const onData = (chunk: Buffer): void => {
+      hello = Buffer.concat([hello, chunk])
+      const name = serverNameIn(hello)
+      if (name === undefined) return
+      clearTimeout(timer)
+      socket.off('data', onData).off('end', onEnd).off('close', onClose).pause()
+      socket.unshift(hello)
+      this.#shake(secured, handshake.put(socket, name), handshake)
+    }
+    const onEnd = (): void => void socket.destroy()
+    secured.carrier = socketCarrier(socket)
+    socket.on('data', onData).on('end', onEnd).on('close', onClose).resume()
   }
 
   connect(address: string, port: number, timeoutMs: number): ConnectionId {

@@ -120,6 +120,27 @@ describe('STARTTLS of clients', () => {
     }
   })
 
+  test('tls-session-daemon-327: the ticket of one name is not taken for another', async () => {
+    const other = scene.authority.issue('other.example.test')
+    const sni = [{ names: ['other.example.test'], ...certificateOf(other) }]
+    const proxy = await scene.proxyBefore(noMailhost, {
+      tls: { ...certificateOf(scene.service), sni },
+    })
+    const first = await startTls(proxy.port)
+    await first.inside.says('NOOP')
+    const session = await first.ticket
+    first.socket.destroy()
+    for (const [servername, isResumed] of [
+      ['mx.example.test', true],
+      ['other.example.test', false],
+    ] as const) {
+      const { socket } = await startTls(proxy.port, { session, servername })
+      expect(socket.isSessionReused()).toBe(isResumed)
+      if (!isResumed) expect(socket.getPeerCertificate().subject.CN).toBe(servername)
+      socket.destroy()
+    }
+  })
+
   test('500 clients that stop inside STARTTLS keep nobody out', async () => {
     const proxy = await scene.proxyBefore(noMailhost, { tls: certificateOf(scene.service) })
     const halves = await Promise.all(
@@ -137,12 +158,12 @@ describe('STARTTLS of clients', () => {
   })
 
   for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
-    test(`${version}: a ticket is good for another instance with the same secret, not for another service`, async () => {
+    test(`${version}: a ticket is good for every thread of another instance with the same secret, not for another service`, async () => {
       const secret = join(scene.authority.folder, 'secret')
       writeFileSync(secret, 'a secret that the instances of one service share')
       const settings = { ...certificateOf(scene.service), ticket_secret: secret }
       const one = await scene.proxyBefore(noMailhost, { tls: settings })
-      const same = await scene.proxyBefore(noMailhost, { tls: settings })
+      const same = await scene.proxyBefore(noMailhost, { tls: settings, listen: { workers: 2 } })
       const foreign = await scene.proxyBefore(noMailhost, {
         tls: settings,
         name: 'else.example.test',
@@ -154,7 +175,8 @@ describe('STARTTLS of clients', () => {
       first.socket.destroy()
       const wants = [
         { proxy: one, isResumed: true },
-        { proxy: same, isResumed: true },
+        // Connections go to its two threads in turn.
+        ...Array.from({ length: 6 }, () => ({ proxy: same, isResumed: true })),
         { proxy: foreign, isResumed: false },
       ]
       for (const { proxy, isResumed } of wants) {
