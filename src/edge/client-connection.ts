@@ -12,10 +12,12 @@ import type {
   ClientPort,
   Finding,
   ListPort,
+  OfferPort,
   Ports,
   Question,
   QuestionPort,
   RecordPort,
+  TransferPort,
   VerdictRecord,
 } from '../journey/ports.ts'
 import { Transfer } from '../transfer/transfer.ts'
@@ -33,9 +35,10 @@ import type { Asker } from './questions.ts'
 export class ClientConnection implements Ports, ClientPort, RecordPort, QuestionPort, Asker {
   readonly id: ConnectionId
   readonly peer: Peer
-  readonly transfer: Transfer
   readonly #edge: Edge
   readonly #journey: Journey
+  /** Made with the first envelope: a client that has only said EHLO holds less. */
+  #transfer: Transfer | undefined
   /** Octets that the client has sent. */
   #octets = 0
 
@@ -43,9 +46,16 @@ export class ClientConnection implements Ports, ClientPort, RecordPort, Question
     this.#edge = edge
     this.id = id
     this.peer = peer
-    this.transfer = new Transfer(edge, peer)
     this.#journey = new Journey(edge.compiled, this, peer)
-    this.transfer.listener = this.#journey
+  }
+
+  get transfer(): TransferPort {
+    this.#transfer ??= new Transfer(this.#edge, this.peer, this.#journey)
+    return this.#transfer
+  }
+
+  get offers(): OfferPort {
+    return this.#edge.pool.capabilities
   }
 
   get client(): ClientPort {
@@ -108,7 +118,7 @@ export class ClientConnection implements Ports, ClientPort, RecordPort, Question
 
   verdict(record: VerdictRecord): void {
     this.#edge.onVerdict(record)
-    const { mailhost } = this.transfer
+    const mailhost = this.#transfer?.mailhost
     if (record.mailhostReply === '' || mailhost === undefined) return
     const { log } = this.#edge
     if (!log.takes('transfer', this.peer.address)) return

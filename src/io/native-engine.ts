@@ -104,6 +104,7 @@ class NativeEngine implements Engine {
   readonly #handle: object
   readonly #handler: EngineHandler
   readonly #input = Buffer.from(new ArrayBuffer(inputOctets))
+  #localAddress = ''
   readonly #output = Buffer.from(new ArrayBuffer(outputOctets))
   /** The arena as handlers see it: of a plain array `slice` is a copy, of a Buffer it is a view. */
   readonly #chunk = new Uint8Array(this.#input.buffer)
@@ -303,10 +304,13 @@ class NativeEngine implements Engine {
     const textAt = at + 24
     const localAt = textAt + records.getUint8(at + 16)
     const end = localAt + records.getUint8(at + 17)
+    const localAddress = this.#input.toString('latin1', localAt, end)
+    // One text for all that came to the same address: an idle client holds less.
+    if (localAddress !== this.#localAddress) this.#localAddress = localAddress
     return {
       address: this.#input.toString('latin1', textAt, localAt),
       port: records.getUint16(at + 8, true),
-      localAddress: this.#input.toString('latin1', localAt, end),
+      localAddress: this.#localAddress,
       localPort: records.getUint16(at + 10, true),
       isTrusted: records.getUint8(at + 14) !== 0,
       verdictClass: records.getUint16(at + 12, true),

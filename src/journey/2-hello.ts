@@ -6,7 +6,6 @@ import { isHelloName } from '../smtp/hello-name.ts'
 import { replyLine } from '../smtp/reply-text.ts'
 import { concludeDropped } from './conclude.ts'
 import type { JourneyPolicy } from './policy.ts'
-import { protocolOf } from './received.ts'
 import { close, refusal, refuseConnection, say, sayFault } from './reply.ts'
 import type { Session } from './session.ts'
 
@@ -35,7 +34,6 @@ export function proceedHello(
   concludeDropped(session, 'hello', nowMs)
   session.helo = name
   session.isEsmtp = isEsmtp
-  session.ports.transfer.identify(name, protocolOf(session))
   const ourName = session.compiled.policy.name
   if (!isEsmtp) {
     session.offered = none
@@ -108,7 +106,7 @@ interface Offer {
 const offers = new WeakMap<ReadonlySet<string>, Offer>()
 
 function offerNow(session: Session): Offer {
-  const theirs = session.ports.transfer.offered()
+  const theirs = session.ports.offers.offered
   const { policy } = session.compiled
   const isSecured = session.tls !== ''
   const octetsMax = messageOctetsMax(session)
@@ -145,6 +143,6 @@ function sizeKeyword(session: Session): string {
 /** The largest message that we and every mailhost take. */
 export function messageOctetsMax(session: Session): number {
   const ours = session.compiled.policy.sizeOctetsMax || Number.POSITIVE_INFINITY
-  const theirs = session.ports.transfer.offeredSizeMax() || Number.POSITIVE_INFINITY
+  const theirs = session.ports.offers.sizeMax || Number.POSITIVE_INFINITY
   return Math.min(ours, theirs)
 }

@@ -16,6 +16,7 @@ import { messageOctetsMax } from './2-hello.ts'
 import { beginTests, isExempt, refuseMail, testsPermit } from './4-tests.ts'
 import { concludeDropped, concludeRefused } from './conclude.ts'
 import { timeoutsNow } from './policy.ts'
+import { protocolOf } from './received.ts'
 import { close, countError, namedRefusal, refusal, say, sayFault } from './reply.ts'
 import type { Refusal, Session, Transaction } from './session.ts'
 
@@ -296,7 +297,7 @@ function offerRecipient(
   const { transfer } = session.ports
   if (!transaction.isBegun) {
     transaction.isBegun = true
-    transfer.begin(transaction.mailArguments)
+    transfer.begin(transaction.mailArguments, session.helo, protocolOf(session))
   }
   const parameters = parseRecipientParameters(argument.slice(path.end), session.offered)
   transaction.recipientsOffered.push(path.mailbox)

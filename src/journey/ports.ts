@@ -37,14 +37,11 @@ export interface ClientPort {
  */
 export interface TransferPort {
   /**
-   * Who the client says it is, for XFORWARD or XCLIENT; before the first `begin` and again after
-   * each HELO or EHLO and after STARTTLS. `protocol` as in Received: SMTP, ESMTP, ESMTPS.
-   */
-  identify(helo: string, protocol: string): void
-  /**
    * A new envelope: MAIL's path and parameters as to be sent. No session is taken yet, no answer.
+   * `helo` and `protocol` are who the client says it is, for XFORWARD or XCLIENT; the protocol as
+   * in Received: SMTP, ESMTP, ESMTPS.
    */
-  begin(mailArguments: string): void
+  begin(mailArguments: string, helo: string, protocol: string): void
   /**
    * Offers a recipient (`<path> parameters`) in the route of its domain: onRecipientReply, in
    * order; several may be under way. `domain` is lower case; '' for the bare `<postmaster>`:
@@ -69,13 +66,17 @@ export interface TransferPort {
    * answer, and those still owed never come.
    */
   abandon(): void
+}
+
+/** What the mailhosts offer, of which a client is told what we can carry. */
+export interface OfferPort {
   /**
    * EHLO keywords that every mailhost offers, as asked at start and refreshed, upper case. A set is
    * never changed: a refresh that found something else gives a new one.
    */
-  offered(): ReadonlySet<string>
+  readonly offered: ReadonlySet<string>
   /** Octets that every mailhost takes (SIZE), 0 = not stated. */
-  offeredSizeMax(): number
+  readonly sizeMax: number
 }
 
 /** The facts that the active tests need. */
@@ -125,6 +126,7 @@ export interface RecordPort {
 export interface Ports {
   readonly client: ClientPort
   readonly transfer: TransferPort
+  readonly offers: OfferPort
   readonly questions: QuestionPort
   readonly lists: ListPort
   readonly records: RecordPort

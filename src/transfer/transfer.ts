@@ -60,13 +60,12 @@ const noOffers: Offer[] = []
 
 /** The transfer of one client connection, for all its transactions. */
 export class Transfer implements TransferPort, PoolTenant {
-  /** Hears the answers; set right after the journey was made. */
-  listener: TransferListener | undefined
   identity: Identity
   route: Route
   /** The mailhost that this transaction's session leads to. */
   mailhost: Mailhost | undefined
   readonly #place: TransferPlace
+  readonly #listener: TransferListener
   #phase: Phase = 'envelope'
   #mail = ''
   #offers = noOffers
@@ -86,21 +85,22 @@ export class Transfer implements TransferPort, PoolTenant {
   #dataAnswer: Reply | undefined
   #deliveryAnswer: Reply | undefined
 
-  constructor(place: TransferPlace, peer: Peer) {
+  constructor(place: TransferPlace, peer: Peer, listener: TransferListener) {
     this.#place = place
+    this.#listener = listener
     this.route = place.pool.policy.route
     const { address, port, localAddress, localPort } = peer
     this.identity = { address, port, localAddress, localPort, helo: '', protocol: 'SMTP' }
   }
 
-  identify(helo: string, protocol: string): void {
-    this.identity = { ...this.identity, helo, protocol }
-  }
-
-  begin(mailArguments: string): void {
+  begin(mailArguments: string, helo: string, protocol: string): void {
     if (this.#mail !== '') this.abandon()
     this.mailhost = undefined
     this.#mail = mailArguments
+    // The same object for the same client: what a PROXY connection was opened for.
+    if (helo !== this.identity.helo || protocol !== this.identity.protocol) {
+      this.identity = { ...this.identity, helo, protocol }
+    }
   }
 
   recipient(recipientArguments: string, domain: string): void {
@@ -168,14 +168,6 @@ export class Transfer implements TransferPort, PoolTenant {
     this.#place.pool.release(link)
   }
 
-  offered(): ReadonlySet<string> {
-    return this.#place.pool.capabilities.offered
-  }
-
-  offeredSizeMax(): number {
-    return this.#place.pool.capabilities.sizeMax
-  }
-
   /** Pool: a session. The envelope goes out as far as it is known, in one segment. */
   onLink(link: Link): void {
     this.#isWaiting = false
@@ -220,7 +212,7 @@ export class Transfer implements TransferPort, PoolTenant {
   }
 
   onLinkDrain(): void {
-    this.listener?.onTransferDrain(this.#place.now())
+    this.#listener.onTransferDrain(this.#place.now())
   }
 
   onLinkLost(farewell: Reply | undefined): void {
@@ -229,7 +221,7 @@ export class Transfer implements TransferPort, PoolTenant {
     this.#takeLink()
     if (phase === 'body') {
       this.#phase = 'lost'
-      this.listener?.onLinkLost(this.#place.now())
+      this.#listener.onLinkLost(this.#place.now())
     } else if (phase === 'dot') this.#concludeDelivery(reply)
     else this.#retry(reply)
   }
@@ -239,7 +231,7 @@ export class Transfer implements TransferPort, PoolTenant {
     this.#tell()
     const data = this.#dataAnswer
     this.#dataAnswer = undefined
-    if (data !== undefined) this.listener?.onDataReply(data, this.#place.now())
+    if (data !== undefined) this.#listener.onDataReply(data, this.#place.now())
     const delivery = this.#deliveryAnswer
     this.#deliveryAnswer = undefined
     if (delivery !== undefined) this.#concludeDelivery(delivery)
@@ -275,7 +267,7 @@ export class Transfer implements TransferPort, PoolTenant {
       this.#phase = 'envelope'
       this.release()
     }
-    this.listener?.onDataReply(reply, this.#place.now())
+    this.#listener.onDataReply(reply, this.#place.now())
   }
 
   #onDeliveryReply(reply: Reply): void {
@@ -286,7 +278,7 @@ export class Transfer implements TransferPort, PoolTenant {
 
   #concludeDelivery(reply: Reply): void {
     this.#reset()
-    this.listener?.onDeliveryReply(reply, this.#place.now())
+    this.#listener.onDeliveryReply(reply, this.#place.now())
   }
 
   #command(link: Link, kind: TransactionKind, line: string): void {
@@ -336,7 +328,7 @@ export class Transfer implements TransferPort, PoolTenant {
     const wantsData = this.#wantsData
     this.#wantsData = false
     this.#tell()
-    if (wantsData) this.listener?.onDataReply(reply, this.#place.now())
+    if (wantsData) this.#listener.onDataReply(reply, this.#place.now())
   }
 
   #refuseOwed(reply: Reply): void {
@@ -349,7 +341,7 @@ export class Transfer implements TransferPort, PoolTenant {
       const reply = this.#offers[this.#told]?.reply
       if (reply === undefined) return
       this.#told++
-      this.listener?.onRecipientReply(reply, this.#place.now())
+      this.#listener.onRecipientReply(reply, this.#place.now())
     }
   }
 

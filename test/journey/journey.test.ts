@@ -240,7 +240,6 @@ function portsOf(_world: World): ConstructorParameters<typeof Journey>[1] {
       startTls: nothing,
     },
     transfer: {
-      identify: nothing,
       begin: nothing,
       recipient: nothing,
       release: nothing,
@@ -249,9 +248,8 @@ function portsOf(_world: World): ConstructorParameters<typeof Journey>[1] {
       bodyForward: () => true,
       endOfData: nothing,
       abandon: nothing,
-      offered: () => new Set(),
-      offeredSizeMax: () => 0,
     },
+    offers: { offered: new Set(), sizeMax: 0 },
     questions: { trustedName: nothing, examine: nothing, forget: nothing },
     lists: { isWhitelisted: () => false, listsOf: () => [] },
     records: { verdict: nothing, finding: nothing, newId: () => 'ID' },

@@ -231,7 +231,8 @@ export class World {
           this.isTlsAsked = true
         },
       },
-      transfer: this.#transfer(offered),
+      transfer: this.#transfer(),
+      offers: { offered, sizeMax: options.sizeMax ?? 0 },
       questions: {
         trustedName: () => {
           const findings: Finding[] = []
@@ -282,15 +283,12 @@ export class World {
     })
   }
 
-  #transfer(offered: ReadonlySet<string>): Ports['transfer'] {
+  #transfer(): Ports['transfer'] {
     const options = this.#options
     return {
-      identify: (helo, protocol) => {
-        this.calls.push(`identify ${helo} ${protocol}`)
-      },
-      begin: (mailArguments) => {
+      begin: (mailArguments, helo, protocol) => {
         assert(this.#envelope === undefined, 'one envelope at a time')
-        this.calls.push(`begin ${mailArguments}`)
+        this.calls.push(`begin ${mailArguments} of ${helo} ${protocol}`)
         this.#envelope = { mailArguments, recipients: [], octets: '' }
       },
       recipient: (argument, domain) => {
@@ -330,8 +328,6 @@ export class World {
         this.#envelope = undefined
         this.#isInBody = false
       },
-      offered: () => offered,
-      offeredSizeMax: () => options.sizeMax ?? 0,
     }
   }
 

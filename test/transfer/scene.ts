@@ -7,7 +7,7 @@ import type { Link } from '../../src/transfer/link.ts'
 import type { Mailhost, TransferPolicy } from '../../src/transfer/mailhost.ts'
 import { Pool } from '../../src/transfer/pool.ts'
 import { SessionCap } from '../../src/transfer/session-cap.ts'
-import { Transfer } from '../../src/transfer/transfer.ts'
+import { Transfer, type TransferListener } from '../../src/transfer/transfer.ts'
 import { MemoryEngine } from '../support/memory-engine.ts'
 
 /** What a Postfix mailhost says to EHLO. */
@@ -103,7 +103,10 @@ export class Scene {
       isEarlyTalker: false,
       acceptedAtMs: 0,
     }
-    return new Client(new Transfer(place, peer), () => this.#flush())
+    return new Client(
+      (listener) => new Transfer(place, peer, listener),
+      () => this.#flush(),
+    )
   }
 
   #flush(): void {
@@ -128,25 +131,26 @@ export class Scene {
 /** A client's transfer and what its journey would hear. */
 export class Client {
   readonly transfer: Transfer
+  helo = ''
+  protocol = 'SMTP'
   /** `rcpt 250`, `data 354`, `delivery 250 2.0.0 queued`, `drain`, `lost`. */
   readonly answers: string[] = []
   readonly #flush: () => void
 
-  constructor(transfer: Transfer, flush: () => void) {
-    this.transfer = transfer
+  constructor(newTransfer: (listener: TransferListener) => Transfer, flush: () => void) {
     this.#flush = flush
-    transfer.listener = {
+    this.transfer = newTransfer({
       onRecipientReply: (reply) => this.#note('rcpt', reply),
       onDataReply: (reply) => this.#note('data', reply),
       onDeliveryReply: (reply) => this.#note('delivery', reply),
       onTransferDrain: () => this.answers.push('drain'),
       onLinkLost: () => this.answers.push('lost'),
-    }
+    })
   }
 
   /** MAIL and recipients. */
   offers(...recipients: readonly string[]): this {
-    this.transfer.begin('<a@x.example>')
+    this.transfer.begin('<a@x.example>', this.helo, this.protocol)
     for (const recipient of recipients) this.offersAlso(recipient)
     return this
   }

@@ -88,7 +88,7 @@ describe('client identity', () => {
     const scene = new Scene(policyWith({ clientIdentity: 'xforward' }))
     scene.open(1)
     const client = scene.client('2001:db8::7')
-    client.transfer.identify('mail=x.example', 'ESMTP')
+    Object.assign(client, { helo: 'mail=x.example', protocol: 'ESMTP' })
     client.offers('b@y.example')
     expect(scene.engine.take(1)).toBe(
       'XFORWARD NAME=[UNAVAILABLE] ADDR=IPV6:2001:db8::7 PORT=4321 PROTO=ESMTP HELO=mail+3Dx.example SOURCE=REMOTE\r\n' +
