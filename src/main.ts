@@ -33,7 +33,7 @@ import {
 } from './edge/policies.ts'
 import { dropPrivileges, type WrittenPlaces } from './edge/privileges.ts'
 import { learntSettingsOf, probeSettingsOf } from './edge/probe-settings.ts'
-import { Probing } from './edge/probing.ts'
+import { type ProbesState, Probing } from './edge/probing.ts'
 import { type ProbingCommand, probingCommands } from './edge/probing-commands.ts'
 import { RefusalLog } from './edge/refusal-log.ts'
 import { LocalThread, type ServingThreads, type ThreadPolicies } from './edge/thread.ts'
@@ -62,6 +62,7 @@ export interface ProxyStatus {
   /** What is allowed but should be looked at. */
   readonly warnings: readonly string[]
   readonly mailhosts: readonly { readonly address: string; readonly sessions: number }[]
+  readonly probes: ProbesState
 }
 
 /** A serving instance. */
@@ -319,6 +320,7 @@ class Instance implements RunningProxy {
         address: `${address}:${port}`,
         sessions: cap.held(slot),
       })),
+      probes: this.#probing.state,
     }
   }
 

@@ -456,6 +456,9 @@ export const storeSweepPartMax = 2_000
 /** Hosts and networks that are counted. Above: the one that was seen longest ago is forgotten. */
 export const feedbackHostsMax = 100_000
 
+/** Warnings that hosts refuse our probes are at least this far apart; the rest is counted in it. */
+export const refusalWarningEveryMs = 3_600_000
+
 /** Findings about one host that are closer together count as one. */
 export const feedbackIndependentMs = 600_000
 

@@ -102,5 +102,11 @@ function statusLines(status: ProxyStatus & { readonly pid: number }): readonly s
     ...(status.loading === undefined ? [] : [progressLine(status.loading)]),
     ...status.warnings.map((warning) => `warning: ${warning}`),
     ...status.mailhosts.map(({ address, sessions }) => `mailhost ${address}: ${sessions} sessions`),
+    probesLine(status.probes),
   ]
+}
+
+function probesLine({ isOn, inFlight, made, refusedUs }: ProxyStatus['probes']): string {
+  const head = `probes: ${isOn ? 'on' : 'off'}, ${inFlight} in flight, ${made} made`
+  return `${head}, ${refusedUs} answered by a refusal of us`
 }

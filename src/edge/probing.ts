@@ -13,7 +13,9 @@ import { ProbeBroker } from '../probes/broker.ts'
 import { converse } from '../probes/converse.ts'
 import { DnsNameService } from '../probes/dns.ts'
 import { Feedback, type Listing } from '../probes/feedback.ts'
+import { identityFaults } from '../probes/identity.ts'
 import type { ProbeRecord } from '../probes/inquiry.ts'
+import { RefusalWatch } from '../probes/refusal-watch.ts'
 import type { ProbeSettings, TestMode } from '../probes/settings.ts'
 import { MemoryVerdictCache, type VerdictCache } from '../probes/verdict-cache.ts'
 import type { Learnt } from '../store/learnt.ts'
@@ -39,6 +41,17 @@ export interface ProbingParts {
   readonly onListing: (listing: Listing) => void
 }
 
+/** Probing as `status` tells it. */
+export interface ProbesState {
+  readonly isOn: boolean
+  /** Conversations now. */
+  readonly inFlight: number
+  /** Questions asked since the start. */
+  readonly made: number
+  /** Of these, answered by a refusal of us. */
+  readonly refusedUs: number
+}
+
 /** The active tests of one instance. */
 export class Probing {
   /** Where the serving threads' questions go. */
@@ -53,6 +66,8 @@ export class Probing {
   #headersMode: TestMode
   #isStressed = false
   #isClosed = false
+  #made = 0
+  readonly #refusals = new RefusalWatch((text) => this.#tellWarning(text))
   #names: DnsNameService
   #broker: ProbeBroker
 
@@ -72,10 +87,21 @@ export class Probing {
       isTrustedName: (name) => parts.lists.isTrustedName(name),
       onFindings: (address, findings) => this.#onFindings(address, findings),
     })
+    this.#checkIdentity()
   }
 
   get lists(): ListService {
     return this.#parts.lists
+  }
+
+  /** What the probes came to since the start. */
+  get state(): ProbesState {
+    return {
+      isOn: this.#broker.isOn,
+      inFlight: this.#broker.inFlight,
+      made: this.#made,
+      refusedUs: this.#refusals.count,
+    }
   }
 
   /** The broker of the present settings. */
@@ -100,6 +126,7 @@ export class Probing {
       this.#broker = broker
       this.#headersMode = config.tests.headers.mode
       this.#feedback.settings = feedbackSettings
+      this.#checkIdentity()
     }
   }
 
@@ -140,6 +167,15 @@ export class Probing {
     this.#broker.switch(false)
     this.#names.close()
     this.#isClosed = true
+  }
+
+  /** Tells what is wrong with the identity of our probes, when the DNS has answered. */
+  #checkIdentity(): void {
+    const settings = this.#settings
+    if (Object.values(settings.modes).every((mode) => mode === 'off')) return
+    void identityFaults(settings, this.#names).then((faults) => {
+      for (const fault of this.#isClosed ? [] : faults) this.#tellWarning(fault)
+    })
   }
 
   #newBroker(config: Config, settings: ProbeSettings, names: DnsNameService): ProbeBroker {
@@ -190,8 +226,11 @@ export class Probing {
     if (oldest !== undefined) this.#good.delete(oldest)
   }
 
-  #tellProbe({ time, client, subject, target, finding, ms }: ProbeRecord): void {
+  #tellProbe(probe: ProbeRecord): void {
     if (this.#isClosed) return
+    if (probe.target !== '') this.#made++
+    this.#refusals.onProbe(probe)
+    const { time, client, subject, target, finding, ms } = probe
     this.#parts.log.record({
       event: 'probe',
       time,

@@ -38,6 +38,14 @@ export class RateBudget {
     return true
   }
 
+  /** What was taken came to nothing: nobody was asked. */
+  giveBack(key: string, nowMs: number): void {
+    const bucket = this.#buckets.get(key)
+    if (bucket === undefined) return
+    bucket.level = Math.min(this.#rate.count, this.#levelOf(key, nowMs) + 1)
+    bucket.atMs = nowMs
+  }
+
   #levelOf(key: string, nowMs: number): number {
     const { count, windowMs } = this.#rate
     const bucket = this.#buckets.get(key)

@@ -78,7 +78,10 @@ export class Inquiry {
     const layer = tests.relay ? 'relay' : 'dialup'
     return this.#flight(key, () => {
       if (!this.#perClient.take(hostKey(address), now())) return spent(layer, 'client')
-      const asking = this.askHost(address, tests, address).then(({ finding }) => finding)
+      const asking = this.askHost(address, tests, address).then(({ finding }) => {
+        if (isUnasked(finding)) this.#perClient.giveBack(hostKey(address), now())
+        return finding
+      })
       return caller.mark(address, asking)
     })
   }
@@ -103,7 +106,10 @@ export class Inquiry {
         if (!this.#perClient.take(hostKey(client), nowMs)) return spent(role, 'client')
         this.#perDomain.take(mailbox.domain, nowMs)
       }
-      return this.askMailbox(role, mailbox, client).then(({ finding }) => finding)
+      return this.askMailbox(role, mailbox, client).then(({ finding }) => {
+        if (role === 'user' && isUnasked(finding)) this.#giveBack(mailbox.domain, client)
+        return finding
+      })
     })
     this.#domainsAsked.set(domainKey, flight)
     const finding = await flight
@@ -136,6 +142,12 @@ export class Inquiry {
     memory.keepMailbox(role, mailbox, result)
     this.#tell(role, client, `${mailbox.local}@${mailbox.domain}`, result, startMs)
     return result
+  }
+
+  #giveBack(domain: string, client: string): void {
+    const nowMs = this.#parts.now()
+    this.#perDomain.giveBack(domain, nowMs)
+    this.#perClient.giveBack(hostKey(client), nowMs)
   }
 
   /** One run per key, whoever waits for it. */
@@ -204,6 +216,11 @@ function randomLocalPart(): string {
 
 function notAsked(layer: 'relay' | 'dialup', fact: string, dialogue: readonly string[]) {
   return { finding: makeFinding(layer, 'negative', 'not-asked', [fact]), dialogue }
+}
+
+/** Nobody was asked, for a budget, back-off or the breaker: the asker's own budgets are not spent. */
+function isUnasked({ name }: Finding): boolean {
+  return name === 'not-now'
 }
 
 function spent(layer: 'relay' | 'dialup' | MailboxRole, whose: 'client' | 'domain'): Finding {

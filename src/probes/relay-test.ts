@@ -5,7 +5,7 @@
  * nothing. The connection itself is the reverse connection of the journey's step 5: where it is not
  * made, the caller goes on to the dialup test. Never DATA.
  */
-import type { ProbeStep } from '../checks/reply-meaning.ts'
+import { type ProbeStep, readReply } from '../checks/reply-meaning.ts'
 import type { Reply } from '../smtp/reply.ts'
 import { addressLiteral, relayQuestions } from './relay-forms.ts'
 import type { ProbeAnswer, ProbePlan, ProbeQuestion, ProbeReport } from './smtp-probe.ts'
@@ -55,7 +55,14 @@ export function readRelayReport(report: ProbeReport, forms: number): Omit<TestRe
     `conversation ${report.end}`,
     ...(last === undefined ? [] : [factOf(last)]),
   ]
-  return { finding: makeFinding('relay', 'indeterminate', 'relay-unclear', evidence), dialogue }
+  const name = refusesUs(last) ? 'refuses-us' : 'relay-unclear'
+  return { finding: makeFinding('relay', 'indeterminate', name, evidence), dialogue }
+}
+
+/** Before any recipient a refusal speaks of us. */
+function refusesUs(last: ProbeAnswer | undefined): boolean {
+  if (last === undefined || last.step === 'recipient') return false
+  return readReply(last.step, last.reply).meaning === 'refuses-us'
 }
 
 function factOf({ question, step, reply }: ProbeAnswer): string {

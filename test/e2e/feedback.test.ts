@@ -79,6 +79,19 @@ for (const { way, isNative, needs } of ways) {
       expect((await send({ from: '127.0.5.1' })).replies).toHaveLength(5)
     })
 
+    test('by default one finding lists nobody; the host is refused by the verdict that is kept', async () => {
+      const { send, listings } = await start({ changes: { feedback: { findings: 2 } } })
+      for (const host of ['127.0.5.2', '127.0.5.1', '127.0.2.7']) {
+        const before = internet.sessionsAt(host).length
+        expect((await send({ from: host })).replies).toHaveLength(5)
+        const asked = internet.sessionsAt(host).length
+        expect((await send({ from: host })).last).toMatch(/^550 5\.7\.1/)
+        expect(internet.sessionsAt(host).length).toBe(asked)
+        expect(asked - before).toBeLessThanOrEqual(1)
+      }
+      expect(listings()).toEqual([])
+    })
+
     test('an entry ends: in the gate, the table and the store, also after a restart', async () => {
       const home = mkdtempSync(join(folder, 'restart-'))
       const parts = { folder: home, changes: { feedback: { ttl: '6s' } } }

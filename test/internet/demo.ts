@@ -64,6 +64,8 @@ function demoConfig(internet: Internet): Config {
         per_network: '',
         allow_loopback: true,
       },
+      // One is enough here: nobody has ten minutes between two connections.
+      feedback: { findings: 1 },
       dns: { servers: [internet.nameServer] },
       log: { to: join(folder, 'log') },
       process: { user: '' },

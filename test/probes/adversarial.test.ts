@@ -40,7 +40,10 @@ const runElsewhere: Readonly<Record<string, Place>> = {
   'probe-behaviour-286': [broker, "'x@nonull.example', want: 'user indeterminate refuses-us'"],
   'probe-behaviour-288': [broker, "'x@lf.example', want: 'user negative user-exists'"],
   'probe-behaviour-290': [broker, "'x@tls.example', want: 'user indeterminate refuses-us'"],
-  'probe-behaviour-292': ['probes/feedback.test.ts', 'a honeypot that takes everything at RCPT'],
+  'probe-behaviour-292': [
+    'probes/feedback.test.ts',
+    'by default a honeypot that takes everything at RCPT',
+  ],
   'probe-behaviour-293': ['e2e/two-instances.test.ts', 'bounded connections, all delivered'],
   'probe-behaviour-296': [broker, 'refused: dialup alone'],
   'lmdb-316': [store, 'lmdb-316: a full disk'],

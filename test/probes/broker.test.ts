@@ -142,7 +142,7 @@ describe('B13 relay verdicts', () => {
     { address: '127.0.6.1', want: 'relay indeterminate relay-unclear' },
     { address: '127.0.6.3', want: 'relay indeterminate relay-unclear' },
     { address: '127.0.6.4', want: 'relay indeterminate relay-unclear' },
-    { address: '127.0.6.5', want: 'relay indeterminate relay-unclear' },
+    { address: '127.0.6.5', want: 'relay indeterminate refuses-us' },
     { address: '127.0.6.8', want: 'relay indeterminate relay-unclear' },
     { address: '127.0.6.9', want: 'relay indeterminate relay-unclear' },
     { address: '127.0.6.10', want: 'relay indeterminate relay-unclear' },
@@ -150,7 +150,7 @@ describe('B13 relay verdicts', () => {
     { address: '127.0.6.12', want: 'relay indeterminate relay-unclear' },
     { address: '127.0.6.13', want: 'relay indeterminate relay-unclear' },
     { address: '127.0.6.14', want: 'relay negative no-relay' },
-    { address: '127.0.6.15', want: 'relay indeterminate relay-unclear' },
+    { address: '127.0.6.15', want: 'relay indeterminate refuses-us' },
   ]
   test.each(cases)('$address → $want', async ({ address, want }) => {
     const { ask, records } = brokerOver(internet, { modes: hostOnly })

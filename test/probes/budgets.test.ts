@@ -3,7 +3,7 @@
  * sockets and by a clock of the test.
  */
 import { describe, expect, test } from 'vitest'
-import { BackOff } from '../../src/probes/budget.ts'
+import { BackOff, RateBudget } from '../../src/probes/budget.ts'
 import type { Conversation, Converse } from '../../src/probes/converse.ts'
 import type { ProbeSettings } from '../../src/probes/settings.ts'
 import {
@@ -117,6 +117,36 @@ describe('a budget of one: the second question waits, and nobody is connected to
     while (broker.inFlight === 0) await Promise.resolve()
     finish()
     expect(await third).toMatchObject(exists)
+  })
+})
+
+describe('what is not asked costs the asker nothing', () => {
+  test('perClient and perDomain are given back where the host has no time for us', async () => {
+    const settings = { perClient: once, perDomain: once, perHost: once, modes: userOnly }
+    const { ask, asked } = scriptedBroker(settings, names)
+    expect(await ask('127.0.9.1', 'known@one.example')).toMatchObject(exists)
+    // The same exchanger: it is not asked, and this client could ask another.
+    expect(await ask('127.0.9.2', 'known@same.example')).toMatchObject(notNow)
+    expect(await ask('127.0.9.2', 'known@near.example')).toMatchObject(exists)
+    // Its budget is spent by that.
+    expect(await ask('127.0.9.2', 'known@far.example')).toMatchObject(notNow)
+    // The domain's is not: it is the host that has no time for another client either.
+    const [again] = await ask('127.0.9.3', 'known@same.example')
+    expect(again?.evidence.join()).toContain('not-now: budget of the host')
+    expect(asked).toHaveLength(2)
+  })
+
+  test('a budget gives back no more than it has', () => {
+    const budget = new RateBudget({ count: 2, windowMs: 1000 })
+    budget.giveBack('a', 0)
+    expect([budget.take('a', 0), budget.take('a', 0), budget.take('a', 0)]).toEqual([
+      true,
+      true,
+      false,
+    ])
+    budget.giveBack('a', 0)
+    budget.giveBack('a', 1000)
+    expect([1, 2, 3].map(() => budget.take('a', 1000))).toEqual([true, true, false])
   })
 })
 

@@ -1,13 +1,22 @@
 /**
  * B23 feedback: what is entered, what never is, and for how long.
  */
+import { tmpdir } from 'node:os'
 import { describe, expect, test } from 'vitest'
 import { feedbackIndependentMs } from '../../src/base/limits.ts'
 import type { Finding, Layer } from '../../src/checks/finding.ts'
+import { buildConfig } from '../../src/config/load.ts'
+import { feedbackSettingsOf } from '../../src/edge/probe-settings.ts'
 import { Feedback, type FeedbackSettings, type Listing } from '../../src/probes/feedback.ts'
 
 function positive(layer: Layer, name = 'found'): Finding {
   return { layer, outcome: 'positive', name, evidence: ['seen'] }
+}
+
+const smallest = {
+  name: 'mx.home.example',
+  mailhost: { addresses: ['192.0.2.1:25'] },
+  recipients: { domains: ['home.example'] },
 }
 
 function newFeedback(settings: Partial<FeedbackSettings> = {}, exempt: readonly string[] = []) {
@@ -64,8 +73,11 @@ describe('B23 feedback', () => {
     expect(listings.map((each) => each.prefix)).not.toContain('198.51.100.0/24')
   })
 
-  test('a honeypot that takes everything at RCPT needs a second, independent finding', () => {
-    const { feedback, listings, clock } = newFeedback({ findings: 2 })
+  test('by default a honeypot that takes everything at RCPT needs a second, independent finding', () => {
+    const loaded = buildConfig(smallest, tmpdir())
+    if (!loaded.ok) throw new Error('the smallest configuration is wrong')
+    const { findings } = feedbackSettingsOf(loaded.value)
+    const { feedback, listings, clock } = newFeedback({ findings })
     feedback.onFinding('192.0.2.7', positive('relay'))
     feedback.onFinding('192.0.2.7', positive('relay'))
     expect(listings).toEqual([])

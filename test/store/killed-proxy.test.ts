@@ -117,7 +117,7 @@ function settingsOf(): Record<string, unknown> {
     recipients: { domains: ['home.example'], partners: ['partner.example'] },
     whitelist: { learn: true },
     lists: { allow_loopback: true, trusted: [{ file: 'trusted.txt' }] },
-    feedback: { ttl: `${ttlMs / 1000}s`, promote_hosts: 0 },
+    feedback: { findings: 1, ttl: `${ttlMs / 1000}s`, promote_hosts: 0 },
     log: { to: 'log' },
     process: { user: '' },
     http: { address: '' },

@@ -98,6 +98,7 @@ export function probingSettings(internet: Internet): Written {
       per_network: '',
       allow_loopback: true,
     },
+    feedback: { findings: 1 },
     dns: { servers: [internet.nameServer], wait: '300ms', tries: 1 },
   }
 }

@@ -138,10 +138,15 @@ export const feedback = section('feedback', 'Findings that enter the dynamic bla
     ['relay', 'dialup'],
     'Layers whose findings are fed back.',
   ),
-  findings: count('findings', 1, 'Independent findings before a host is entered.', {
-    min: 1,
-    max: 1000,
-  }),
+  findings: count(
+    'findings',
+    2,
+    'Findings, ten minutes apart at least, before a host is entered.',
+    {
+      min: 1,
+      max: 1000,
+    },
+  ),
   ttlMs: time('ttl', '24h', 'How long an entry lives.', { min: '1s', max: '365d' }),
   promoteHosts: count(
     'promote_hosts',
