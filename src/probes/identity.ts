@@ -1,8 +1,8 @@
 /**
  * Identity: does the name that probes say HELO with lead to the address they come from, and back?
  *
- * Servers that are asked by somebody without such a name refuse, and their refusals prove nothing. What
- * is wrong is told and nothing more: the DNS may be late, and mail does not wait for it.
+ * Servers that are asked by somebody without such a name refuse, and their refusals prove nothing.
+ * What is wrong is told and nothing more: the DNS may be late, and mail does not wait for it.
  */
 import type { NameService } from './dns.ts'
 import type { ProbeSettings } from './settings.ts'

@@ -218,7 +218,7 @@ function notAsked(layer: 'relay' | 'dialup', fact: string, dialogue: readonly st
   return { finding: makeFinding(layer, 'negative', 'not-asked', [fact]), dialogue }
 }
 
-/** Nobody was asked, for a budget, back-off or the breaker: the asker's own budgets are not spent. */
+/** Nobody was asked, for a budget, back-off or the breaker: the asker's budgets are not spent. */
 function isUnasked({ name }: Finding): boolean {
   return name === 'not-now'
 }

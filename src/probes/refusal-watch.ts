@@ -1,9 +1,9 @@
 /**
- * Refusal watch: hosts that refuse *us* (our address is listed, our name does not please them), counted
- * and told, so that an operator hears of it before half the world answers us that way.
+ * Refusal watch: hosts that refuse *us* (our address is listed, our name does not please them),
+ * counted and told, so that an operator hears of it before half the world answers us that way.
  *
- * Such an answer proves nothing about a sender; what it says is about us. The first is told at once,
- * those of the next hour together. Pure: time comes in as milliseconds.
+ * Such an answer proves nothing about a sender; what it says is about us. The first is told at
+ * once, those of the next hour together. Pure: time comes in as milliseconds.
  */
 import { refusalWarningEveryMs } from '../base/limits.ts'
 import type { ProbeRecord } from './inquiry.ts'
