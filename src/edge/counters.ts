@@ -30,11 +30,25 @@ const actions: readonly Action[] = [
 ]
 
 /** The plain counts, before the verdicts by layer and action. */
-const plainNames = ['connections', 'clients', 'sessions', 'octets', 'faults', 'sent'] as const
+const plainNames = [
+  'connections',
+  'clients',
+  'sessions',
+  'octets',
+  'faults',
+  'sent',
+  'sockets',
+  'backlog',
+  'stashes',
+  'leased',
+  'waiting',
+] as const
 
 /**
  * A plain count: clients seen, clients now, mailhost sessions now, message octets, our bugs,
- * verdicts.
+ * verdicts. Then what is held now and must come back to nothing: sockets of both sides, octets that
+ * they have not taken, blocks of messages kept back, sessions that a transaction holds, and
+ * transactions that wait for one.
  */
 export type CounterName = (typeof plainNames)[number]
 

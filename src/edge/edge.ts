@@ -11,6 +11,7 @@ import type { Finding } from '../checks/finding.ts'
 import type { CloseReason, ConnectionId, Engine, EngineHandler, Peer } from '../io/engine.ts'
 import { type CompiledPolicy, timeoutsNow } from '../journey/policy.ts'
 import type { ListPort, VerdictRecord } from '../journey/ports.ts'
+import { stashBlocksHeld } from '../journey/stash.ts'
 import type { Log } from '../log/records.ts'
 import type { PoolPlace } from '../transfer/host.ts'
 import type { Identity } from '../transfer/identity.ts'
@@ -257,8 +258,19 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   #sweep(): void {
     this.pool.sweep(this.tick())
     this.counters.set('clients', this.#clients)
-    this.counters.set('sessions', this.pool.sessions)
+    this.#countHeld()
     this.settle()
+  }
+
+  /** What is held now; all but unused sessions come back to nothing when the clients are gone. */
+  #countHeld(): void {
+    const { leased, waiting } = this.pool.demand
+    this.counters.set('sessions', this.pool.sessions)
+    this.counters.set('sockets', this.engine.connections)
+    this.counters.set('backlog', this.engine.backlogOctets)
+    this.counters.set('stashes', stashBlocksHeld())
+    this.counters.set('leased', leased)
+    this.counters.set('waiting', waiting)
   }
 
   /** Gives the answers that were put off; after every event from outside the engine too. */

@@ -113,6 +113,8 @@ export interface Engine {
   stop(): Promise<void>
   /** Connections open now, both sides. */
   readonly connections: number
+  /** Octets sent that no socket has taken yet, over all connections. O(connections). */
+  readonly backlogOctets: number
   /** How a gate of this process knows this engine (Gate.addWorker). */
   readonly token: EngineToken
 }

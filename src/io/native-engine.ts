@@ -114,6 +114,8 @@ class NativeEngine implements Engine {
   readonly #backlogs = new Int32Array(slots)
   readonly #generations = new Int32Array(slots).fill(dead)
   readonly #isOverHighMark = new Uint8Array(slots)
+  /** Slots from here on have never carried a connection. */
+  #slotsUsed = 0
   readonly #name = new Int32Array(2)
   #operationCount = 0
   #outputUsed = 0
@@ -140,6 +142,12 @@ class NativeEngine implements Engine {
     this.clientDeadline(options.clientDeadlineMs)
   }
 
+  get backlogOctets(): number {
+    let octets = 0
+    for (let slot = 0; slot < this.#slotsUsed; slot++) octets += this.#backlogs[slot] ?? 0
+    return octets
+  }
+
   get connections(): number {
     return this.#isClosed ? 0 : this.#addon.engineConnections(this.#handle)
   }
@@ -150,6 +158,7 @@ class NativeEngine implements Engine {
     const generation = this.#name[1] ?? 0
     if (slot === dead) throw new BugError(`more than ${slots} connections in one engine`)
     this.#generations[slot] = generation
+    if (slot >= this.#slotsUsed) this.#slotsUsed = slot + 1
     this.#isOverHighMark[slot] = 0
     this.#makeFlushDue()
     return idOf(slot, generation)
@@ -266,6 +275,7 @@ class NativeEngine implements Engine {
     const kind = events[at]
     if (kind === event.open) {
       this.#generations[slot] = generation
+      if (slot >= this.#slotsUsed) this.#slotsUsed = slot + 1
       this.#isOverHighMark[slot] = 0
       this.#handler.onOpen(id, this.#readPeer(first))
       return

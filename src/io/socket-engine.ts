@@ -59,6 +59,12 @@ class SocketEngine implements Engine, Adopter {
     this.token = registerAdopter(this)
   }
 
+  get backlogOctets(): number {
+    let octets = 0
+    for (const { socket } of this.#open.values()) octets += socket.writableLength
+    return octets
+  }
+
   get connections(): number {
     return this.#open.size
   }

@@ -9,7 +9,8 @@
 import type { Layer } from '../checks/finding.ts'
 import { protocolOf } from './received.ts'
 import type { Action } from './record.ts'
-import type { Refusal, Session, Transaction } from './session.ts'
+import type { Message, Refusal, Session, Transaction } from './session.ts'
+import { giveStash } from './stash.ts'
 
 /** What a conclusion says beyond what the transaction itself knows. */
 export interface Conclusion {
@@ -34,6 +35,7 @@ export function conclude(session: Session, conclusion: Conclusion, nowMs: number
   if (transaction === undefined) return
   const id = idOf(session, transaction)
   session.transaction = undefined
+  if (transaction.message !== undefined) forgetStash(transaction.message)
   session.conclusions++
   session.ports.records.verdict({
     time: nowMs,
@@ -140,6 +142,15 @@ export function concludeConnection(session: Session, refusal: Refusal, nowMs: nu
     protocol: session.helo === '' ? '' : protocolOf(session),
   })
 }
+
+/** What was kept of the message is of no use any more. */
+function forgetStash(message: Message): void {
+  giveStash(message.stash)
+  message.stash = nothing
+  message.stashOctets = 0
+}
+
+const nothing = new Uint8Array(0)
 
 function giveUp(session: Session, transaction: Transaction): void {
   if (transaction.isBegun) session.ports.transfer.abandon()

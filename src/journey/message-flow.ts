@@ -141,8 +141,10 @@ export function streamStash(session: Session, message: Message): void {
   const { stash, stashOctets } = message
   message.stash = noOctets
   message.stashOctets = 0
-  if (stashOctets === 0) return
-  if (!session.ports.transfer.body(stash.subarray(0, stashOctets))) session.isTransferFull = true
+  const hasOctets = stashOctets > 0
+  if (hasOctets && !session.ports.transfer.body(stash.subarray(0, stashOctets))) {
+    session.isTransferFull = true
+  }
   giveStash(stash)
 }
 

@@ -21,15 +21,28 @@ interface Size {
 const small: Size = { octets: stashBlockOctets, spareMax: stashBlocksSpareMax, spare: [] }
 const large: Size = { octets: stashLargeBlockOctets, spareMax: stashLargeBlocksSpareMax, spare: [] }
 
+let held = 0
+
+/** Blocks of this thread that were taken and not given back. */
+export function stashBlocksHeld(): number {
+  return held
+}
+
 /** A block of at least so many octets, with anything in it. */
 export function takeStash(octets: number): Uint8Array {
+  held++
   if (octets > large.octets) return new Uint8Array(octets)
   const size = octets > small.octets ? large : small
   return size.spare.pop() ?? new Uint8Array(size.octets)
 }
 
-/** Gives a block back: nobody reads or writes it through the old name any more. */
+/**
+ * Gives a block back, once: nobody reads or writes it through the old name any more. An empty array
+ * stands for none.
+ */
 export function giveStash(stash: Uint8Array): void {
+  if (stash.length === 0) return
+  held--
   const size = stash.length === small.octets ? small : large
   if (stash.length === size.octets && size.spare.length < size.spareMax) size.spare.push(stash)
 }

@@ -80,7 +80,10 @@ export function looksLikeRelayForm(text: string): boolean {
     if (octet === atSign) atSigns++
     if (octet <= space || octet === delete_ || octet === quote) return true
   }
-  return atSigns > 1 || isRoutingLocalPart(text.slice(0, text.lastIndexOf('@')))
+  const at = text.lastIndexOf('@')
+  const domain = text.slice(at + 1)
+  const isRouted = domain.includes('%') || domain.includes('!')
+  return atSigns > 1 || isRouted || isRoutingLocalPart(text.slice(0, at))
 }
 
 const space = 0x20

@@ -68,6 +68,10 @@ export class SecureEngine implements Engine, EngineHandler {
     this.#inner = newInner(this)
   }
 
+  get backlogOctets(): number {
+    return this.#inner.backlogOctets
+  }
+
   get connections(): number {
     return this.#inner.connections + this.#secured.size
   }

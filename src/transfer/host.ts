@@ -109,6 +109,18 @@ export class Host implements LinkOwner {
     return this.#links.size
   }
 
+  /** Sessions that a transaction holds. */
+  get leased(): number {
+    let count = 0
+    for (const link of this.#links) if (link.tenant !== undefined) count++
+    return count
+  }
+
+  /** Transactions that wait for one. */
+  get waiting(): number {
+    return this.#waiters.length
+  }
+
   /** Leases a session to the tenant, at once or when one is free. */
   acquire(tenant: PoolTenant): void {
     this.#waiters.push({ tenant, sinceMs: this.#nowMs })

@@ -35,6 +35,17 @@ export class Pool implements HostOwner {
     return this.#policy
   }
 
+  /** Sessions of this thread that a transaction holds, and transactions that wait for one. */
+  get demand(): { readonly leased: number; readonly waiting: number } {
+    let leased = 0
+    let waiting = 0
+    for (const host of this.#hosts.values()) {
+      leased += host.leased
+      waiting += host.waiting
+    }
+    return { leased, waiting }
+  }
+
   /** Sessions of this thread. */
   get sessions(): number {
     let count = 0

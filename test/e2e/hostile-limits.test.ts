@@ -1,13 +1,10 @@
 /**
- * Clients that try what is bounded, on the native threads: balancers' headers, endless recipients,
+ * Clients that try what is bounded, on the native threads: endless recipients,
  * gigantic headers, slow lines, silence under stress, a full disk. An honest client is served after
  * each.
  */
 import { readFileSync } from 'node:fs'
-import { connect } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { adversarialCases } from '../support/adversarial.ts'
-import { describeWith, needsSharedData } from '../support/needs.ts'
 import { ProxyProgram } from '../support/proxy-program.ts'
 import { type RecordingMailhost, startRecordingMailhost } from '../support/recording-mailhost.ts'
 import { startProxy, type TestProxy, type Written } from '../support/running-proxy.ts'
@@ -39,46 +36,6 @@ async function expectHonestService(port: number, localAddress = '127.0.0.1'): Pr
   expect(await client.saysAll(...envelope, 'DATA', message)).toMatch(/^250/)
   client.leave()
 }
-
-describeWith(
-  [needsSharedData()],
-  'PROXY headers of a balancer, whole and cut at every octet',
-  () => {
-    for (const { id, name, input, expect: want } of adversarialCases('proxy-protocol')) {
-      test(`${id} ${name}`, async () => {
-        // The balancer is 127.0.0.2; what comes from elsewhere is a client like any other.
-        const { port } = await started({ listen: { proxy_protocol_from: ['127.0.0.2/32'] } })
-        const from = want.startsWith('peer not in') ? '127.0.0.3' : '127.0.0.2'
-        const isRefused = want.startsWith('connection closed')
-        const isStalling = name.endsWith('stall')
-        for (let cut = 0; cut < input.length; cut += isStalling ? input.length : 1) {
-          const socket = connect({ host: '127.0.0.1', port, localAddress: from, noDelay: true })
-          const client = new SmtpClient(socket)
-          socket.write(input.subarray(0, cut), () => socket.write(input.subarray(cut)))
-          const heard = isStalling ? '' : await client.reply()
-          if (isStalling) await client.closed()
-          if (isRefused) expect(client.heard, `cut at ${cut}`).toBe('')
-          else expect(heard, `cut at ${cut}`).toMatch(/^(220|554) /)
-          client.leave()
-        }
-        await expectHonestService(port)
-        await expect.poll(() => proxy?.status().gate.waiting).toBe(0)
-      })
-    }
-  },
-)
-
-test('the address of a PROXY header is the client’s: in the log and for the mailhost', async () => {
-  const { port } = await started({ listen: { proxy_protocol_from: ['127.0.0.2/32'] } })
-  const socket = connect({ host: '127.0.0.1', port, localAddress: '127.0.0.2', noDelay: true })
-  const client = new SmtpClient(socket)
-  socket.write('PROXY TCP4 203.0.113.9 192.0.2.10 4000 25\r\n')
-  expect(await client.reply()).toMatch(/^220 /)
-  expect(await client.saysAll(...envelope, 'DATA', message)).toMatch(/^250/)
-  client.leave()
-  await expect.poll(() => proxy?.verdicts()).toMatchObject([{ client: '203.0.113.9', port: 4000 }])
-  expect(mailhost.messages[0]?.wire.toString()).toContain('([203.0.113.9])')
-})
 
 test('10,000 recipients: those beyond the limit get 452 4.5.3, those before it the message', async () => {
   const { port } = await started({ recipients: { max: 1000 } })

@@ -4,7 +4,8 @@ import {
   stashBlocksSpareMax,
   stashLargeBlockOctets,
 } from '../../src/base/limits.ts'
-import { giveStash, takeStash } from '../../src/journey/stash.ts'
+import { giveStash, stashBlocksHeld, takeStash } from '../../src/journey/stash.ts'
+import { plainMessage, World, withEnvelope } from './world.ts'
 
 test('a block that was given back is used again, by size, and by one at a time', () => {
   for (const octets of [1, stashBlockOctets, stashBlockOctets + 1, stashLargeBlockOctets]) {
@@ -28,4 +29,22 @@ test('what is larger than both sizes, or too many, is left to the collector', ()
   const known = new Set(blocks)
   const taken = Array.from({ length: stashBlocksSpareMax + 1 }, () => takeStash(1))
   expect(taken.filter((block) => !known.has(block)).length).toBe(1)
+})
+
+const header = plainMessage.slice(0, 60)
+const ways: readonly { readonly label: string; readonly end: (world: World) => World }[] = [
+  { label: 'the client goes inside the header', end: (world) => world.send(header).lose() },
+  { label: 'it falls silent there', end: (world) => world.send(header).passes(400_000) },
+  { label: 'it goes before the mailhost’s 354', end: (world) => world.send(plainMessage).lose() },
+  { label: 'the message is delivered', end: (world) => world.send(`${plainMessage}.\r\n`).rest() },
+  { label: 'the message is refused', end: (world) => world.send('a\nb\r\n.\r\n').rest() },
+]
+
+test.each(ways)('no block is held any more when $label', ({ end }) => {
+  const before = stashBlocksHeld()
+  const world = withEnvelope(new World({ mailhostMs: () => 500 })).passes(500)
+  world.send('DATA\r\n')
+  expect(stashBlocksHeld()).toBe(before + 1)
+  end(world)
+  expect(stashBlocksHeld()).toBe(before)
 })

@@ -95,6 +95,10 @@ export class SimulatedNetwork implements Engine {
     this.#random = random
   }
 
+  get backlogOctets(): number {
+    return [...this.#wires.values()].reduce((sum, { outbox }) => sum + outbox.length, 0)
+  }
+
   get connections(): number {
     return this.#wires.size
   }

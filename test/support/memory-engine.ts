@@ -19,6 +19,7 @@ export interface MemoryConnection {
 /** Carries nothing but what the test moves. */
 export class MemoryEngine implements Engine {
   readonly token = 0
+  readonly backlogOctets = 0
   /** Connections in the order in which they were opened. */
   readonly opened: MemoryConnection[] = []
   handler: EngineHandler | undefined
