@@ -322,6 +322,11 @@ export const tlsTurnoverMsMax = 5_000
 /** A lease that is kept from message to message is given back after this time. Milliseconds. */
 export const tlsLeaseKeepMs = 60_000
 /**
+ * A direct connection in place of a shared session is kept so long; then the daemon is asked again.
+ * Milliseconds.
+ */
+export const tlsDirectKeepMs = 2_000
+/**
  * The longest time that one lease of the transfer leg is held: what it is kept for, one transaction
  * with its longest waits (RFC 5321 §4.5.3.2) included. Above: taken back. Milliseconds.
  */

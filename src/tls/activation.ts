@@ -16,17 +16,12 @@ import type { SharedSession } from './shared-sessions.ts'
 /** What the names stand for: an absolute path, then arguments. */
 export type Programs = Readonly<Record<string, readonly string[]>>
 
-interface Registration {
-  readonly program: string
-  readonly peer: PeerCredentials
-}
-
 /** Registered programs, by session. */
 export class Activation {
   readonly #programs: Programs
   readonly #socket: string
   readonly #log: (text: string) => void
-  readonly #registered = new WeakMap<SharedSession, Registration>()
+  readonly #registered = new WeakMap<SharedSession, string>()
 
   /** @throws OperatingError for a program that is not an absolute path. */
   constructor(programs: Programs, socket: string, log: (text: string) => void) {
@@ -46,22 +41,21 @@ export class Activation {
     if (!Object.hasOwn(this.#programs, program)) {
       return failure('refused', `no program ${JSON.stringify(program)} in the configuration`)
     }
-    if (process.getuid?.() !== 0 && process.getuid?.() !== peer.uid) {
-      return failure('refused', 'this daemon cannot start programs as another user')
+    // Root may look at any daemon; its programs are its own daemon's matter.
+    if (process.getuid?.() !== peer.uid) {
+      return failure('refused', 'programs run as the user of the daemon: you are another')
     }
-    this.#registered.set(session, { program, peer })
+    this.#registered.set(session, program)
     if (session.group.first.pending > 0) this.start(session)
     return success
   }
 
   /** Octets have come for a session: starts its program, if one is registered. */
   start(session: SharedSession): void {
-    const registration = this.#registered.get(session)
-    if (registration === undefined) return
+    const program = this.#registered.get(session)
+    if (program === undefined) return
     this.#registered.delete(session)
-    const [path = '', ...commandArguments] = this.#programs[registration.program] ?? []
-    const { uid, gid } = registration.peer
-    const isOther = process.getuid?.() !== uid
+    const [path = '', ...commandArguments] = this.#programs[program] ?? []
     try {
       const child = spawn(path, commandArguments, {
         cwd: '/',
@@ -72,12 +66,11 @@ export class Activation {
           ACTIVEMX_TLS_SOCKET: this.#socket,
           ACTIVEMX_TLS_TOKEN: session.token,
         },
-        ...(isOther ? { uid, gid } : {}),
       })
-      child.on('error', (error) => this.#failed(registration.program, error))
+      child.on('error', (error) => this.#failed(program, error))
       child.unref()
     } catch (error) {
-      this.#failed(registration.program, error)
+      this.#failed(program, error)
     }
   }
 

@@ -31,11 +31,13 @@ import { DaemonAccess } from './daemon-access.ts'
 import { encodeHandle, hexText } from './handle.ts'
 import { callKinds, frameFlags, handleOctets, readU32 } from './wire.ts'
 
+/** What is kept of a handle: two handles of one session have nothing in common here. */
 interface Known {
   readonly octets: Uint8Array
   readonly priority: number
   pending: number
   error: Outcome
+  isFreed: boolean
 }
 
 /** Octets of data in one frame of a long write: several are on their way at once. */
@@ -47,7 +49,7 @@ const badToken = failure('badToken', 'no such session')
 /** The calls, on the sessions of the daemon at a socket. */
 export class DaemonStub implements TlsCalls {
   readonly #access: DaemonAccess
-  readonly #known = new Map<string, Known>()
+  readonly #known = new WeakMap<SessionHandle, Known>()
 
   /** @param path of the daemon's socket, or of `tls wrap --api`. */
   constructor(path: string) {
@@ -65,8 +67,16 @@ export class DaemonStub implements TlsCalls {
     const octets = answer.body.slice(0, handleOctets)
     const token = hexText(octets, 1, handleOctets)
     const port = (answer.body[handleOctets] ?? 0) | ((answer.body[handleOctets + 1] ?? 0) << 8)
-    this.#known.set(token, { octets, priority: options.priority ?? 0, pending: 0, error: success })
-    return { route, token, ...(port === 0 ? {} : { listeningPort: port }) }
+    const handle = { route, token, ...(port === 0 ? {} : { listeningPort: port }) } as const
+    const priority = options.priority ?? 0
+    this.#known.set(handle, { octets, priority, pending: 0, error: success, isFreed: false })
+    return handle
+  }
+
+  /** `alias` is `handle` under another object. */
+  alias(handle: SessionHandle, alias: SessionHandle): void {
+    const known = this.#known.get(handle)
+    if (known !== undefined) this.#known.set(alias, known)
   }
 
   connect(handle: SessionHandle): Promise<Outcome> {
@@ -120,9 +130,10 @@ export class DaemonStub implements TlsCalls {
     octetsMax: number,
     options: CallOptions = {},
   ): Promise<ReadOutcome> {
-    const known = this.#known.get(handle.token)
+    const known = this.#known.get(handle)
     const channel = this.#access.current
-    if (known === undefined || channel === undefined || data.length > partOctets) {
+    const isSimple = known?.isFreed === false && data.length <= partOctets
+    if (!isSimple || channel === undefined) {
       return this.#writeAndRead(handle, data, octetsMax, options)
     }
     const priority = options.priority ?? known.priority
@@ -151,7 +162,7 @@ export class DaemonStub implements TlsCalls {
   }
 
   pending(handle: SessionHandle): number {
-    return this.#known.get(handle.token)?.pending ?? 0
+    return this.#known.get(handle)?.pending ?? 0
   }
 
   shutdown(handle: SessionHandle): Promise<Outcome> {
@@ -159,19 +170,20 @@ export class DaemonStub implements TlsCalls {
   }
 
   async free(handle: SessionHandle): Promise<Outcome> {
-    const outcome = await this.#plainCall(handle, callKinds.free)
-    this.#known.delete(handle.token)
-    return outcome
+    const freeing = this.#plainCall(handle, callKinds.free)
+    const known = this.#known.get(handle)
+    if (known !== undefined) known.isFreed = true
+    return freeing
   }
 
   getError(handle: SessionHandle): Outcome {
-    return handle.fault ?? this.#known.get(handle.token)?.error ?? success
+    return handle.fault ?? this.#known.get(handle)?.error ?? success
   }
 
   async lease(handle: SessionHandle, options: LeaseOptions = {}): Promise<Lease> {
     const id = options.id ?? newLeaseId()
-    const known = this.#known.get(handle.token)
-    if (options.eager === true && known !== undefined && this.#access.current !== undefined) {
+    const known = this.#known.get(handle)
+    if (options.eager === true && known?.isFreed === false && this.#access.current !== undefined) {
       const flags = frameFlags.quiet | (options.yields === true ? frameFlags.yields : 0)
       this.#tell(known, callKinds.lease, flags, options.priority ?? known.priority, id)
       return leaseOf(success, id, '', async (ending) => {
@@ -228,7 +240,8 @@ export class DaemonStub implements TlsCalls {
   }
 
   async #call(handle: SessionHandle, kind: number, more: Partial<ChannelCall>): Promise<Answer> {
-    const head = this.#known.get(handle.token)?.octets ?? encodeHandle(handle)
+    const known = this.#known.get(handle)
+    const head = known?.isFreed === true ? undefined : (known?.octets ?? encodeHandle(handle))
     const outcome = handle.fault ?? (head === undefined ? badToken : daemonGone)
     const channel = this.#access.current
     if (handle.fault !== undefined || head === undefined || channel === undefined) {
@@ -246,7 +259,7 @@ export class DaemonStub implements TlsCalls {
     flags: number,
   ): Promise<WriteOutcome> {
     const answer = await this.#call(handle, callKinds.write, {
-      ...ordered(options, this.#known.get(handle.token)?.priority),
+      ...ordered(options, this.#known.get(handle)?.priority),
       flags: flags | (options.wait === false ? frameFlags.noWait : 0),
       data,
     })
@@ -255,13 +268,13 @@ export class DaemonStub implements TlsCalls {
 
   #readEnd(handle: SessionHandle, answer: Answer): ReadOutcome {
     if (answer.outcome.code !== 'none') return emptyRead(this.#note(handle, answer.outcome))
-    const known = this.#known.get(handle.token)
+    const known = this.#known.get(handle)
     if (known !== undefined) known.pending = readU32(answer.body, 0)
     return { code: 'none', message: '', data: answer.body.subarray(4) }
   }
 
   #note(handle: SessionHandle, outcome: Outcome): Outcome {
-    const known = this.#known.get(handle.token)
+    const known = this.#known.get(handle)
     if (known !== undefined) known.error = outcome
     return outcome
   }

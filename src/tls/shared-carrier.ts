@@ -16,7 +16,7 @@
  * ends that session, so that nothing half said is ever completed by the next tenant.
  */
 import net from 'node:net'
-import { tlsLeaseKeepMs, tlsPlainMs } from '../base/limits.ts'
+import { tlsDirectKeepMs, tlsLeaseKeepMs, tlsPlainMs } from '../base/limits.ts'
 import { type Lease, type NewOptions, newLeaseId, type TlsCode } from './api.ts'
 import { type Carrier, type CarrierEvents, socketCarrier } from './carrier.ts'
 import type { TlsSession, TlsWrapper } from './wrapper.ts'
@@ -102,7 +102,9 @@ class SharedCarrier implements Carrier {
     this.#greeting = lease.greeting
     this.#events.onConnected()
     this.#events.onData(Buffer.from(`220 ${firstWord(lease.greeting)} ESMTP\r\n`, 'latin1'))
-    const timer = setTimeout(() => this.#events.onWanted?.(), tlsLeaseKeepMs).unref()
+    // A direct connection stands in for the daemon, which may be back.
+    const keepMs = session.route === 'shared' ? tlsLeaseKeepMs : tlsDirectKeepMs
+    const timer = setTimeout(() => this.#events.onWanted?.(), keepMs).unref()
     await this.#readOn(session)
     clearTimeout(timer)
     const isClean = this.#hasQuit && !this.#mustClose

@@ -27,6 +27,8 @@ export interface SharedSession {
   readonly name: string
   readonly userId: number
   readonly identity: string
+  /** The peer, see targetOf. */
+  readonly target: string
   readonly group: SessionGroup
   /** Who holds it, and how many handles each. */
   readonly holders: Map<Holder, number>
@@ -162,6 +164,7 @@ export class SharedSessions implements Directory {
         name: String(options.shared),
         userId: client.userId,
         identity: identityOf(options),
+        target: targetOf(options),
         group,
         holders: new Map(),
         listeningPort,
@@ -227,8 +230,8 @@ export class SharedSessions implements Directory {
   #hasRoomFor(options: NewOptions): boolean {
     const target = targetOf(options)
     let sessions = 0
-    for (const { group } of this.#byToken.values()) {
-      if (targetOf(group.options) === target) sessions += group.sessions.length
+    for (const { group, target: to } of this.#byToken.values()) {
+      if (to === target) sessions += group.sessions.length
     }
     return sessions < this.#targetSessionsMax
   }

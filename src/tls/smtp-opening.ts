@@ -85,6 +85,8 @@ function expectReply(asked: Asked, wanted: number, command: string, code: TlsCod
   if (reply.code === wanted) {
     return { ok: true, greeting: reply.lines.map((line) => `${line}\r\n`).join('') }
   }
+  // RFC 5321 §3.8: it closes, whatever it was asked; that says nothing about TLS.
+  const meant = reply.code === 421 ? 'syscall' : code
   const text = `the peer answered ${command} with ${reply.code} ${reply.lines[0] ?? ''}`
-  return { ok: false, fault: failure(code, text) }
+  return { ok: false, fault: failure(meant, text) }
 }

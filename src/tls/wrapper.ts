@@ -122,7 +122,9 @@ export class TlsWrapper implements TlsCalls {
     if (mayFallBack && (code === 'daemonGone' || code === 'refused')) {
       return new TlsSession(this, await this.#own.new(options))
     }
-    return new TlsSession(this, handle)
+    const session = new TlsSession(this, handle)
+    this.#stub.alias(handle, session)
+    return session
   }
 
   connect(session: SessionHandle): Promise<Outcome> {

@@ -6,8 +6,9 @@
  * shared`. While the daemon is away the direct connection takes over; a transaction that was behind
  * DATA on a session of the daemon that died is answered 451, as with any connection that breaks
  * there (RFC 5321 §4.2.5), and its client sends it again. `ACTIVEMX_TLS_KILL_MESSAGES` sets the
- * count (10,000 by `npm run test:tls-kills`). How long a daemon takes until it is ready again is
- * printed and not judged: nothing here depends on the speed of the machine.
+ * count (10,000 by `npm run test:tls-kills`). How long a daemon takes from its start to its first
+ * answer is printed; it is judged (2 s) in the run of 10,000 alone: nothing else depends on the
+ * speed of the machine.
  */
 import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -22,6 +23,9 @@ import { makeAuthority } from '../tls/support/certificates.ts'
 import { newFolder, type RunningDaemon, startDaemon } from '../tls/support/processes.ts'
 
 const messages = Number(process.env['ACTIVEMX_TLS_KILL_MESSAGES'] ?? 2_000)
+/** The run of the figure, on a machine of its own; else how long a start takes is not judged. */
+const isFull = messages >= 10_000
+const readyMsMax = 2_000
 const clients = 20
 const kills = Math.max(5, messages / 500)
 
@@ -63,13 +67,15 @@ describeWith([needsProgram('postfix', 'openssl'), needsRoot()], 'the daemon is k
       // At most what was under way at a kill: one transaction of each client.
       expect(tally.again).toBeLessThanOrEqual(kills * clients)
       await expect.poll(() => numbersOf(postfix).size, { timeout: 120_000 }).toBe(messages)
-      // One more, so that the last daemon has had a tenant.
-      await sendAll(proxy.port, once(messages), tally)
-      expect(await keeper.leases()).toBeGreaterThan(0)
+      // Some more, until the last daemon has had a tenant: direct connections are kept for a while.
+      for (let more = messages; (await keeper.leases()) === 0; more++) {
+        await sendAll(proxy.port, once(more), tally)
+      }
       console.log(
         `${messages} messages, ${kills} kills of the daemon: ${tally.again} sent again, ` +
           `ready again after ${slowest} ms at the most`,
       )
+      if (isFull) expect(slowest).toBeLessThanOrEqual(readyMsMax)
     } finally {
       await proxy.end()
       await keeper.end()
@@ -111,6 +117,8 @@ class DaemonKeeper {
       await sleep(random.below(300))
       const startedAt = performance.now()
       this.#daemon = await startDaemon([], { folder: this.#folder })
+      // Ready: it answers a call.
+      await this.leases()
       slowest = Math.max(slowest, performance.now() - startedAt)
     }
     return Math.round(slowest)

@@ -53,6 +53,57 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
     expect(postfix.messages().length).toBe(0)
   })
 
+  test('Postfix as the client, with TLS enforced and our certificate checked, delivers over STARTTLS', async () => {
+    const far = await scene.postfix()
+    const proxy = await scene.proxyBefore(far.port, {
+      tls: certificateOf(scene.service),
+      recipients: { domains: ['far.test', 'example.test'] },
+    })
+    const near = await startPostfix([
+      'virtual_mailbox_domains =',
+      `relayhost = [127.0.0.1]:${proxy.port}`,
+      'smtp_host_lookup = native',
+      'smtp_tls_security_level = secure',
+      'smtp_tls_secure_cert_match = mx.example.test',
+      `smtp_tls_CAfile = ${scene.authority.caFile}`,
+      'smtp_tls_loglevel = 1',
+    ])
+    scene.atEnd(() => near.remove())
+    for (let round = 0; round < 2; round++) {
+      await swaks(near.port, '--to', 'b@example.test', '--body', 'from Postfix')
+    }
+    await filed(far, 2)
+    expect(near.log().match(/status=sent \(250 2\.0\.0 Ok/g)?.length).toBe(2)
+    expect(near.log()).toMatch(/Verified TLS connection established to 127\.0\.0\.1.*TLSv1\.3/)
+    const tls = expect.stringMatching(/^TLSv1\.3 /)
+    await expect.poll(() => proxy.verdicts()).toMatchObject([{ tls }, { tls }])
+  })
+
+  for (const sessions of ['pooled', 'shared'] as const) {
+    test(`opportunistic, ${sessions}: 421 to STARTTLS is an end, not a lack of TLS: nothing in the clear`, async () => {
+      let isClosing = true
+      const mailhost = await startRecordingMailhost({
+        tls: scene.mailhost,
+        answer: (command) =>
+          isClosing && command === 'STARTTLS' ? '421 4.3.2 closing' : undefined,
+      })
+      scene.atEnd(() => mailhost.stop())
+      const daemon = await scene.daemon()
+      const proxy = await scene.proxyBefore(mailhost.port, {
+        mailhost: { tls: 'opportunistic', sessions },
+        tls_daemon: { socket: daemon.socket },
+      })
+      const send = async () => (await swaks(proxy.port, '--to', 'b@example.test')).output
+      expect(await send()).toMatch(/451 4\.[34]/)
+      expect(mailhost.commands.filter((command) => /^MAIL/.test(command))).toEqual([])
+      isClosing = false
+      await expect.poll(send, { timeout: 60_000 }).toContain('Recorded')
+      const carrying = mailhost.sessions.filter(({ commands }) => commands.includes('DATA'))
+      expect(carrying.length).toBeGreaterThan(0)
+      for (const { commands } of carrying) expect(commands).not.toContain('STARTTLS')
+    })
+  }
+
   test('opportunistic: a mailhost without TLS gets plain text', async () => {
     const postfix = await startPostfix()
     scene.atEnd(() => postfix.remove())
@@ -108,7 +159,7 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
     await expect
       .poll(() => mailhost.commands.slice(0, 2), { timeout: 60_000 })
       .toEqual(['EHLO mx.example.test', 'STARTTLS'])
-    await expect.poll(send, { timeout: 60_000 }).toContain('250 2')
+    await expect.poll(send, { timeout: 60_000 }).toContain('Recorded')
   })
 
   test('opportunistic over shared sessions: a mailhost with TLS gets it, unchecked', async () => {

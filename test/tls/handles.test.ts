@@ -1,0 +1,100 @@
+/**
+ * Two handles of one name in one process: one session, and nothing else in common.
+ */
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import type { NewOptions } from '../../src/tls/api.ts'
+import { DaemonStub } from '../../src/tls/daemon-stub.ts'
+import { TlsWrapper } from '../../src/tls/wrapper.ts'
+import { type Authority, makeAuthority } from './support/certificates.ts'
+import { startPeer, type TlsPeer } from './support/peer.ts'
+import { type RunningDaemon, startDaemon } from './support/processes.ts'
+
+let authority: Authority
+let peer: TlsPeer
+let daemon: RunningDaemon
+let wrapper: TlsWrapper
+
+beforeAll(async () => {
+  authority = makeAuthority()
+  peer = await startPeer(authority.issue('peer.test'))
+})
+beforeEach(async () => {
+  daemon = await startDaemon()
+  wrapper = new TlsWrapper({ daemon: daemon.socket })
+})
+afterEach(async () => {
+  await wrapper.close()
+  await daemon.end('SIGKILL')
+})
+afterAll(async () => {
+  await peer.close()
+  authority.remove()
+})
+
+function options(more: Partial<NewOptions> = {}): NewOptions {
+  const to = { host: '127.0.0.1', port: peer.port, ca: authority.ca, servername: 'peer.test' }
+  return { shared: 'both', ...to, ...more }
+}
+
+async function twoHandles(more: Partial<NewOptions> = {}) {
+  const one = await wrapper.new(options(more))
+  const other = await wrapper.new(options(more))
+  expect(await one.connect()).toMatchObject({ code: 'none' })
+  expect(other.token).toBe(one.token)
+  return { one, other }
+}
+
+const textOf = (data: Uint8Array): string => Buffer.from(data).toString()
+
+test('a conversation of one is not the other’s: its calls wait for the end', async () => {
+  const { one, other } = await twoHandles()
+  const lease = await one.lease()
+  const leaseOfOther = other.lease()
+  const order: string[] = []
+  void leaseOfOther.then(() => order.push('granted'))
+  await one.write('ones', { lease: lease.id })
+  expect(textOf((await one.read(100, { lease: lease.id })).data)).toBe('ones')
+  order.push('answered')
+  await lease.release()
+  const second = await leaseOfOther
+  expect(order).toEqual(['answered', 'granted'])
+  await other.write('others', { lease: second.id })
+  expect(textOf((await other.read(100, { lease: second.id })).data)).toBe('others')
+  expect(await one.write('late', { lease: lease.id })).toMatchObject({ code: 'refused' })
+})
+
+test('leases of both at once, where the name has two connections', async () => {
+  const { one, other } = await twoHandles({ sessions: 2 })
+  const [first, second] = [await one.lease(), await other.lease()]
+  await Promise.all([
+    one.write('1'.repeat(50), { lease: first.id }),
+    other.write('2'.repeat(50), { lease: second.id }),
+  ])
+  expect(textOf((await one.read(100, { lease: first.id })).data)).toBe('1'.repeat(50))
+  expect(textOf((await other.read(100, { lease: second.id })).data)).toBe('2'.repeat(50))
+})
+
+test('pending and getError are those of the handle that made the call', async () => {
+  const { one, other } = await twoHandles()
+  await one.write('0123456789')
+  await peer.receives(10)
+  expect(textOf((await one.read(4)).data)).toBe('0123')
+  expect(one.pending()).toBe(6)
+  expect(other.pending()).toBe(0)
+  expect(await other.write('x', { lease: 4711 })).toMatchObject({ code: 'refused' })
+  expect(other.getError()).toMatchObject({ code: 'refused' })
+  expect(one.getError()).toMatchObject({ code: 'none' })
+})
+
+test('a handle given up is a bad token; the other goes on, and giving up twice is once', async () => {
+  const { one, other } = await twoHandles({ priority: 5 })
+  expect(await one.free()).toMatchObject({ code: 'none' })
+  expect(await one.free()).toMatchObject({ code: 'badToken' })
+  for (const call of [one.connect(), one.read(1), one.lease(), one.exchange('x', 1)]) {
+    expect(await call).toMatchObject({ code: 'badToken' })
+  }
+  expect(textOf((await other.exchange('still here', 100)).data)).toBe('still here')
+  const stub = new DaemonStub(daemon.socket)
+  expect(await stub.statistics()).toMatchObject({ sessions: [{ holders: 1, handshakes: 1 }] })
+  stub.close()
+})
