@@ -32,10 +32,20 @@ export function identityCommand(
   return line === verb ? '' : `${line}\r\n`
 }
 
-/** `PROXY TCP4 …` with CRLF; without a client (when only EHLO is asked) `PROXY UNKNOWN`. */
-export function proxyHeader(identity: Identity | undefined): string {
-  if (identity === undefined) return 'PROXY UNKNOWN\r\n'
-  const { address, localAddress, port, localPort } = identity
+/**
+ * `PROXY TCP4 …` with CRLF. Without a client, when only EHLO is asked, the mailhost stands at both
+ * ends: `PROXY UNKNOWN`, which means that, is refused by Postfix (3.7: "bad or missing protocol
+ * type").
+ */
+export function proxyHeader(
+  identity: Identity | undefined,
+  mailhost: { readonly address: string; readonly port: number },
+): string {
+  const { address, localAddress, port, localPort } = identity ?? {
+    ...mailhost,
+    localAddress: mailhost.address,
+    localPort: mailhost.port,
+  }
   const isIpv6 = address.includes(':')
   if (isIpv6 !== localAddress.includes(':')) return 'PROXY UNKNOWN\r\n'
   const family = isIpv6 ? 'TCP6' : 'TCP4'

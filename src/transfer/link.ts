@@ -15,6 +15,7 @@
  */
 import { linkOpenMs, linkRefusalsMax } from '../base/limits.ts'
 import type { CloseReason, ConnectionId, Engine } from '../io/engine.ts'
+import { isHelloName } from '../smtp/hello-name.ts'
 import type { Reply } from '../smtp/reply.ts'
 import type { ReplyMemo } from '../smtp/reply-memo.ts'
 import { ReplyReader } from '../smtp/reply-reader.ts'
@@ -81,6 +82,8 @@ export class Link {
   /** What the mailhost takes with XFORWARD or XCLIENT; undefined until it is asked for. */
   #attributes: readonly string[] | undefined
   #attributesVerb = ''
+  /** HELO or EHLO of the client that PROXY or XCLIENT tells of. */
+  #clientName = ''
   #isSecure = false
   #mustReset = false
   #isBodyStalled = false
@@ -103,6 +106,7 @@ export class Link {
     this.#reader = new ReplyReader(owner.replies)
     this.mailhost = mailhost
     this.proxyFor = proxyFor
+    this.#clientName = proxyFor?.helo ?? ''
     this.id = engine.connect(mailhost.address, mailhost.port, policy.connectWaitMs)
   }
 
@@ -214,7 +218,7 @@ export class Link {
     this.#state = 'greeting'
     this.#commands.expect('greeting')
     if (this.#policy.clientIdentity === 'proxy') {
-      this.#engine.sendText(this.id, proxyHeader(this.proxyFor))
+      this.#engine.sendText(this.id, proxyHeader(this.proxyFor, this.mailhost))
     }
   }
 
@@ -265,7 +269,9 @@ export class Link {
     const line = identityCommand(verb, this.#attributes, identity)
     if (line === '') return
     this.command(kind, line)
-    if (kind === 'xclient') this.flush()
+    if (kind !== 'xclient') return
+    this.#clientName = identity.helo
+    this.flush()
   }
 
   #send(kind: CommandKind, line: string): void {
@@ -330,9 +336,12 @@ export class Link {
     else this.#becomeReady(kind === 'ehlo' ? reply : undefined)
   }
 
+  // Behind PROXY and XCLIENT a mailhost takes EHLO for the client's: Postfix even where XCLIENT has
+  // told another name.
   #sayEhlo(): void {
     this.#state = 'hello'
-    this.#send('ehlo', `EHLO ${this.#policy.name}\r\n`)
+    const name = isHelloName(this.#clientName) ? this.#clientName : this.#policy.name
+    this.#send('ehlo', `EHLO ${name}\r\n`)
   }
 
   #becomeReady(ehlo: Reply | undefined): void {

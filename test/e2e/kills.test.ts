@@ -26,7 +26,8 @@ describeWith([needsProgram('postfix'), needsRoot()], 'kill -9 under load', () =>
   test(`${messages} messages: none acknowledged and lost, none cut, none twice without a doubt`, {
     timeout: 3_600_000,
   }, async () => {
-    const postfix = await startPostfix(['maillog_file = /dev/null', 'maillog_file_prefixes = /dev'])
+    // No log of its own: postlogd may wait for itself for ever when it is started after a kill.
+    const postfix = await startPostfix(['maillog_file ='])
     const proxy = await ProxyProgram.start(postfix.port, { listen: 'workers = 2' })
     const ledger = new Ledger()
     try {

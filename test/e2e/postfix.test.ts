@@ -34,12 +34,6 @@ describeWith(
       await expect.poll(() => proxy.verdicts()).toMatchObject([verdict])
     })
 
-    test('the client stands in the log of Postfix by XFORWARD', async () => {
-      const from = ['--local-interface', '127.0.0.77', '--ehlo', 'client.example']
-      await swaks(proxy.port, '--to', 'b@example.test', ...from)
-      await expect.poll(() => postfix.log()).toMatch(/orig_client=\S*\[127\.0\.0\.77\]/)
-    })
-
     test('the refusals of Postfix reach the client with class and code', async () => {
       const unknown = await swaks(proxy.port, '--to', 'nobody@example.test')
       expect(unknown.output).toMatch(/<\*\* 550 5\.1\.1 .*no such user/)
@@ -90,6 +84,64 @@ describeWith(
       expect(sent).toEqual({ status: 0, output: '' })
       await expect.poll(() => postfix.messages().length, { timeout: 60_000 }).toBe(200)
       await expect.poll(() => proxy.verdicts().length).toBe(200)
+    })
+  },
+)
+
+const clients = [71, 72, 73]
+const ourselves = 'mx.example.test (unknown [127.0.0.1])'
+const opening = 'PROXY TCP4 127.0.0.1 127.0.0.1 1024 25\r\n'
+
+/** Ways of telling Postfix who the client is, as its administrator sets them up. */
+const ways = [
+  { title: 'xforward', identity: 'xforward', told: 'orig_client', settings: [], parts: {} },
+  { title: 'xclient', identity: 'xclient', told: 'client', settings: [], parts: {} },
+  {
+    title: 'proxy to smtpd',
+    identity: 'proxy',
+    told: 'client',
+    settings: ['smtpd_upstream_proxy_protocol = haproxy'],
+    parts: { opening },
+  },
+  {
+    title: 'proxy to postscreen',
+    identity: 'proxy',
+    told: 'client',
+    settings: ['postscreen_upstream_proxy_protocol = haproxy', 'postscreen_greet_wait = 1s'],
+    parts: { opening, hasPostscreen: true },
+  },
+]
+
+describeWith(
+  [needsProgram('postfix', 'swaks'), needsRoot()],
+  'client identity in the log of Postfix',
+  () => {
+    test.each(ways)('$title: each of three clients stands there with its message', async (way) => {
+      const postfix = await startPostfix(way.settings, way.parts)
+      const client_identity = way.identity
+      const proxy = await startProxy([postfix.port], { mailhost: { client_identity } })
+      try {
+        for (const at of clients) {
+          const from = ['--local-interface', `127.0.0.${at}`, '--ehlo', `c${at}.example`]
+          const send = async () =>
+            (await swaks(proxy.port, '--to', `b${at}@example.test`, ...from)).output
+          await expect.poll(send, { timeout: 30_000 }).toContain('250 2.0.0 Ok: queued as')
+        }
+        await expect.poll(() => postfix.messages().length, { timeout: 30_000 }).toBe(3)
+        for (const at of clients) {
+          const [, id] = new RegExp(` (\\w+): to=<b${at}@`).exec(postfix.log()) ?? []
+          const client = `${way.told}=unknown\\[127\\.0\\.0\\.${at}\\]`
+          expect(postfix.log()).toMatch(new RegExp(` ${id}: .*${client}`))
+          // XFORWARD is for the log; the others make Postfix take the client for its own.
+          const isOwn = way.told === 'client'
+          const peer = isOwn ? `c${at}.example (unknown [127.0.0.${at}])` : ourselves
+          const text = postfix.messages().find((one) => one.includes(`b${at}@example.test`))
+          expect(text).toContain(`Received: from ${peer}`)
+        }
+      } finally {
+        await proxy.end()
+        postfix.remove()
+      }
     })
   },
 )

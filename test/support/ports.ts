@@ -32,17 +32,24 @@ async function isFree(port: number): Promise<boolean> {
   return true
 }
 
-/** Resolves when a server says its first octets on the port; rejects after a minute. */
-export async function portAnswers(port: number, address = '127.0.0.1'): Promise<void> {
+/**
+ * Resolves when a server says its first octets on the port; rejects after a minute. @param opening
+ * what the server wants to hear before.
+ */
+export async function portAnswers(
+  port: number,
+  address = '127.0.0.1',
+  opening = '',
+): Promise<void> {
   for (const endMs = Date.now() + 60_000; Date.now() < endMs; await sleep(50)) {
-    if (await answers(port, address)) return
+    if (await answers(port, address, opening)) return
   }
   throw new Error(`nobody answers on ${address}:${port}`)
 }
 
-function answers(port: number, address: string): Promise<boolean> {
+function answers(port: number, address: string, opening: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, address)
+    const socket = connect(port, address, () => socket.write(opening))
     const end = (isThere: boolean) => {
       socket.destroy()
       resolve(isThere)

@@ -45,8 +45,19 @@ export interface Postfix {
   remove(): void
 }
 
+/** How a Postfix is set up beside its main.cf. */
+export interface PostfixParts {
+  /** What is said to it before it greets: a PROXY header where it wants one. */
+  readonly opening?: string
+  /** postscreen takes the connections and hands them on. */
+  readonly hasPostscreen?: boolean
+}
+
 /** Starts a Postfix; `settings` are lines of main.cf that override the rest. */
-export async function startPostfix(settings: readonly string[] = []): Promise<Postfix> {
+export async function startPostfix(
+  settings: readonly string[] = [],
+  { opening = '', hasPostscreen = false }: PostfixParts = {},
+): Promise<Postfix> {
   const folder = mkdtempSync(join(tmpdir(), 'activemx-postfix-'))
   chmodSync(folder, 0o755)
   const port = await freePort()
@@ -55,13 +66,13 @@ export async function startPostfix(settings: readonly string[] = []): Promise<Po
   for (const name of ['data', 'mail']) chownSync(join(folder, name), uid ?? 0, gid ?? 0)
   const main = [...mainLines(folder, uid ?? 0, gid ?? 0), ...settings]
   writeFileSync(join(folder, 'conf/main.cf'), `${main.join('\n')}\n`)
-  writeFileSync(join(folder, 'conf/master.cf'), `${masterLines(port).join('\n')}\n`)
+  writeFileSync(join(folder, 'conf/master.cf'), `${masterLines(port, hasPostscreen).join('\n')}\n`)
   const run = (...words: readonly string[]) =>
     execFileSync('/usr/sbin/postfix', ['-c', join(folder, 'conf'), ...words], { stdio: 'pipe' })
   // After a kill the lock of the old master is held until the last of its children has gone.
   const start = async () => {
     await untilDone(() => run('start'), startTries)
-    await portAnswers(port)
+    await portAnswers(port, '127.0.0.1', opening)
   }
   await start()
   return {
@@ -130,9 +141,17 @@ function mainLines(folder: string, uid: number, gid: number): readonly string[] 
   ]
 }
 
-function masterLines(port: number): readonly string[] {
+function masterLines(port: number, hasPostscreen: boolean): readonly string[] {
+  const way = hasPostscreen
+    ? [
+        `127.0.0.1:${port} inet n - n - 1 postscreen`,
+        'smtpd pass - - n - 100 smtpd',
+        'dnsblog unix - - n - 0 dnsblog',
+        'tlsproxy unix - - n - 0 tlsproxy',
+      ]
+    : [`127.0.0.1:${port} inet n - n - 100 smtpd`]
   return [
-    `127.0.0.1:${port} inet n - n - 100 smtpd`,
+    ...way,
     'cleanup unix n - n - 0 cleanup',
     'qmgr unix n - n 300 1 qmgr',
     'rewrite unix - - n - - trivial-rewrite',

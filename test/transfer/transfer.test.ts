@@ -117,6 +117,15 @@ describe('client identity', () => {
     expect(scene.engine.take(1)).toBe(envelope)
   })
 
+  const names = { 'c.example': 'c.example', '[192.0.2.7]': '[192.0.2.7]', 'a b': 'mx.example.test' }
+  test.each(Object.entries(names))('EHLO behind XCLIENT is the client’s: %j', (helo, said) => {
+    const scene = new Scene(policyWith({ clientIdentity: 'xclient' }))
+    scene.open(1, '250-mailhost\r\n250 XCLIENT ADDR\r\n')
+    Object.assign(scene.client(), { helo }).offers('b@y.example')
+    scene.says(1, '220 mailhost\r\n')
+    expect(scene.engine.take(1)).toMatch(`\r\nEHLO ${said}\r\n`)
+  })
+
   test.each(['', '250-PIPELINING\r\n'])(
     'XCLIENT on a session used before, offered: %j',
     (offer) => {
@@ -153,13 +162,18 @@ describe('client identity', () => {
 
   test('PROXY: a connection for each client, the header before the greeting', () => {
     const scene = new Scene(policyWith({ clientIdentity: 'proxy' }))
-    scene.open(1)
+    scene.engine.accept(1)
+    expect(scene.engine.take(1)).toBe('PROXY TCP4 192.0.2.1 192.0.2.1 25 25\r\n')
+    scene.says(1, '220 mailhost ESMTP\r\n')
+    scene.engine.take(1)
+    scene.says(1, ehlo)
     expect(scene.engine.take(1)).toBe('QUIT\r\n')
-    scene.client().offers('b@y.example')
+    const client = Object.assign(scene.client(), { helo: 'client.example' })
+    client.offers('b@y.example')
     scene.engine.accept(2)
     expect(scene.engine.take(2)).toBe('PROXY TCP4 198.51.100.7 203.0.113.5 4321 25\r\n')
     scene.says(2, '220 mailhost\r\n')
-    scene.engine.take(2)
+    expect(scene.engine.take(2)).toBe('EHLO client.example\r\n')
     scene.says(2, ehlo)
     expect(scene.engine.take(2)).toBe(envelope)
   })

@@ -25,7 +25,7 @@ export const mailhost = section('mailhost', 'The protected mail server.', {
     'client_identity',
     ['none', 'xforward', 'xclient', 'proxy'],
     'xforward',
-    'How the mailhost learns who the client is. `proxy` takes a connection per client. A mailhost that does not offer XFORWARD or XCLIENT learns it from Received: alone, with a warning.',
+    'How the mailhost learns who the client is. `proxy` takes a connection per client (PROXY version 1; when the mailhost is only asked for its EHLO it stands at both ends of the header). Behind `proxy` and `xclient` EHLO has the client’s name. A mailhost that does not offer XFORWARD or XCLIENT learns it from Received: alone, with a warning.',
   ),
   tls: choice(
     'tls',
