@@ -94,6 +94,16 @@ export class Host implements LinkOwner {
     return this.#nowMs < this.#openAgainMs && this.#links.size === this.#opening
   }
 
+  /** It failed the last time and is being tried again: whoever can goes elsewhere meanwhile. */
+  get isDoubtful(): boolean {
+    return this.#failures > 0 && !this.#isAlive
+  }
+
+  /** A session has been ready and has not ended. */
+  get #isAlive(): boolean {
+    return this.#links.size > this.#opening
+  }
+
   /** Link: TLS failed within the last `tlsPlainMs`. */
   get isWithoutTls(): boolean {
     return this.#nowMs < this.#plainUntilMs
@@ -265,6 +275,8 @@ export class Host implements LinkOwner {
     this.#opening--
     const pauseMs = Math.min(mailhostAwayFirstMs * 2 ** this.#failures, this.#owner.policy.retryMs)
     this.#failures++
+    // Tried again by the sweep, whether or not anybody waits for it.
+    this.mustAsk = true
     this.#openAgainMs = this.#nowMs + pauseMs
     if (!this.isAway) return
     this.#tellAway(true)
@@ -302,9 +314,15 @@ export class Host implements LinkOwner {
 
   #sweepWaiters(): void {
     const oldestMs = this.#nowMs - this.#owner.policy.waitMs
+    const late: PoolTenant[] = []
     while ((this.#waiters[0]?.sinceMs ?? this.#nowMs) < oldestMs) {
-      this.#waiters.shift()?.tenant.onNoLink(transferReplies.noSession)
+      const waiter = this.#waiters.shift()
+      if (waiter !== undefined) late.push(waiter.tenant)
     }
+    // It accepts and says nothing: the next mailhost may be well.
+    const isMute = this.#opening > 0 && !this.#isAlive
+    if (isMute && late.length > 0) this.#owner.onAway(this, late)
+    else for (const tenant of late) tenant.onNoLink(transferReplies.noSession)
   }
 
   #sweepParked(): void {

@@ -144,11 +144,14 @@ export class Pool implements HostOwner {
   }
 
   #usableHost(tenant: PoolTenant, except: Host | undefined): Host | undefined {
+    let doubtful: Host | undefined
     for (const mailhost of tenant.route.mailhosts) {
       const host = this.#hostOf(mailhost)
-      if (host !== except && !host.isAway) return host
+      if (host === except || host.isAway) continue
+      if (!host.isDoubtful) return host
+      doubtful ??= host
     }
-    return undefined
+    return doubtful
   }
 
   #hostOf(mailhost: Mailhost): Host {
