@@ -1,0 +1,62 @@
+/**
+ * The built-in checks of the header filter, each by itself: switched on it refuses, the mailhost
+ * never got DATA; with all others on and it off, the message passes. B22.
+ */
+import { expect, test } from 'vitest'
+import { type HeaderCheck, headerChecks } from '../../src/checks/header-form.ts'
+import { World, withEnvelope } from './world.ts'
+
+const fields = {
+  from: 'From: <a@client.example>\r\n',
+  date: 'Date: Sat, 21 Nov 2026 23:00:00 +0000\r\n',
+  id: 'Message-ID: <1@client.example>\r\n',
+}
+const whole = fields.from + fields.date + fields.id
+
+const headers: Readonly<Record<HeaderCheck, string>> = {
+  'missing-from': fields.date + fields.id,
+  'missing-date': fields.from + fields.id,
+  'missing-message-id': fields.from + fields.date,
+  'double-from': whole + fields.from,
+  'double-date': whole + fields.date,
+  'double-message-id': whole + fields.id,
+  loop: whole + 'Received: from a by b; x\r\n'.repeat(4),
+  'long-line': `${whole}X-Long: ${'x'.repeat(1000)}\r\n`,
+  'forbidden-octets': `${whole}X-Odd: a\x07b\r\n`,
+}
+
+function send(header: string, checks: readonly HeaderCheck[], options: object = {}): World {
+  const policy = {
+    headers: {
+      mode: 'enforce',
+      indeterminate: 'pass',
+      rules: '',
+      rulesFile: '',
+      checks,
+      receivedMax: 3,
+    },
+  } as const
+  const world = withEnvelope(new World({ policy, ...options }))
+  return world.send('DATA\r\n').send(`${header}\r\nbody\r\n.\r\n`).rest()
+}
+
+test.each(headerChecks)('%s: on, it refuses at the end of data; off, it does not', (check) => {
+  const refused = send(headers[check], [check])
+  expect(refused.take()).toMatch(/^354 [^\n]*\n554 5\.(6\.0|4\.6) headers: [^\n]*\n$/)
+  expect(refused.calls).not.toContain('data')
+  expect(refused.bodySent).toBe('')
+  expect(refused.verdicts).toMatchObject([{ layer: 'headers', finding: check, action: 'refuse' }])
+
+  const others = headerChecks.filter((other) => other !== check)
+  expect(send(headers[check], others).delivered.length).toBe(1)
+})
+
+test('a header in order passes with every check on', () => {
+  expect(send(whole, headerChecks).delivered.length).toBe(1)
+})
+
+test('a whitelisted sender meets the header filter all the same', () => {
+  const world = send(headers['missing-from'], headerChecks, { whitelist: ['a@client.example'] })
+  expect(world.delivered).toEqual([])
+  expect(world.calls).not.toContain('data')
+})
