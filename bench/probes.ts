@@ -2,9 +2,10 @@
  * Question: what does a verdict that is known cost, how many can be kept and asked at once, and
  * what is left of the proxy's message rate with every test on `observe`?
  *
- * Cached verdicts are asked of a broker over the LMDB store, as the main thread does for its
- * workers. Probes in flight are real sockets to a server in a process of its own that never says a
- * word; memory is the growth of this process. The message rate is that of the native proxy in a
+ * Cached verdicts are asked of a broker over the LMDB store: on the main thread, and by a thread that
+ * asks the main thread by message, as a serving thread does where it may not answer by itself. Probes
+ * in flight are those of a broker, over real sockets to a server in a process of its own that never
+ * says a word; memory is the growth of this process. The message rate is that of the native proxy in a
  * process that holds clients and mailhost too, tests off against tests on with a warm cache, so it
  * is a ratio, not a speed.
  */
@@ -27,6 +28,8 @@ import {
 } from './bench.ts'
 import { growthInFlight } from './probes/in-flight.ts'
 import { messageRates } from './probes/message-rate.ts'
+import { nameOf } from './probes/names.ts'
+import { type ThreadMeasure, throughThreads } from './probes/through-threads.ts'
 
 /** `npm run bench probes`. */
 export const probes: BenchQuestion = {
@@ -46,7 +49,7 @@ async function run({ isQuick, isFull }: BenchOptions): Promise<BenchResult> {
     // First, while the process is small: what a store leaves behind would hide the growth.
     const flights = isQuick ? 1000 : 10_000
     const inFlightMb = await growthInFlight(flights)
-    const { perSecond, p50Us, p99Us } = await cachedVerdicts(folder, entries, isQuick)
+    const { perSecond, p50Us, p99Us, thread } = await cachedVerdicts(folder, entries, isQuick)
     const { offPerSecond, observePerSecond, ratio } = await messageRates(isQuick ? 1000 : 10_000)
     const group = `${entries.toLocaleString('en')} verdicts in the store`
     return {
@@ -54,19 +57,25 @@ async function run({ isQuick, isFull }: BenchOptions): Promise<BenchResult> {
         { group, name: 'cached verdicts', value: perSecond, unit: '1/s' },
         { group, name: 'cached verdict, p50', value: p50Us, unit: 'µs' },
         { group, name: 'cached verdict, p99', value: p99Us, unit: 'µs' },
+        { group, name: 'asked by a thread, 64 at once', value: thread.perSecond, unit: '1/s' },
+        { group, name: 'asked by a thread, one by one, p50', value: thread.p50Us, unit: 'µs' },
+        { group, name: 'asked by a thread, one by one, p99', value: thread.p99Us, unit: 'µs' },
         { group: `${flights} probes in flight`, name: 'memory', value: inFlightMb, unit: 'MB' },
         { group: 'messages', name: 'tests off', value: offPerSecond, unit: '1/s' },
         { group: 'messages', name: 'observe, warm', value: observePerSecond, unit: '1/s' },
       ],
       bars: [
         atLeast('cached verdicts a second', perSecond, 20_000),
+        atLeast('cached verdicts a second, asked by a thread', thread.perSecond, 20_000),
         atMost('a cached verdict, microseconds', p50Us, 100),
+        atMost('a cached verdict asked by a thread, microseconds', thread.p50Us, 100),
         atMost('p99 of a read of the store, microseconds', p99Us, 1000),
         atMost(`${flights} probes in flight, MB`, inFlightMb, 200),
         atLeast('message rate with tests on observe', ratio, 0.8),
       ],
       notes: [
-        'message rate: native gate and one serving thread; clients, mailhost and broker share the main thread',
+        'message rate: native gate and one serving thread; clients, mailhost and broker share the main thread; 400 senders by turns, header rules on observe too',
+        'in flight: asked of a broker, scripted DNS, a socket each',
         ...(isFull ? [] : ['10 M verdicts: --full']),
       ],
     }
@@ -79,7 +88,7 @@ async function cachedVerdicts(
   folder: string,
   entries: number,
   isQuick: boolean,
-): Promise<{ perSecond: number; p50Us: number; p99Us: number }> {
+): Promise<ThreadMeasure & { readonly thread: ThreadMeasure }> {
   const root = openStore(folder, () => undefined)
   const environment = new Store(root, { sizeMaxOctets: 2 ** 40, report: () => undefined })
   const store = new VerdictStore(environment, entries * 2)
@@ -98,10 +107,11 @@ async function cachedVerdicts(
     times[index] = performance.now() - fromMs
   }
   const perSecond = (asks * 1000) / (performance.now() - startMs)
+  const thread = await throughThreads(broker, noNames, entries, asks)
   await environment.close()
   times.sort()
   const percentile = (share: number) => (times[Math.floor(asks * share)] ?? 0) * 1000
-  return { perSecond, p50Us: percentile(0.5), p99Us: percentile(0.99) }
+  return { perSecond, p50Us: percentile(0.5), p99Us: percentile(0.99), thread }
 }
 
 function checkKnown(findings: readonly { readonly name: string }[]): void {
@@ -123,16 +133,13 @@ async function fill(store: VerdictStore, entries: number): Promise<void> {
   await store.flushed()
 }
 
-/** Letters for digits: a sender key folds longer runs of digits into one. */
-function nameOf(user: number): string {
-  return [...String(user)].map((digit) => 'abcdefghij'[Number(digit)]).join('')
-}
+const never = () => Promise.reject(new Error('the bench asks for what is known only'))
+const noNames = { names: never, addresses: never, exchangers: never, texts: never }
 
 function newBroker(cache: VerdictStore): ProbeBroker {
-  const never = () => Promise.reject(new Error('the bench asks for what is known only'))
   return new ProbeBroker({
     settings: { ...defaultProbeSettings, modes: { dialup: 'off', relay: 'off', user: 'observe' } },
-    names: { names: never, addresses: never, exchangers: never, texts: never },
+    names: noNames,
     patterns: noPatterns,
     converse: never,
     cache,

@@ -1,12 +1,17 @@
 /**
- * Messages a second through a whole proxy, tests off and tests on `observe` with a warm cache.
+ * Messages a second through a whole proxy, every test off and every test on `observe` (header rules
+ * too) with a warm cache. Each message has another sender than the one before, so that the answers
+ * come from all over the cache and no memo of one sender answers for it.
  */
 import { type Internet, startInternet } from '../../test/internet/internet.ts'
 import { town } from '../../test/internet/worlds/town.ts'
 import { type ProbingProxy, startProbingProxy } from '../../test/support/probing-proxy.ts'
 import { median } from '../statistics.ts'
+import { nameOf } from './names.ts'
 
 const clients = 20
+
+const senders = Array.from({ length: 400 }, (_, index) => nameOf(index))
 
 /** Turns of each; what else the machine does meets both alike, and the ratio is their median. */
 const turns = 10
@@ -21,14 +26,16 @@ export interface MessageRates {
 
 /** Sends so many messages through each of two proxies, turn by turn. */
 export async function messageRates(messages: number): Promise<MessageRates> {
-  const internet = await startInternet(town)
+  const crowd = { mx: ['mail.good.example'], users: senders }
+  const domains = { ...town.domains, 'crowd.example': crowd }
+  const internet = await startInternet({ ...town, domains })
   const proxies: ProbingProxy[] = []
   try {
     const off = await startWith(internet, 'off')
     proxies.push(off)
     const observe = await startWith(internet, 'observe')
     proxies.push(observe)
-    for (const proxy of proxies) await sendMany(proxy, messages / turns)
+    for (const proxy of proxies) await sendMany(proxy, Math.max(senders.length, messages / turns))
     const rates = new Map<ProbingProxy, number[]>(proxies.map((proxy) => [proxy, []]))
     for (let turn = 0; turn < turns; turn++) {
       for (const proxy of turn % 2 === 0 ? [off, observe] : [observe, off]) {
@@ -51,7 +58,7 @@ export async function messageRates(messages: number): Promise<MessageRates> {
 }
 
 function startWith(internet: Internet, mode: 'off' | 'observe'): Promise<ProbingProxy> {
-  const tests = { dialup: { mode }, relay: { mode }, user: { mode } }
+  const tests = { dialup: { mode }, relay: { mode }, user: { mode }, headers: { mode } }
   return startProbingProxy(internet, { changes: { tests } })
 }
 
@@ -59,7 +66,8 @@ async function sendMany(proxy: ProbingProxy, messages: number): Promise<void> {
   let left = messages
   const client = async (): Promise<void> => {
     while (left-- > 0) {
-      const { isTaken, last } = await proxy.send({ from: '127.0.1.1' })
+      const sender = `${senders[left % senders.length]}@crowd.example`
+      const { isTaken, last } = await proxy.send({ from: '127.0.1.1', sender })
       if (!isTaken) throw new Error(`not taken: ${last}`)
     }
   }
