@@ -2,12 +2,12 @@
  * Question: what does a verdict that is known cost, how many can be kept and asked at once, and
  * what is left of the proxy's message rate with every test on `observe`?
  *
- * Cached verdicts are asked of a broker over the LMDB store: on the main thread, and by a thread that
- * asks the main thread by message, as a serving thread does where it may not answer by itself. Probes
- * in flight are those of a broker, over real sockets to a server in a process of its own that never
- * says a word; memory is the growth of this process. The message rate is that of the native proxy in a
- * process that holds clients and mailhost too, tests off against tests on with a warm cache, so it
- * is a ratio, not a speed.
+ * Cached verdicts are asked of a broker over the LMDB store: on the main thread, and by a thread
+ * that asks the main thread by message, as a serving thread does where it may not answer by itself.
+ * Probes in flight are those of a broker, over real sockets to a server in a process of its own
+ * that never says a word; memory is the growth of this process. The message rate is that of the
+ * native proxy in a process that holds clients and mailhost too, tests off against tests on with a
+ * warm cache, so it is a ratio, not a speed.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

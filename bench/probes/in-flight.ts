@@ -1,7 +1,7 @@
 /**
- * How much this process grows with so many probes in flight: clients whose senders a broker asks for,
- * each of another domain, over sockets to a server that takes them and never says a word. The DNS
- * alone is a script.
+ * How much this process grows with so many probes in flight: clients whose senders a broker asks
+ * for, each of another domain, over sockets to a server that takes them and never says a word. The
+ * DNS alone is a script.
  */
 import { fork } from 'node:child_process'
 import { ProbeBroker } from '../../src/probes/broker.ts'

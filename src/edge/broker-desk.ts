@@ -56,7 +56,7 @@ export class BrokerDesk implements QuestionDesk {
   }
 
   #later(asker: Asker, act: () => void): void {
-    setImmediate(() => {
+    queueMicrotask(() => {
       if (this.#waiting.has(asker)) act()
     })
   }
