@@ -26,8 +26,9 @@ export function addServe(program: Command, { terminal, exit }: CommandContext): 
     .option('--config <file>', 'the configuration')
     .action(async ({ config: file }: { readonly config?: string }) => {
       if (file === undefined) {
+        const signalled = untilSignal()
         const tryOut = await startTryOut(terminal, process.cwd())
-        const fault = await Promise.race([untilSignal(), tryOut.failed])
+        const fault = await Promise.race([signalled, tryOut.failed])
         await tryOut.stop()
         if (fault !== undefined) throw fault
         return
@@ -49,7 +50,9 @@ function readConfig(file: string, terminal: Terminal): Config | undefined {
 async function serveUntilSignal(config: Config, file: string): Promise<void> {
   const log = await openSystemLog(config, openSyslogOverTls)
   for (const warning of warningsOf(config)) tell(log, 'warning', warning)
+  // All before clients are let in: a signal that ended the process would cost their transactions.
   const signals = new ServiceSignals(log)
+  const signalled = untilSignal()
   const fatal = newFatal()
   const proxy = await serve(config, log, fatal).catch(async (fault: unknown) => {
     await log.close()
@@ -63,7 +66,7 @@ async function serveUntilSignal(config: Config, file: string): Promise<void> {
   })
   signals.reload = () => void control.commands.reload()
   // A service that cannot go on ends with a fault, so that its supervisor starts it again.
-  const fault = await Promise.race([untilSignal(), fatal.failed])
+  const fault = await Promise.race([signalled, fatal.failed])
   await control.server.close()
   await proxy.stop()
   signals.off()

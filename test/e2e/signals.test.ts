@@ -83,6 +83,20 @@ test('SIGHUP takes the configuration anew; a wrong one is told with its fault an
   ])
 })
 
+test('signals during the start: SIGTERM ends in order, SIGHUP takes the configuration anew', async () => {
+  await start('30s')
+  proxy.signal('SIGTERM')
+  expect(await proxy.ended()).toBe(0)
+  const opened = () => recordsIn('log', 'store').length
+  const before = opened()
+  proxy.startAgain()
+  await expect.poll(opened, { ...patience, interval: 10 }).toBeGreaterThan(before)
+  proxy.rewrite((text) => text.replace('"example.test"', '"other.test"'))
+  proxy.signal('SIGHUP')
+  await expect.poll(() => recordsIn('log', 'reload'), patience).toMatchObject([{ ok: true }])
+  expect(await recipientReply('b@other.test')).toBe('250')
+})
+
 test('SIGUSR1: after a rename of the log its name gets a new file, and no record is lost', async () => {
   await start('30s')
   await recipientReply('b@before.example')

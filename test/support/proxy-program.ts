@@ -81,6 +81,11 @@ export class ProxyProgram {
     await portAnswers(this.port)
   }
 
+  /** Starts it again after its end, without waiting until it answers. */
+  startAgain(): void {
+    this.#process = this.#spawn()
+  }
+
   /** Sends a signal. */
   signal(name: NodeJS.Signals): void {
     this.#process.kill(name)
