@@ -3,7 +3,7 @@
  * each, never a hang, and nobody else notices. After every case an honest client is served.
  */
 import { randomBytes } from 'node:crypto'
-import { chmodSync, chownSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -322,6 +322,43 @@ describeWith([needsRoot()], 'other users', () => {
     await app.end('SIGKILL')
     await theirs.end('SIGKILL')
   })
+
+  test('A17: the program runs as the user who registered it; root registers nothing at another’s daemon', async () => {
+    const folder = newFolder()
+    chownSync(folder, nobody, nobody)
+    chmodSync(folder, 0o755)
+    const output = join(folder, 'who')
+    const program = join(folder, 'who.cjs')
+    const who = '[process.getuid(), process.geteuid(), process.getgid(), process.cwd()]'
+    writeFileSync(
+      program,
+      `const fs = require('node:fs')
+fs.writeFileSync('${output}.new', JSON.stringify(${who}))
+fs.renameSync('${output}.new', '${output}')`,
+    )
+    const words = ['--program', `who=${process.execPath} ${program}`]
+    const theirs = await startDaemon(words, { folder, uid: nobody, gid: nobody })
+    const app = startApplication(theirs.socket, { uid: nobody, gid: nobody })
+    const made = await app.ask({ do: 'new', session: 's', options: optionsOf('who') })
+    await app.ask({ do: 'connect', session: 's' })
+    expect(made['code']).toBe('none')
+    expect(await app.ask({ do: 'activate', session: 's', program: 'who' })).toMatchObject({
+      code: 'none',
+    })
+    const wrapper = new TlsWrapper({ daemon: theirs.socket })
+    const ofRoot = await wrapper.new(optionsOf('of-root'))
+    expect(await ofRoot.activate('who')).toMatchObject({
+      code: 'refused',
+      message: expect.stringContaining('user of the daemon'),
+    })
+    // The peer answers what it hears: octets come, and nobody reads them.
+    await app.ask({ do: 'write', session: 's', data: Buffer.from('wake').toString('base64') })
+    await expect.poll(() => existsSync(output), { timeout: 30_000 }).toBe(true)
+    expect(JSON.parse(readFileSync(output, 'utf8'))).toEqual([nobody, nobody, nobody, '/'])
+    await wrapper.close()
+    await app.end('SIGKILL')
+    await theirs.end('SIGKILL')
+  })
 })
 
 test('calls cut at every octet are answered as whole ones', async () => {
@@ -348,7 +385,7 @@ describe('any octets behind hello', () => {
     for (let round = 0; round < 40; round++) {
       const frames = Array.from({ length: 20 }, () => {
         const [kind = 0, flags = 0, priority = 0, size = 0] = randomBytes(4)
-        const header = { flags: flags & 63, priority, request: round, lease: size & 3 }
+        const header = { flags: flags & 127, priority, request: round, lease: size & 3 }
         return frame(1 + (kind % 14), randomBytes(size), header)
       })
       // Ends in a frame that closes, so that the end can be awaited.
