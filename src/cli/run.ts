@@ -5,7 +5,6 @@
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { packageRoot } from '../addon/package-root.ts'
-import { addCheckConfig } from './check-config.ts'
 import {
   type CommandContext,
   type ExitStatus,
@@ -13,26 +12,24 @@ import {
   faultLine,
   type Terminal,
 } from './command.ts'
-import { addInstanceCommands } from './instance.ts'
-import { addList } from './list.ts'
-import { addLookup } from './lookup.ts'
-import { addProbe } from './probe.ts'
-import { addServe } from './serve.ts'
-import { addShowConfig } from './show-config.ts'
-import { addTls } from './tls.ts'
-import { addWhitelist } from './whitelist.ts'
 
-/** Every command, in the order of --help. */
-const commands: readonly ((program: Command, context: CommandContext) => void)[] = [
-  addServe,
-  addCheckConfig,
-  addShowConfig,
-  addLookup,
-  addList,
-  addInstanceCommands,
-  addProbe,
-  addWhitelist,
-  addTls,
+/** Adds a command to the program. */
+type AddCommand = (program: Command, context: CommandContext) => void
+
+/**
+ * Every command, in the order of --help. One that is named is loaded alone: the TLS daemon starts
+ * in half the time that way. The commands of a running instance have many names.
+ */
+const commands: readonly { readonly name?: string; readonly load: () => Promise<AddCommand> }[] = [
+  { name: 'serve', load: async () => (await import('./serve.ts')).addServe },
+  { name: 'check-config', load: async () => (await import('./check-config.ts')).addCheckConfig },
+  { name: 'show-config', load: async () => (await import('./show-config.ts')).addShowConfig },
+  { name: 'lookup', load: async () => (await import('./lookup.ts')).addLookup },
+  { name: 'list', load: async () => (await import('./list.ts')).addList },
+  { load: async () => (await import('./instance.ts')).addInstanceCommands },
+  { name: 'probe', load: async () => (await import('./probe.ts')).addProbe },
+  { name: 'whitelist', load: async () => (await import('./whitelist.ts')).addWhitelist },
+  { name: 'tls', load: async () => (await import('./tls.ts')).addTls },
 ]
 
 /** Runs `activemx …`; the status says how it ended. Never throws. */
@@ -48,7 +45,8 @@ export async function runCommandLine(
       status = ending
     },
   }
-  for (const add of commands) add(program, context)
+  const named = commands.filter(({ name }) => name !== undefined && name === words[0])
+  for (const { load } of named.length > 0 ? named : commands) (await load())(program, context)
   try {
     await program.parseAsync([...words], { from: 'user' })
     return status

@@ -126,6 +126,17 @@ function readImports(file: Source): readonly Import[] {
     const target = resolveImport(file.path, node.moduleSpecifier.text)
     found.push({ from: file, target, isTypeOnly: isTypeOnly(node) })
   }
+  const visit = (node: ts.Node): void => {
+    const isImport =
+      ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword
+    const specifier = isImport ? node.arguments[0] : undefined
+    if (specifier !== undefined && ts.isStringLiteral(specifier)) {
+      const target = resolveImport(file.path, specifier.text)
+      found.push({ from: file, target, isTypeOnly: false })
+    }
+    ts.forEachChild(node, visit)
+  }
+  visit(tree)
   return found
 }
 
