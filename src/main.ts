@@ -115,6 +115,9 @@ export function newFatal(): Fatal {
 
 const drainEveryMs = 100
 
+/** To clients that come while the last transactions are finished. RFC 5321 §3.8 */
+const stoppingReply = '421 4.3.2 Shutting down, try again later, id={id}\r\n'
+
 /** How long the start waits for the mailhosts' EHLO; without it less is offered for a while. */
 const readyWaitMs = 2_000
 
@@ -330,6 +333,8 @@ class Instance implements RunningProxy {
 
   async stop(): Promise<void> {
     this.#tell('stop', 'finishing running transactions')
+    this.#gatePolicy = { ...this.#gatePolicy, overloadReply: stoppingReply }
+    if (this.#isOpen) this.#gate.configure(this.#gatePolicy)
     this.#gate.drain()
     const stopped = this.#threads?.stop() ?? Promise.resolve()
     await within(stopped, this.#config.listen.stopWaitMs)

@@ -131,7 +131,7 @@ test('SIGTERM: a running transaction is finished, others and new clients get 421
   expect(await idle.reply()).toMatch(/^421 4\.3\.2 /)
   await idle.closed()
   const late = await SmtpClient.open(proxy.port)
-  expect(late.heard).toMatch(/^421 4\.3\.2 /)
+  expect(late.heard).toMatch(/^421 4\.3\.2 Shutting down, /)
   await late.closed()
   expect(await running.says('second half\r\n.')).toMatch(/^250/)
   expect(await running.reply()).toMatch(/^421 4\.3\.2 /)
