@@ -4,8 +4,14 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { Finding, Outcome } from '../../src/checks/finding.ts'
+import { readRelayReport } from '../../src/probes/relay-test.ts'
+import { defaultProbeSettings } from '../../src/probes/settings.ts'
 import { isSafe, type ProbePlan, type ProbeReport, SmtpProbe } from '../../src/probes/smtp-probe.ts'
+import { makeFinding } from '../../src/probes/tools.ts'
+import { readUserReport, userPlan } from '../../src/probes/user-test.ts'
 import { describeWith, needsSharedData, sharedData } from '../support/needs.ts'
+import { conversationWith, honestServer, type Server } from '../support/scripted-outside.ts'
 
 interface Run {
   readonly sent: string[]
@@ -151,6 +157,68 @@ describeWith([needsSharedData()], 'servers of the fuzz corpus and of the field',
       probe.onTimeout()
       expect(run.report).toBeDefined()
       expect(run.sent.filter((text) => /^DATA|^\.\r\n/.test(text))).toEqual([])
+    }
+  })
+
+  const verdict = (outcome: Outcome, name: string): Finding =>
+    makeFinding('user', outcome, name, [])
+  const asking = userPlan(
+    { local: 'known', domain: 'far.example' },
+    false,
+    defaultProbeSettings,
+    'xrandom',
+  )
+  const outcomeOf = (server: Server): string => {
+    const conversation = conversationWith(server, asking)
+    if (conversation.kind !== 'made') return conversation.kind
+    const { outcome, name } = readUserReport(conversation.report, [], verdict).finding
+    return `${outcome} ${name}`
+  }
+  const linesOf = (path: string): readonly string[] =>
+    readFileSync(sharedData(path), 'latin1').split('\n').filter(Boolean)
+
+  test('a real banner is a greeting like any other, or nonsense', () => {
+    const outcomes = linesOf('remote-replies/recog_smtp_banners.txt').map((banner) =>
+      outcomeOf((command) => (command === '' ? `220 ${banner}` : honestServer(command))),
+    )
+    const fine = outcomes.filter((outcome) => outcome === 'negative user-exists').length
+    expect(new Set(outcomes).has('positive no-such-user')).toBe(false)
+    expect(fine).toBeGreaterThan(outcomes.length * 0.9)
+  })
+
+  test('a real reply to RCPT: what is temporary or speaks of us forges nobody', () => {
+    // Of replies of several lines the file holds one: it is the last here.
+    const replies = linesOf('remote-replies/smtp_replies_from_bounces.txt').map((line) =>
+      line.replace(/^(\d{3})-/, '$1 '),
+    )
+    let temporary = 0
+    let policy = 0
+    for (const reply of replies) {
+      const outcome = outcomeOf((command) =>
+        command.startsWith('RCPT') ? reply : honestServer(command),
+      )
+      expect(outcome, reply).not.toMatch(/^(refused|unreachable|our-fault)/)
+      if (/^4\d\d/.test(reply)) {
+        temporary++
+        expect(outcome, reply).toMatch(/^indeterminate/)
+      } else if (/^5\d\d.5\.7\./.test(reply)) {
+        policy++
+        expect(outcome, reply).toBe('indeterminate refuses-us')
+      }
+    }
+    expect(Math.min(temporary, policy)).toBeGreaterThan(5)
+  })
+
+  test('what is said out of step forges nobody and makes no relay', () => {
+    const folder = sharedData('sessions/curl-fuzzer-smtp-server-side')
+    for (const file of readdirSync(folder)) {
+      const { probe, run } = start()
+      probe.onOctets(readFileSync(`${folder}/${file}`))
+      probe.onTimeout()
+      if (run.report === undefined) throw new Error(`${file}: no report`)
+      const user = readUserReport(run.report, [], verdict).finding
+      const relay = readRelayReport(run.report, 1).finding
+      expect([file, user.outcome, relay.outcome]).toEqual([file, 'indeterminate', 'indeterminate'])
     }
   })
 })
