@@ -244,22 +244,11 @@ function executeChunk(session: Session, argument: string, nowMs: number): boolea
   const isLast = marker.toUpperCase() === 'LAST'
   const isWellFormed = isSafeNumber(digits) && (isLast || marker === '') && rest.length === 0
   if (isWellFormed) return proceedChunk(session, Number(digits), isLast, nowMs)
-  const { transaction } = session
   // How long the chunk is cannot be known: the message that it belongs to is over.
-  if (transaction !== undefined) proceedFailedChunk(session, nowMs)
-  return fault(
-    session,
-    501,
-    '5.5.4',
-    'BDAT wants a size in decimal digits, and LAST or nothing',
-    nowMs,
-  )
-}
-
-function proceedFailedChunk(session: Session, nowMs: number): void {
-  const text = replyLine(501, '5.5.4', 'malformed BDAT')
-  const refused = refusal('protocol', 'malformed-bdat', text, [])
-  concludeRefused(session, refused, '', nowMs)
+  const text = replyLine(501, '5.5.4', 'BDAT wants a size in decimal digits, and LAST or nothing')
+  concludeRefused(session, refusal('protocol', 'malformed-bdat', text, []), '', nowMs)
+  sayFault(session, text, nowMs)
+  return true
 }
 
 /** Decimal digits whose value a double holds exactly. */

@@ -141,7 +141,12 @@ function outcomeOf(
   let isMailTaken = false
   let final = ''
   const recipients: string[] = []
+  let isOpen = false
   for (const [step, reply] of replies) {
+    if (step.kind === 'mail') isOpen = step.letter === letter && reply.startsWith('250')
+    if (step.kind === 'data' || step.text.startsWith('RSET')) isOpen = false
+    // How long the chunk is nobody knows: the message ends with the refusal.
+    if (isOpen && step.text.startsWith('BDAT x') && final === '') final = reply
     if (step.letter !== letter) continue
     if (step.kind === 'mail') isMailTaken = reply.startsWith('250')
     if (step.kind === 'rcpt' && reply.startsWith('250')) recipients.push(step.address ?? '')
