@@ -94,7 +94,8 @@ test('RCPT flood: after the limit 452 4.5.3, those accepted stay valid', () => {
 test('a source route is dropped: the mailhost gets the mailbox alone', () => {
   const world = new World().send('EHLO c\r\nMAIL FROM:<@a,@b:c@x.example>\r\n')
   world.send('RCPT TO:<victim@protected.example>\r\n')
-  expect(world.calls).toContain('begin <c@x.example>')
+  const [begun] = world.calls.filter((call) => call.startsWith('begin'))
+  expect(begun).toMatch(/^begin <c@x\.example> of c /)
 })
 
 test('an endless line is read and dropped up to a bound, then the connection is closed', () => {
