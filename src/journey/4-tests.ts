@@ -91,7 +91,7 @@ export function takeAnswer(session: Session, answer: Answer, nowMs: number): voi
   if (isWaitedFor) session.waiting = 'nothing'
   const unknown = answer.findings.find(isUnknownRecipient)
   if (unknown !== undefined) {
-    refuseRecipient(session, transaction, unknown, isWaitedFor)
+    refuseRecipient(session, transaction, unknown)
     return
   }
   transaction.isWhitelisted = answer.findings.some(isProof)
@@ -105,18 +105,19 @@ export function takeAnswer(session: Session, answer: Answer, nowMs: number): voi
 }
 
 /**
- * Call-ahead: the recipient does not exist, so nothing else was asked. The next one begins anew.
+ * Call-ahead: the recipient does not exist, so nothing else was asked. The next one begins anew;
+ * where others went on meanwhile, DATA asks.
  */
 function refuseRecipient(
   session: Session,
   transaction: Transaction,
   { layer, name, evidence }: Finding,
-  isWaitedFor: boolean,
 ): void {
+  const wasOffered = transaction.tests === 'provisional'
   transaction.tests = 'unasked'
   transaction.testedRecipient = ''
   // One that did not wait was offered to the mailhost, whose own reply says the same.
-  if (!isWaitedFor) return
+  if (wasOffered) return
   const text = 'there is no such recipient here'
   const codes = '550 5.1.1'
   const refused = namedRefusal(session, transaction, layer, name, codes, text, evidence)

@@ -147,19 +147,21 @@ function untimelyMessage(transaction: Transaction | undefined): string {
   return replyLine(554, '5.5.1', 'no valid recipients')
 }
 
-/** Do the tests permit the message now, later, or not at all? */
+/**
+ * Do the tests permit the message now, later, or not at all? A recipient may stand here for whom
+ * nothing was asked: call-ahead said of an earlier one that it does not exist. Then the tests are
+ * asked now, and not about a recipient, since the mailhost has taken all that are left.
+ */
 function mayBegin(
   session: Session,
   transaction: Transaction,
   nowMs: number,
 ): 'now' | 'later' | Refusal {
-  const isTested = transaction.testedRecipient !== '' || transaction.tests === 'provisional'
+  const isForExempt = transaction.recipients.every((to) => isExempt(session, to))
+  const isTested = transaction.tests !== 'unasked' || !isForExempt
   if (isTested && !testsPermit(session, transaction, 'data', nowMs)) return 'later'
   const refused = transaction.testsRefusal
-  if (refused === undefined || transaction.recipients.every((to) => isExempt(session, to))) {
-    return 'now'
-  }
-  return refused
+  return refused === undefined || isForExempt ? 'now' : refused
 }
 
 function newMessage(
