@@ -83,15 +83,20 @@ export class BackOff {
   }
 }
 
-/** Results that the breaker judges by, and the least of them. */
+/** Networks whose last results the breaker judges by, and the least of them. */
 const breakerWindow = 100
 const breakerResultsMin = 20
 
-/** Opens when a share of the last results failed; after its wait it begins anew. */
+/**
+ * Opens when a share of the last results failed; after its wait it begins anew. A network has one
+ * vote, its last result: a client chooses whom we ask, and one dead exchanger that is asked for
+ * many made-up senders must not end all asking.
+ */
 export class Breaker {
   readonly #share: number
   readonly #waitMs: number
-  #results: boolean[] = []
+  /** By network, the one heard last at the end. */
+  readonly #failures = new Map<string, boolean>()
   #openUntilMs = 0
 
   constructor(share: number, waitMs: number) {
@@ -103,14 +108,16 @@ export class Breaker {
     return this.#openUntilMs > nowMs
   }
 
-  onResult(isFailure: boolean, nowMs: number): void {
-    this.#results.push(isFailure)
-    if (this.#results.length > breakerWindow) this.#results.shift()
-    const failures = this.#results.filter((each) => each).length
-    const isEnough = this.#results.length >= breakerResultsMin
-    if (!isEnough || failures < this.#share * this.#results.length) return
+  /** What asking a host in this network came to. */
+  onResult(network: string, isFailure: boolean, nowMs: number): void {
+    this.#failures.delete(network)
+    this.#failures.set(network, isFailure)
+    if (this.#failures.size > breakerWindow) forgetOldest(this.#failures)
+    const failures = [...this.#failures.values()].filter((each) => each).length
+    const isEnough = this.#failures.size >= breakerResultsMin
+    if (!isEnough || failures < this.#share * this.#failures.size) return
     this.#openUntilMs = nowMs + this.#waitMs
-    this.#results = []
+    this.#failures.clear()
   }
 }
 

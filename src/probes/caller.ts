@@ -147,7 +147,8 @@ export class Caller {
     } else if (codes.some((code) => code >= 200 && code < 300)) {
       this.#backOff.onServed(hostKey(address))
     }
-    if (attempt.kind === 'our-fault') this.#breaker.onResult(true, nowMs)
-    else if (isJudged) this.#breaker.onResult(!isMade || codes.every((code) => code >= 400), nowMs)
+    if (!isJudged && attempt.kind !== 'our-fault') return
+    const isFailure = !isMade || codes.every((code) => code >= 400)
+    this.#breaker.onResult(networkKey(address), isFailure, nowMs)
   }
 }

@@ -69,7 +69,7 @@ export interface ProbeSettings {
   readonly total: Rate
   readonly inFlightMax: number
   readonly backOffMs: number
-  /** Share of failed probes (0 – 1) that opens the circuit breaker. */
+  /** Share of networks (0 – 1) whose last probe failed that opens the circuit breaker. */
   readonly breakerShare: number
   readonly breakerWaitMs: number
   readonly allowLoopback: boolean

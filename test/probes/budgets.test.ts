@@ -163,21 +163,22 @@ describe('the breaker', () => {
     let conversation: Conversation | undefined = fault.conversation
     const converse: Converse = async (_target, plan) =>
       conversation ?? conversationWith(honestServer, plan)
-    const { ask, asked, clock } = scriptedBroker({ modes: userOnly, ...breaker }, names, converse)
+    const settings = { modes: userOnly, ...breaker }
+    const { ask, asked, clock } = scriptedBroker(settings, manyDomains, converse)
     for (let index = 1; index <= resultsMin; index++) {
-      const [finding] = await ask('127.0.9.1', `known${index}@one.example`)
+      const [finding] = await ask('127.0.9.1', `known@d${index}.example`)
       expect(finding?.name).toBe(
         fault.conversation.kind === 'our-fault' ? 'our-fault' : 'unreachable',
       )
       expect(asked).toHaveLength(index)
     }
     conversation = undefined
-    expect(await ask('127.0.9.1', 'known@far.example')).toMatchObject(notNow)
+    expect(await ask('127.0.9.1', 'known@d99.example')).toMatchObject(notNow)
     clock.nowMs += breaker.breakerWaitMs - 1
-    expect(await ask('127.0.9.1', 'known@far.example')).toMatchObject(notNow)
+    expect(await ask('127.0.9.1', 'known@d99.example')).toMatchObject(notNow)
     expect(asked).toHaveLength(resultsMin)
     clock.nowMs += 1
-    expect(await ask('127.0.9.1', 'known@far.example')).toMatchObject(exists)
+    expect(await ask('127.0.9.1', 'known@d99.example')).toMatchObject(exists)
   })
 
   test('servers that refuse every command count as failures, good answers keep it shut', async () => {
@@ -195,10 +196,47 @@ describe('the breaker', () => {
     expect(await count(16)).toBe('not-now')
   })
 
+  const deadNetworks = [
+    { label: 'one dead exchanger', senders: (index: number) => `x${index}@d1.example` },
+    { label: 'a network of dead exchangers', senders: (index: number) => `x@n${index}.example` },
+  ]
+  test.each(deadNetworks)(
+    'made-up senders at $label do not end all asking',
+    async ({ senders }) => {
+      const converse: Converse = async ({ address }, plan) =>
+        address.startsWith('127.1.1.')
+          ? { kind: 'unreachable', reason: 'ETIMEDOUT' }
+          : conversationWith(honestServer, plan)
+      const settings = { modes: userOnly, ...breaker }
+      const { ask } = scriptedBroker(settings, manyDomains, converse)
+      for (let index = 1; index <= 10 * resultsMin; index++) {
+        expect((await ask('127.0.9.1', senders(index)))[0]?.name).toBe('unreachable')
+      }
+      expect(await ask('127.0.9.1', 'known@d99.example')).toMatchObject(exists)
+    },
+  )
+
+  test('the last result of a network is its vote', async () => {
+    let isDown = false
+    const converse: Converse = async (_target, plan) =>
+      isDown ? { kind: 'refused', reason: 'ECONNREFUSED' } : conversationWith(honestServer, plan)
+    const settings = { modes: userOnly, ...breaker }
+    const { ask, asked } = scriptedBroker(settings, manyDomains, converse)
+    const askAll = async (name: string): Promise<void> => {
+      for (let index = 1; index <= resultsMin; index++)
+        await ask('127.0.9.1', `${name}@d${index}.example`)
+    }
+    await askAll('known1')
+    isDown = true
+    await askAll('known2')
+    // The sixteenth failure of twenty opened it.
+    expect(asked).toHaveLength(resultsMin + 16)
+  })
+
   test('a client whose reverse connection is refused is no failure of ours', async () => {
     const converse: Converse = async () => ({ kind: 'refused', reason: 'ECONNREFUSED' })
     const { ask, asked } = scriptedBroker({ modes: hostOnly, ...breaker }, names, converse)
-    for (let index = 1; index <= 100; index++) await ask(`127.0.8.${index}`, 'a@b.example')
+    for (let index = 1; index <= 100; index++) await ask(`127.2.${index}.1`, 'a@b.example')
     expect(asked).toHaveLength(100)
     expect((await ask('127.0.8.200', 'a@b.example'))[0]?.name).not.toBe('not-now')
     expect(asked).toHaveLength(101)
@@ -210,7 +248,7 @@ test('the breaker opens after faults of ours at reverse connections too', async 
   const settings = { modes: hostOnly, breakerShare: 0.8, breakerWaitMs: 60_000 }
   const { ask, asked } = scriptedBroker(settings, names, converse)
   for (let index = 1; index <= 20; index++) {
-    const findings = await ask(`127.0.8.${index}`, 'a@b.example')
+    const findings = await ask(`127.2.${index}.1`, 'a@b.example')
     expect(findings).toMatchObject([{ outcome: 'indeterminate', name: 'our-fault' }])
   }
   const findings = await ask('127.0.8.200', 'a@b.example')
@@ -218,9 +256,13 @@ test('the breaker opens after faults of ours at reverse connections too', async 
   expect(asked).toHaveLength(20)
 })
 
+/** `d1` … each in a network of its own, `n1` … all in that of `d1`. */
 const manyDomains = {
   addresses: Object.fromEntries(
-    Array.from({ length: 100 }, (_, index) => [`d${index}.example`, [`127.0.6.${index + 1}`]]),
+    Array.from({ length: 201 }, (_, index): [string, string[]][] => [
+      [`d${index}.example`, [`127.1.${index}.1`]],
+      [`n${index}.example`, [`127.1.1.${index}`]],
+    ]).flat(),
   ),
 }
 

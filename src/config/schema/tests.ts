@@ -182,7 +182,7 @@ export const probe = section(
     breakerShare: share(
       'breaker_share',
       0.8,
-      'Share of failed questions that stops all asking for `breaker_wait`.',
+      'Share of failures that stops all asking for `breaker_wait`; a network has one vote.',
     ),
     breakerWaitMs: time('breaker_wait', '1m', 'How long the breaker stays open.', { min: '1s' }),
     allowLoopback: flag(
