@@ -103,7 +103,9 @@ function refusalOfOctets(octets: Uint8Array): string {
 function refusalOfLines(sink: EntrySink, badLinesMax: number): string {
   const bad = sink.badLineCount
   const total = bad + sink.goodLineCount
-  const tolerated = Math.max(Math.floor(total * badLinesMax), total >= 2 ? 1 : 0)
+  // A single one beside good ones is forgiven, unless none at all is.
+  const forgiven = badLinesMax > 0 && total >= 2 ? 1 : 0
+  const tolerated = Math.max(Math.floor(total * badLinesMax), forgiven)
   if (bad <= tolerated) return ''
   const [first] = sink.badLines
   const share = ((100 * bad) / total).toFixed(1)

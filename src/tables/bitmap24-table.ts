@@ -9,8 +9,6 @@
  *
  * The bits are those of the compiled lists. What add() enters lies beside them, widened to its /24.
  */
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
 import { maskOf, newPrefixCell, type PrefixCell } from '../base/ip-address.ts'
 import { type PrefixColumns, PrefixColumnsBuilder } from '../base/prefix-columns.ts'
 import { Bitmap24File } from './bitmap24-file.ts'
@@ -19,14 +17,13 @@ import { columnsOf } from './entries.ts'
 import type { IpOrigin, IpTableForm, TableImage } from './ip-table.ts'
 import { type CompiledPrefixes, type JudgedForm, JudgedTable } from './judged-table.ts'
 import { decideLists, type Standing } from './standing.ts'
+import { newTableFile } from './table-file.ts'
 import { readTextSnapshot } from './text-snapshot.ts'
 
 interface Bitmap24Content {
   readonly columns: PrefixColumns
   readonly path: string
 }
-
-let serial = 0
 
 /** What is longer than /24 becomes its /24. */
 export const widening24 = {
@@ -44,8 +41,7 @@ export function bitmap24Form(folder: string): IpTableForm {
     widen: widening24.cell,
   }
   const compile = (columns: PrefixColumns): TableImage => {
-    mkdirSync(folder, { recursive: true })
-    const path = join(folder, `bitmap24-${process.pid}-${Date.now()}-${serial++}.bits`)
+    const path = newTableFile(folder, 'bitmap24', 'bits')
     const widened = widenedTo24(columns)
     Bitmap24File.create(path, bitsOf(widened))
     return { form: 'bitmap24', content: { columns: widened, path } }

@@ -8,8 +8,7 @@
  *   record = ( list id u16, file id u16, line u32, slot u32, excluded u8 ) a prefix's every entry
  *   names  = a record of JSON under the key of the single octet 0xff
  */
-import { mkdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { rmSync } from 'node:fs'
 import { open, type RootDatabase } from 'lmdb'
 import { messageOf, OperatingError } from '../base/errors.ts'
 import { formatPrefix, maskOf, newPrefixCell } from '../base/ip-address.ts'
@@ -22,6 +21,7 @@ import { columnsOf } from './entries.ts'
 import type { IpOrigin, IpTableForm, TableImage } from './ip-table.ts'
 import { type CompiledPrefixes, type JudgedForm, JudgedTable } from './judged-table.ts'
 import type { Standing } from './standing.ts'
+import { newTableFile } from './table-file.ts'
 import { readTextSnapshot } from './text-snapshot.ts'
 
 const entryOctets = 13
@@ -37,8 +37,6 @@ interface Names {
   readonly lengths6: readonly number[]
 }
 
-let serial = 0
-
 /** The form with its stores in `folder`, which is made when missing. */
 export function hashedForm(folder: string): IpTableForm {
   const kind: JudgedForm = {
@@ -46,8 +44,7 @@ export function hashedForm(folder: string): IpTableForm {
     openContent: (content) => new HashedPrefixes(String(content)),
   }
   const compile = (columns: PrefixColumns): TableImage => {
-    mkdirSync(folder, { recursive: true })
-    const path = join(folder, `hashed-${process.pid}-${Date.now()}-${serial++}.mdb`)
+    const path = newTableFile(folder, 'hashed', 'mdb')
     writeStore(path, columns)
     return { form: 'hashed', content: path }
   }

@@ -6,6 +6,7 @@ import { afterEach, expect, test } from 'vitest'
 import { type Internet, startInternet } from '../internet/internet.ts'
 import { sendLetter } from '../internet/letter.ts'
 import type { World } from '../internet/world.ts'
+import { describeWith } from '../support/needs.ts'
 import { needsAddon, type ProbingProxy, startProbingProxy } from '../support/probing-proxy.ts'
 
 const addresses = { east: '127.0.8.1', west: '127.0.8.2' } as const
@@ -69,30 +70,33 @@ const cases = [
   { way: 'native threads', isNative: true, letters: 4 },
 ]
 
-test.skipIf(needsAddon !== undefined).each(cases)(
-  'B27, Show 2: $letters letters each way at once on $way: bounded connections, all delivered',
-  async ({ isNative, letters }) => {
-    const internet = await startInternet(world)
-    ends.push(() => internet.close())
-    const port = await freePort()
-    const east = await startSide(internet, 'east', port, isNative)
-    const west = await startSide(internet, 'west', port, isNative)
-    const send = (from: Side, to: Side) =>
-      sendLetter(addresses[to], port, {
-        from: addresses[from],
-        sender: `ann@${from}.example`,
-        recipients: [`ann@${to}.example`],
-      })
-    const sent = await Promise.all(
-      Array.from({ length: letters }, () => [send('east', 'west'), send('west', 'east')]).flat(),
-    )
-    expect(sent.map(({ isTaken }) => isTaken)).toEqual(
-      Array.from({ length: letters * 2 }, () => true),
-    )
-    expect(internet.mailhost.delivered).toHaveLength(letters * 2)
-    // The letters, and from the other side: one reverse connection, one question about the sender.
-    for (const proxy of [east, west]) {
-      expect(proxy.status().gate.accepted).toBeLessThanOrEqual(letters + 2)
-    }
-  },
-)
+describeWith([needsAddon], 'B27, Show 2: two instances', () => {
+  test.each(cases)(
+    '$letters letters each way at once on $way: bounded connections, all delivered',
+    async ({ isNative, letters }) => {
+      const internet = await startInternet(world)
+      ends.push(() => internet.close())
+      const port = await freePort()
+      const east = await startSide(internet, 'east', port, isNative)
+      const west = await startSide(internet, 'west', port, isNative)
+      const send = (from: Side, to: Side) =>
+        sendLetter(addresses[to], port, {
+          from: addresses[from],
+          sender: `ann@${from}.example`,
+          recipients: [`ann@${to}.example`],
+        })
+      const sent = await Promise.all(
+        Array.from({ length: letters }, () => [send('east', 'west'), send('west', 'east')]).flat(),
+      )
+      expect(sent.map(({ isTaken }) => isTaken)).toEqual(
+        Array.from({ length: letters * 2 }, () => true),
+      )
+      expect(internet.mailhost.delivered).toHaveLength(letters * 2)
+      // The letters, and from the other side: one reverse connection, one question about the
+      // sender.
+      for (const proxy of [east, west]) {
+        expect(proxy.status().gate.accepted).toBeLessThanOrEqual(letters + 2)
+      }
+    },
+  )
+})

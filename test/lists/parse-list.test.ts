@@ -266,6 +266,8 @@ describe('a file with too many bad lines is refused', () => {
   test('the share is a setting', () => {
     expect(parse(lines(80, 20), { badLinesMax: 0.2 }).refusal).toBe('')
     expect(parse(lines(80, 20), { badLinesMax: 0.19 }).refusal).toContain('20 of 100 lines')
+    expect(parse(lines(1, 1)).refusal).toBe('')
+    expect(parse(lines(999, 1), { badLinesMax: 0 }).refusal).toContain('1 of 1000 lines')
   })
 
   test('the refusal names the first bad line and the remedy', () => {

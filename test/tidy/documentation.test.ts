@@ -36,9 +36,10 @@ test('no test is singled out, and every skip carries its reason', () => {
   const tests = sources(/^test\/.*\.ts$/).filter((file) => !file.path.startsWith('test/tidy/'))
   const faults = tests.flatMap((file) =>
     file.text.split('\n').flatMap((line, index) => {
-      const isOnly = /\.only\(/.test(line)
+      const isOnly = /\b(test|it|describe)(\.\w+)*\.only\b/.test(line)
       const isBareSkip =
-        /\b(test|it|describe)\.(skip|todo|fails)\(/.test(line) && !/skipped: |reason/.test(line)
+        /\b(test|it|describe)\.(skip|todo|fails|skipIf|runIf)\b/.test(line) &&
+        !/skipped: |reason/.test(line)
       return isOnly || isBareSkip ? [`${file.path}:${index + 1}`] : []
     }),
   )

@@ -42,7 +42,7 @@ export const lists = section('lists', 'Address lists, as files or feeds.', {
   badLinesMax: share(
     'bad_lines_max',
     0.01,
-    'Share of unreadable lines above which a list is refused.',
+    'Share of unreadable lines above which a list is refused; one beside good ones is forgiven, but for 0.',
   ),
   cache: path(
     'cache',
