@@ -5,14 +5,21 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { cpus, loadavg, release, totalmem } from 'node:os'
 
+/** What a result was measured on; beside what is named, versions of what was compared with. */
+export interface Machine {
+  readonly cores: number
+  /** Above the number of cores, other work was in the way. */
+  readonly loadBefore: number
+  readonly [name: string]: string | number
+}
+
 /** Machine, commit and versions, for the head of a result file. */
-export function describeMachine(): Readonly<Record<string, string | number>> {
+export function describeMachine(): Machine {
   return {
     processor: cpus()[0]?.model ?? 'unknown',
     cores: cpus().length,
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     kernel: release(),
-    /** Above the number of cores, other work was in the way. */
     loadBefore: Number(loadavg()[0]?.toFixed(1)),
     node: process.version,
     commit: commit(),

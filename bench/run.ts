@@ -30,6 +30,8 @@ const { values, positionals } = parseArgs({
   },
   allowPositionals: true,
 })
+// Before the first question: the load is that of others.
+const machine = describeMachine()
 const wanted = positionals.length === 0 ? questions.map(({ name }) => name) : positionals
 const unknown = wanted.filter((name) => !questions.some((question) => question.name === name))
 if (unknown.length > 0) {
@@ -42,22 +44,22 @@ if (unknown.length > 0) {
 
 async function answer(question: BenchQuestion): Promise<void> {
   console.log(`${question.name}: ${question.title}`)
-  const machine = describeMachine()
   const result = await question.run({ isQuick: values.quick, isFull: values.full })
   printResult(result)
   if (result.bars.some((bar) => !bar.holds)) process.exitCode = 1
-  if (!values.quick) keep(question, machine, result)
+  if (values.quick) return
+  const { loadBefore, cores } = machine
+  if (loadBefore <= cores) keep(question, result)
+  else
+    console.log(`not kept: the load was ${loadBefore} on ${cores} cores; run it on an idle machine`)
 }
 
-function keep(
-  question: BenchQuestion,
-  machine: ReturnType<typeof describeMachine>,
-  result: BenchResult,
-): void {
+function keep(question: BenchQuestion, result: BenchResult): void {
   const { name, title } = question
   const path = `bench/results/${name}`
   mkdirSync('bench/results', { recursive: true })
-  const content = { question: name, title, machine, ...result }
+  const command = `npm run bench ${name}${values.full ? ' -- --full' : ''}`
+  const content = { question: name, title, command, machine, ...result }
   writeFileSync(`${path}.json`, `${JSON.stringify(content, undefined, 2)}\n`)
   writeFileSync(`${path}.svg`, plotSvg(title, result.measurements))
   console.log(`written: ${path}.json ${path}.svg`)
