@@ -5,8 +5,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { formatPrefix, newPrefixCell, parsePrefix } from '../../src/base/ip-address.ts'
 import { columnsOf } from '../../src/tables/entries.ts'
-import type { PrefixEntry } from '../../src/tables/ip-table.ts'
+import type { IpTable, PrefixEntry } from '../../src/tables/ip-table.ts'
 import { type NativeIpTable, nativeTable } from '../../src/tables/native-table.ts'
+import { referenceTable } from '../../src/tables/reference-table.ts'
 import { describeWith, needsSharedData } from '../support/needs.ts'
 import { bgpEntries, blocklistEntries, dataVectors, type Vector } from '../support/prefix-data.ts'
 import { checkWhileSwapping } from '../support/swap-while.ts'
@@ -16,6 +17,8 @@ interface Answers {
   readonly entries: () => readonly PrefixEntry[]
   readonly vectors: () => readonly Vector[]
   readonly least: number
+  /** Sets of lists among the answers. */
+  readonly leastSets: number
 }
 
 const sets: readonly Answers[] = [
@@ -24,6 +27,7 @@ const sets: readonly Answers[] = [
     entries: () => blocklistEntries('blocklists/firehol_2022-02-04'),
     vectors: () => dataVectors('blocklists/firehol_2022-02-04.membership.tsv.gz'),
     least: 60_000,
+    leastSets: 100,
   },
   {
     title: '30,000 longest-prefix vectors of the BGP table',
@@ -33,10 +37,11 @@ const sets: readonly Answers[] = [
       ...dataVectors('prefixes/bart_lpm_v6_vectors.tsv.gz'),
     ],
     least: 30_000,
+    leastSets: 2,
   },
 ]
 
-for (const { title, entries, vectors, least } of sets) {
+for (const { title, entries, vectors, least, leastSets } of sets) {
   describeWith([needsSharedData()], title, () => {
     let all: readonly PrefixEntry[] = []
     let asked: readonly Vector[] = []
@@ -52,6 +57,19 @@ for (const { title, entries, vectors, least } of sets) {
     test('answered without a difference', () => {
       expect(asked.length).toBeGreaterThanOrEqual(least)
       expect(differences(table, asked)).toEqual([])
+    })
+
+    test('the class is the set of all lists that hold the address', () => {
+      const reference = referenceTable.fromPrefixes(all)
+      const listsOf = (one: IpTable, address: string) =>
+        [...one.listsOf(one.lookupClass(address))].sort().join(' ')
+      const wrong = asked.filter(
+        ({ address }) => listsOf(table, address) !== listsOf(reference, address),
+      )
+      expect(wrong).toEqual([])
+      const sets = new Set(asked.map(({ address }) => listsOf(reference, address)))
+      expect(sets.size).toBeGreaterThanOrEqual(leastSets)
+      reference.close()
     })
 
     test('answered without a difference while the table is swapped', async () => {
