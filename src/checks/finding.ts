@@ -25,4 +25,6 @@ export interface Finding {
   readonly name: string
   /** Short facts in order of discovery, peer octets as received (the log escapes them). */
   readonly evidence: readonly string[]
+  /** When the probe found it, wall clock in ms: one that is kept is no new one. Else: just now. */
+  readonly foundAtMs?: number
 }

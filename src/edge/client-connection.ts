@@ -125,8 +125,8 @@ export class ClientConnection implements Ports, ClientPort, RecordPort, Question
     log.record(transferRecordOf(record, mailhost, this.#edge.now()))
   }
 
-  finding(finding: Finding): void {
-    this.#edge.onFinding(finding, this.peer)
+  finding(finding: Finding, isObserved = false): void {
+    this.#edge.onFinding(finding, this.peer, isObserved)
   }
 
   newId(): string {

@@ -41,7 +41,7 @@ export interface EdgeParts {
   readonly startTls?: (connection: ClientConnection, isStressed: boolean) => void
   /** What does it, to be told of new policies. */
   readonly tls?: ThreadTls
-  /** A finding that may be fed back into the blacklist. */
+  /** A finding that may be fed back into the blacklist: it was not merely observed. */
   readonly onFinding?: (finding: Finding, peer: Peer) => void
   /** The mailhost took a message of this client. */
   readonly onDelivered?: (address: string) => void
@@ -179,7 +179,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     this.#parts.startTls?.(connection, this.compiled.isStressed)
   }
 
-  onFinding(finding: Finding, peer: Peer): void {
+  onFinding(finding: Finding, peer: Peer, isObserved: boolean): void {
     this.log.record({
       event: 'finding',
       time: this.#nowMs,
@@ -189,7 +189,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
       outcome: finding.outcome,
       evidence: finding.evidence,
     })
-    this.#parts.onFinding?.(finding, peer)
+    if (!isObserved) this.#parts.onFinding?.(finding, peer)
   }
 
   onVerdict(record: VerdictRecord): void {

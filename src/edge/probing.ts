@@ -18,6 +18,7 @@ import type { ProbeRecord } from '../probes/inquiry.ts'
 import { RefusalWatch } from '../probes/refusal-watch.ts'
 import type { ProbeSettings, TestMode } from '../probes/settings.ts'
 import { MemoryVerdictCache, type VerdictCache } from '../probes/verdict-cache.ts'
+import { endHostVerdicts } from '../probes/verdict-memory.ts'
 import type { Learnt } from '../store/learnt.ts'
 import { BrokerDesk } from './broker-desk.ts'
 import type { ListService } from './list-service.ts'
@@ -63,7 +64,6 @@ export class Probing {
   /** Where there is no store. */
   readonly #good = new Map<string, number>()
   #settings: ProbeSettings
-  #headersMode: TestMode
   #isStressed = false
   #isClosed = false
   #made = 0
@@ -76,7 +76,6 @@ export class Probing {
     const { config, learnt } = parts
     this.#parts = parts
     this.#settings = probeSettingsOf(config, parts.recipientDomains)
-    this.#headersMode = config.tests.headers.mode
     this.cache = learnt?.verdicts ?? new MemoryVerdictCache(verdictsInMemoryMax)
     this.#names = new DnsNameService(dnsSettingsOf(config))
     this.#broker = this.#newBroker(config, this.#settings, this.#names)
@@ -124,7 +123,6 @@ export class Probing {
       this.#settings = settings
       this.#names = names
       this.#broker = broker
-      this.#headersMode = config.tests.headers.mode
       this.#feedback.settings = feedbackSettings
       this.#checkIdentity()
     }
@@ -136,9 +134,12 @@ export class Probing {
     this.#broker.stress(isStressed)
   }
 
-  /** A finding of a journey. Those of the tests came with their answer; headers are taken here. */
+  /**
+   * A finding of a journey, not merely observed. Those of the tests came with their answer; headers
+   * are taken here.
+   */
   onFinding(address: string, finding: Finding): void {
-    if (finding.layer === 'headers' && actsOn(this.#headersMode)) this.#feedBack(address, finding)
+    if (finding.layer === 'headers') this.#feedBack(address, finding)
   }
 
   /** The mailhost accepted a message of this client. */
@@ -197,6 +198,7 @@ export class Probing {
       now: Date.now,
       isExempt: (prefix) => this.#parts.lists.isFeedbackExempt(prefix),
       list: this.#parts.onListing,
+      endVerdicts: (prefix, untilMs) => endHostVerdicts(this.cache, prefix, untilMs),
       goodAtMs: (key) => goodHosts?.goodAtMs(key) ?? this.#good.get(key) ?? 0,
       noteGood: (key, nowMs) => {
         if (goodHosts === undefined) this.#noteGood(key, nowMs)

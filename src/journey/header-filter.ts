@@ -35,9 +35,10 @@ export function judgeHeader(
 /** Tells what was found; the weaker of the rule's action and the filter's mode is taken. */
 function act(session: Session, transaction: Transaction, match: HeaderMatch): Refusal | undefined {
   const { finding, action, reply } = match
-  session.ports.records.finding(finding)
   const mode = judgementOf(session.compiled.policy.headers.mode)
-  if (action === 'observe' || mode === 'observe' || mode === 'pass') {
+  const isObserved = action === 'observe' || mode === 'observe' || mode === 'pass'
+  session.ports.records.finding(finding, isObserved)
+  if (isObserved) {
     transaction.observed ??= finding
     return undefined
   }

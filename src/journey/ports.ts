@@ -116,8 +116,10 @@ export interface ListPort {
 export interface RecordPort {
   /** The one conclusion of a transaction or connection. */
   verdict(record: VerdictRecord): void
-  /** A finding worth a record of its own, or feedback into the blacklist. */
-  finding(finding: Finding): void
+  /**
+   * A finding worth a record of its own; one that is acted on may be fed back into the blacklist.
+   */
+  finding(finding: Finding, isObserved?: boolean): void
   /** An id that the reply carries and the record repeats. */
   newId(): string
 }

@@ -3,18 +3,20 @@
  *
  * A positive finding of a layer that feeds back, and that is not merely observed, counts against
  * the client's address; enough independent ones enter it in the dynamic blacklist with its evidence
- * and an end. Several bad hosts and no good one in a /24 enter the block. Never entered: trusted,
- * never-block, relay- or dialup-exempt addresses, nor for `user` and `headers` findings a host that
- * delivered accepted mail lately, since any sender may be forged on a good host. IPv6 hosts are
- * their /64, and their block a /56. The list and the good hosts are in the store; after a restart
- * the hosts of the list still count towards their block, findings towards a host begin anew. No I/O
- * here: the parts do it.
+ * and an end. A verdict that is kept counts once, by the time of its probe, and is kept no longer
+ * than until a further one would count, or the entry ends: then the host is asked anew. Several bad
+ * hosts and no good one in a /24 enter the block. Never entered: trusted, never-block, relay- or
+ * dialup-exempt addresses, nor for `user` and `headers` findings a host that delivered accepted
+ * mail lately, since any sender may be forged on a good host. IPv6 hosts are their /64, and their
+ * block a /56. The list and the good hosts are in the store; after a restart the hosts of the list
+ * still count towards their block, findings towards a host begin anew. No I/O here: the parts do
+ * it.
  */
 
 import { formatPrefix, maskOf, newPrefixCell, parseAddress } from '../base/ip-address.ts'
 import { feedbackHostsMax, feedbackIndependentMs, feedbackNoteEveryMs } from '../base/limits.ts'
 import type { Finding, Layer } from '../checks/finding.ts'
-import { hostKey } from './guard.ts'
+import { hostKey, hostKeysIn } from './guard.ts'
 
 /** [feedback], as plain values. */
 export interface FeedbackSettings {
@@ -45,14 +47,20 @@ export interface FeedbackParts {
   isExempt(prefix: string): boolean
   /** Enters the listing: table, gate and store, at once. */
   list(listing: Listing): void
+  /** What is known of the hosts in the prefix is kept no longer; 0 = it is forgotten. */
+  endVerdicts(prefix: string, untilMs: number): void
   /** When the host or network last delivered accepted mail, 0 = never. By key. */
   goodAtMs(key: string): number
   noteGood(key: string, nowMs: number): void
 }
 
 interface Suspect {
+  /** Counted since the last entry or removal. */
   findings: number
+  /** When the last that counts was found, or the count began anew. */
   lastMs: number
+  /** Until then the host's verdict says nothing new. */
+  untilMs: number
 }
 
 /** Counts findings and makes listings. Main thread. */
@@ -82,11 +90,17 @@ export class Feedback {
     const prefix = hostPrefix(address)
     if (prefix === '' || this.#parts.isExempt(prefix)) return false
     if (mayBeForged(finding.layer) && this.#isGood(hostKey(address), nowMs)) return false
-    if (!this.#isEnough(hostKey(address), nowMs)) return false
+    const suspect = this.#count(hostKey(address), finding.foundAtMs ?? nowMs)
+    const isEnough = suspect.findings >= settings.findings
     const { ttlMs } = settings
-    this.#parts.list({ prefix, reason: finding.name, evidence: finding.evidence, ttlMs })
-    this.#promote(address, nowMs)
-    return true
+    if (isEnough) {
+      this.#parts.list({ prefix, reason: finding.name, evidence: finding.evidence, ttlMs })
+      const untilMs = ttlMs === 0 ? Number.POSITIVE_INFINITY : nowMs + ttlMs
+      Object.assign(suspect, { findings: 0, lastMs: nowMs, untilMs })
+      this.#promote(address, nowMs)
+    }
+    if (!mayBeForged(finding.layer)) this.#parts.endVerdicts(prefix, suspect.untilMs)
+    return isEnough
   }
 
   /** The mailhost accepted a message of this client. */
@@ -100,12 +114,16 @@ export class Feedback {
   }
 
   /**
-   * An operator removed an entry, of a host or of a block: what counted against it is forgotten.
+   * An operator removed an entry, of a host or of a block: what is known and what counted against
+   * it is forgotten. Of a block wider than 256 hosts, which is never our own, nothing is.
    */
   onRemoved(prefix: string): void {
     const address = prefix.split('/')[0] ?? ''
     const block = networkPrefix(address)
-    this.#suspects.delete(hostKey(address))
+    const nowMs = this.#parts.now()
+    for (const key of hostKeysIn(prefix))
+      this.#note(key, { findings: 0, lastMs: nowMs, untilMs: 0 })
+    this.#parts.endVerdicts(prefix, 0)
     if (prefix === block) this.#badNetworks.delete(block)
     else this.#badNetworks.get(block)?.delete(hostKey(address))
   }
@@ -114,18 +132,24 @@ export class Feedback {
     return nowMs - this.#parts.goodAtMs(key) < this.settings.goodForMs
   }
 
-  /** Findings less than `feedbackIndependentMs` apart are one. */
-  #isEnough(key: string, nowMs: number): boolean {
-    const { findings } = this.settings
-    const suspect = this.#suspects.get(key) ?? { findings: 0, lastMs: Number.NEGATIVE_INFINITY }
-    if (nowMs - suspect.lastMs >= feedbackIndependentMs) {
+  /** Findings less than `feedbackIndependentMs` apart are one, and none counts twice. */
+  #count(key: string, foundAtMs: number): Suspect {
+    const begun = { findings: 0, lastMs: Number.NEGATIVE_INFINITY, untilMs: 0 }
+    const suspect = this.#suspects.get(key) ?? begun
+    const apartMs = suspect.findings === 0 ? 1 : feedbackIndependentMs
+    if (foundAtMs - suspect.lastMs >= apartMs) {
       suspect.findings++
-      suspect.lastMs = nowMs
+      suspect.lastMs = foundAtMs
+      suspect.untilMs = foundAtMs + feedbackIndependentMs
     }
+    this.#note(key, suspect)
+    return suspect
+  }
+
+  #note(key: string, suspect: Suspect): void {
     this.#suspects.delete(key)
     this.#suspects.set(key, suspect)
     if (this.#suspects.size > feedbackHostsMax) forgetOldest(this.#suspects)
-    return suspect.findings >= findings
   }
 
   /** Enough hosts of the block are listed now, and no good one is in it: the block is. */

@@ -74,9 +74,27 @@ export class TargetGuard {
  */
 export function hostKey(address: string): string {
   const cell = newPrefixCell()
-  if (parseAddress(address, cell) !== '') return ''
-  const word = (index: number) => (cell.words[index] ?? 0).toString(16)
-  return cell.family === 4 ? `4:${word(0)}` : `6:${word(0)}.${word(1)}`
+  return parseAddress(address, cell) === '' ? keyOf(cell.family, cell.words) : ''
+}
+
+/**
+ * The keys of all hosts in a prefix. None for a text that is no prefix, and for one that is wider
+ * than 256 hosts.
+ */
+export function hostKeysIn(prefix: string): readonly string[] {
+  const cell = newPrefixCell()
+  if (parsePrefix(prefix, cell) !== '' || cell.family === 0) return []
+  const [first = 0, second = 0] = cell.words
+  const freeBits = Math.max(0, (cell.family === 4 ? 32 : 64) - cell.length)
+  if (freeBits > 8) return []
+  return Array.from({ length: 1 << freeBits }, (_, host) =>
+    cell.family === 4 ? keyOf(4, [first + host]) : keyOf(6, [first, second + host]),
+  )
+}
+
+function keyOf(family: number, words: ArrayLike<number>): string {
+  const word = (index: number) => (words[index] ?? 0).toString(16)
+  return family === 4 ? `4:${word(0)}` : `6:${word(0)}.${word(1)}`
 }
 
 /** The key of a host's network in budgets: the /24 of an IPv4 address, the /64 of an IPv6 one. */

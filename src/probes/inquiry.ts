@@ -120,8 +120,9 @@ export class Inquiry {
   /** Past memory and the client's budget, but kept. */
   async askHost(address: string, tests: HostTests, client: string): Promise<TestResult> {
     const startMs = this.#parts.now()
-    const result = await this.#testHost(address, tests)
-    this.#parts.memory.keepHost(hostCacheKey(address, tests), result.finding)
+    const found = await this.#testHost(address, tests)
+    const finding = this.#parts.memory.keepHost(hostCacheKey(address, tests), found.finding)
+    const result = { ...found, finding }
     this.#tell('host', client, address, result, startMs)
     return result
   }
@@ -131,7 +132,7 @@ export class Inquiry {
     const { memory, now, caller, settings } = this.#parts
     const startMs = now()
     const isEachAsked = memory.domainFact(role, mailbox.domain) !== undefined
-    const result =
+    const found =
       role === 'user'
         ? await testUser(mailbox, isEachAsked, this.#tools(true))
         : await callAhead(mailbox, isEachAsked, {
@@ -139,7 +140,7 @@ export class Inquiry {
             attempt: (address, port, plan) => caller.attemptMailhost(address, port, plan),
             randomLocalPart,
           })
-    memory.keepMailbox(role, mailbox, result)
+    const result = { ...found, finding: memory.keepMailbox(role, mailbox, found) }
     this.#tell(role, client, `${mailbox.local}@${mailbox.domain}`, result, startMs)
     return result
   }

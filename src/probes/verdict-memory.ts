@@ -8,7 +8,7 @@
 import { recipientUnknownKeepMsMax, tryLaterKeepMsMax } from '../base/limits.ts'
 import type { Finding } from '../checks/finding.ts'
 import { exactKey, type Mailbox, senderKey } from '../checks/sender-key.ts'
-import { hostKey } from './guard.ts'
+import { hostKey, hostKeysIn } from './guard.ts'
 import type { ProbeSettings } from './settings.ts'
 import { makeFinding } from './tools.ts'
 import type { UserResult } from './user-test.ts'
@@ -39,11 +39,12 @@ export class VerdictMemory {
 
   /** What is known of a host under this key (`hostCacheKey`). */
   host(key: string): Finding | undefined {
-    return this.#get(key)?.finding
+    return this.#finding(key)
   }
 
-  keepHost(key: string, finding: Finding): void {
-    this.#put(key, finding, this.#keepMs(finding))
+  /** Answers the finding with its time. */
+  keepHost(key: string, finding: Finding): Finding {
+    return this.#put(key, finding, this.#keepMs(finding))
   }
 
   /** What is known of a mailbox, or of its whole domain. */
@@ -55,20 +56,22 @@ export class VerdictMemory {
     if (fact === 'refuses-us') {
       return makeFinding(role, 'indeterminate', fact, [`${mailbox.domain} refuses us`])
     }
-    const exact = this.#get(mailboxCacheKey(role, mailbox))?.finding
+    const exact = this.#finding(mailboxCacheKey(role, mailbox))
     if (exact !== undefined || role === 'recipient') return exact
-    return this.#get(`u:${senderKey(mailbox)}`)?.finding
+    return this.#finding(`u:${senderKey(mailbox)}`)
   }
 
-  keepMailbox(role: MailboxRole, mailbox: Mailbox, { finding, fact }: UserResult): void {
+  /** Answers the finding with its time. */
+  keepMailbox(role: MailboxRole, mailbox: Mailbox, { finding, fact }: UserResult): Finding {
     if (fact !== undefined) this.#keepFact(role, mailbox.domain, fact)
-    if (fact === 'accepts-all') return
+    if (fact === 'accepts-all') return finding
     const isShared = role === 'user' && finding.outcome === 'negative'
     const key = isShared ? `u:${senderKey(mailbox)}` : mailboxCacheKey(role, mailbox)
-    const keepMs = this.#keepMs(finding)
+    const usualMs = this.#keepMs(finding)
     const isUnknownHere = role === 'recipient' && finding.outcome === 'positive'
     // A mailbox may be made at any time here, and its first mail must not be refused for hours.
-    this.#put(key, finding, isUnknownHere ? Math.min(keepMs, recipientUnknownKeepMsMax) : keepMs)
+    const keepMs = isUnknownHere ? Math.min(usualMs, recipientUnknownKeepMsMax) : usualMs
+    return this.#put(key, finding, keepMs)
   }
 
   /** What a domain is known for. */
@@ -88,10 +91,17 @@ export class VerdictMemory {
     return this.#cache.get(key, this.#now())
   }
 
-  #put(key: string, finding: Finding, keepMs: number): void {
-    if (keepMs <= 0) return
+  #finding(key: string): Finding | undefined {
+    const verdict = this.#get(key)
+    if (verdict?.finding === undefined) return undefined
+    return { ...verdict.finding, foundAtMs: verdict.foundAtMs }
+  }
+
+  #put(key: string, finding: Finding, keepMs: number): Finding {
     const foundAtMs = this.#now()
-    this.#cache.put(key, { finding, foundAtMs, untilMs: foundAtMs + keepMs })
+    const untilMs = foundAtMs + keepMs
+    if (keepMs > 0) this.#cache.put(key, { finding, foundAtMs, untilMs })
+    return { ...finding, foundAtMs }
   }
 
   /** How long a finding is true; what we did not ask for lack of budget is not kept at all. */
@@ -109,6 +119,21 @@ export class VerdictMemory {
 /** The key of a host's verdict: another one where other tests are asked. */
 export function hostCacheKey(address: string, tests: HostTests): string {
   return `h:${hostKey(address)}:${tests.relay ? 'r' : ''}${tests.dialup ? 'd' : ''}`
+}
+
+/**
+ * Keeps what is known of the hosts in a prefix no longer than `untilMs`; 0 forgets it. Of a prefix
+ * wider than 256 hosts nothing is changed.
+ */
+export function endHostVerdicts(cache: VerdictCache, prefix: string, untilMs: number): void {
+  for (const host of hostKeysIn(prefix)) {
+    for (const tests of ['r', 'd', 'rd']) {
+      const key = `h:${host}:${tests}`
+      const verdict = cache.get(key, 0)
+      if (verdict !== undefined && verdict.untilMs > untilMs)
+        cache.put(key, { ...verdict, untilMs })
+    }
+  }
 }
 
 /** The key under which one mailbox is asked for, once at a time. */

@@ -2,7 +2,7 @@
  * B23 feedback through the whole proxy: what is found refuses the next connection at connect, until
  * it ends or is removed; in gate, table and store; also after a restart.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
@@ -76,7 +76,9 @@ for (const { way, isNative, needs } of ways) {
       if (entry === undefined) throw new Error('not kept')
       learnt?.dynamic.remove('127.0.5.1')
       dynamic.onChange('remove', entry, Date.now())
+      const asked = internet.sessionsAt('127.0.5.1').length
       expect((await send({ from: '127.0.5.1' })).replies).toHaveLength(5)
+      expect(internet.sessionsAt('127.0.5.1').length).toBe(asked + 1)
     })
 
     test('by default one finding lists nobody; the host is refused by the verdict that is kept', async () => {
@@ -110,8 +112,10 @@ for (const { way, isNative, needs } of ways) {
       second.learnt?.dynamic.sweep(Date.now())
       second.learnt?.store.flush()
       expect([...(second.learnt?.dynamic.entries(0) ?? [])]).toEqual([])
-      // The verdict is known, the entry is over: the next finding enters it anew.
+      // The verdict ended with its entry: a new one enters it anew.
+      const asked = internet.sessionsAt('127.0.5.1').length
       expect((await second.send({ from: '127.0.5.1' })).last).toMatch(/^550/)
+      expect(internet.sessionsAt('127.0.5.1').length).toBe(asked + 1)
       expect(second.listings()).toEqual(['127.0.5.1/32 open-relay'])
     })
 
@@ -153,6 +157,30 @@ for (const { way, isNative, needs } of ways) {
         '127.0.15.3/32 open-relay',
         '127.0.15.4/32 open-relay',
       ])
+    })
+
+    test('a header rule that only observes enters nobody; one that refuses does', async () => {
+      const home = mkdtempSync(join(folder, 'headers-'))
+      writeFileSync(join(home, 'rules'), 'Subject: /seen/ observe\nSubject: /refused/ refuse\n')
+      const off = { mode: 'off' }
+      const headers = { mode: 'enforce', rules: join(home, 'rules') }
+      const changes = {
+        tests: { relay: off, dialup: off, user: off, headers },
+        feedback: { layers: ['headers'] },
+      }
+      const { send, listings, recordsOf } = await start({ folder: home, changes })
+      const seen = {
+        from: '127.0.1.1',
+        message: 'From: <a@a.example>\r\nSubject: seen\r\n\r\nbody\r\n',
+      }
+      expect((await send(seen)).isTaken).toBe(true)
+      const refused = {
+        from: '127.0.1.2',
+        message: 'From: <a@a.example>\r\nSubject: refused\r\n\r\nbody\r\n',
+      }
+      expect((await send(refused)).last).toMatch(/^554 5\.6\.0/)
+      await expect.poll(() => recordsOf('finding').length, { timeout: 20_000 }).toBeGreaterThan(2)
+      await expect.poll(listings).toEqual([expect.stringMatching(/^127\.0\.1\.2\/32 /)])
     })
 
     test('a good host is not entered for forged senders; one that never delivered is', async () => {

@@ -21,6 +21,7 @@ const smallest = {
 
 function newFeedback(settings: Partial<FeedbackSettings> = {}, exempt: readonly string[] = []) {
   const listings: Listing[] = []
+  const ends: string[] = []
   const good = new Map<string, number>()
   const clock = { ms: 1e12 }
   const set: FeedbackSettings = {
@@ -35,10 +36,11 @@ function newFeedback(settings: Partial<FeedbackSettings> = {}, exempt: readonly 
     now: () => clock.ms,
     isExempt: (prefix) => exempt.includes(prefix),
     list: (listing) => listings.push(listing),
+    endVerdicts: (prefix, untilMs) => ends.push(`${prefix} ${untilMs}`),
     goodAtMs: (key) => good.get(key) ?? 0,
     noteGood: (key, nowMs) => good.set(key, nowMs),
   })
-  return { feedback, listings, clock }
+  return { feedback, listings, ends, clock }
 }
 
 describe('B23 feedback', () => {
@@ -83,6 +85,57 @@ describe('B23 feedback', () => {
     expect(listings).toEqual([])
     clock.ms += feedbackIndependentMs
     feedback.onFinding('192.0.2.7', positive('relay'))
+    expect(listings).toHaveLength(1)
+  })
+
+  test('one verdict is one finding, whenever it is met; the next entry needs as many again', () => {
+    const { feedback, listings, clock } = newFeedback({ findings: 2 })
+    const first = { ...positive('relay'), foundAtMs: clock.ms }
+    for (let times = 0; times < 3; times++) {
+      feedback.onFinding('192.0.2.7', first)
+      clock.ms += feedbackIndependentMs
+    }
+    expect(listings).toEqual([])
+    const second = { ...positive('relay'), foundAtMs: clock.ms }
+    expect(feedback.onFinding('192.0.2.7', second)).toBe(true)
+    clock.ms += feedbackIndependentMs
+    for (const finding of [first, second]) feedback.onFinding('192.0.2.7', finding)
+    expect(listings).toHaveLength(1)
+    expect(feedback.onFinding('192.0.2.7', positive('relay'))).toBe(false)
+    clock.ms += feedbackIndependentMs
+    expect(feedback.onFinding('192.0.2.7', positive('relay'))).toBe(true)
+  })
+
+  test('a verdict is kept until a further one would count, or the entry ends', () => {
+    const { feedback, ends, clock } = newFeedback({
+      findings: 2,
+      ttlMs: 5e6,
+      layers: ['relay', 'user'],
+    })
+    const startMs = clock.ms
+    feedback.onFinding('192.0.2.7', positive('relay'))
+    clock.ms += feedbackIndependentMs
+    feedback.onFinding('192.0.2.7', positive('relay'))
+    feedback.onFinding('192.0.2.8', positive('user'))
+    expect(ends).toEqual([
+      `192.0.2.7/32 ${startMs + feedbackIndependentMs}`,
+      `192.0.2.7/32 ${clock.ms + 5e6}`,
+    ])
+  })
+
+  test('what was found before a removal counts no more', () => {
+    const { feedback, listings, ends, clock } = newFeedback()
+    const before = { ...positive('user'), foundAtMs: clock.ms }
+    const since = newFeedback({ layers: ['user'] })
+    since.feedback.onRemoved('192.0.2.7/32')
+    expect(since.feedback.onFinding('192.0.2.7', before)).toBe(false)
+    feedback.onRemoved('192.0.2.0/24')
+    expect(ends).toEqual(['192.0.2.0/24 0'])
+    expect(feedback.onFinding('192.0.2.9', { ...positive('relay'), foundAtMs: clock.ms })).toBe(
+      false,
+    )
+    clock.ms++
+    expect(feedback.onFinding('192.0.2.9', positive('relay'))).toBe(true)
     expect(listings).toHaveLength(1)
   })
 
