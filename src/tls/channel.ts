@@ -129,7 +129,7 @@ export class DaemonChannel {
     signal.removeEventListener('abort', onAbort)
     if (answer.outcome.code !== 'none') {
       channel.close()
-      return answer.outcome
+      return withRemedy(answer.outcome)
     }
     channel.daemonId = hexText(answer.body, 2, 10)
     channel.#creditOctets = readU32(answer.body, 10) - handleOctets
@@ -237,7 +237,9 @@ export class DaemonChannel {
 
   #onSilent(): void {
     if (this.daemonId === '') {
-      // It may still say hello: that somebody uses this then is worth no process of its own.
+      // It may still say hello: that somebody uses this then is worth no process of its own. The
+      // first call from then on is watched like any other.
+      this.#isHeld = false
       this.#frames.hold(false)
       this.#onHelloLate()
     } else {
@@ -338,6 +340,12 @@ function outcomeOf(code: Outcome['code'], kind: number, body: Uint8Array): Outco
   if (code === 'none') return success
   const start = kind === (callKinds.write | answerBit) ? 4 : 0
   return failure(code, Buffer.from(body.subarray(start)).toString('utf8'))
+}
+
+/** A daemon of version 1 says only that it is one. */
+function withRemedy({ code, message }: Outcome): Outcome {
+  const isOld = code === 'refused' && message.endsWith('this daemon speaks 1')
+  return failure(code, isOld ? `${message}: restart the daemon` : message)
 }
 
 function connected(socket: net.Socket): Promise<Outcome> {

@@ -113,6 +113,17 @@ test('a daemon that goes on is used again, and keeps nothing of those who left i
   stub.close()
 })
 
+test('A8: stopped before its hello, then used, then stopped again: daemonGone again', async () => {
+  await start()
+  process.kill(daemon.pid, 'SIGSTOP')
+  expect((await wrapper.new(optionsOf('twice', { fallback: true }))).route).toBe('unshared')
+  process.kill(daemon.pid, 'SIGCONT')
+  const session = await sharedAgain('twice')
+  await echoes(session, 'in between')
+  process.kill(daemon.pid, 'SIGSTOP')
+  expect(await session.read(10)).toMatchObject(gone)
+})
+
 test('a daemon that starts in the place of a stopped one is used by the next who asks', async () => {
   const folder = newFolder()
   ends.push(() => rmSync(folder, { recursive: true, force: true }))
