@@ -8,7 +8,7 @@
  *
  * Pure but for the clock that is given. RFC 5077 §5.5, RFC 8446 §4.6.1.
  */
-import { hkdfSync, randomBytes } from 'node:crypto'
+import { createHash, hkdfSync, randomBytes } from 'node:crypto'
 
 /** How long a key is the present one. */
 export const ticketPeriodMs = 12 * 3_600_000
@@ -34,9 +34,11 @@ export function ticketPeriodAt(nowMs: number): number {
   return Math.floor(nowMs / ticketPeriodMs)
 }
 
-/** The 48 octets of a period's key. */
+/** The 48 octets of a period's key. @param stamp of any length. */
 export function ticketKeysOf(secret: Uint8Array, stamp: string, period: number): Buffer {
-  return Buffer.from(hkdfSync('sha256', secret, '', `activemx ticket ${stamp} ${period}`, 48))
+  // Its digest in its place: Node takes no more than 1,024 octets of what a key is for.
+  const digest = createHash('sha256').update(stamp).digest('hex')
+  return Buffer.from(hkdfSync('sha256', secret, '', `activemx ticket ${digest} ${period}`, 48))
 }
 
 /** The keys with one stamp. */
