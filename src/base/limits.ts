@@ -272,8 +272,10 @@ export const countedAddressesMax = 262_144
 export const tarpitOctetMs = 1_000
 // Shared TLS session daemon (src/tls).
 
-/** Octets of a ClientHello, one record, that are read for its name; above: it has none. */
+/** Octets of a ClientHello that are read for its name, one full record; above: it has none. */
 export const tlsHelloOctetsMax = 16 * 1024 + 5
+/** Records that a ClientHello may come in; more: it has no name. Ours; one or two are usual. */
+export const tlsHelloRecordsMax = 16
 /** A handshake with a mailhost; above: the connection is closed. Milliseconds. */
 export const tlsHandshakeMsMax = 30_000
 /** Octets of one frame after its length field. Ours; above: the connection is closed. */

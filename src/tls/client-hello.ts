@@ -1,10 +1,10 @@
 /**
- * The name that a client asks for, read from its ClientHello before TLS takes it. Pure.
+ * The name that a client asks for, read from its ClientHello before TLS takes it. No I/O.
  *
  * node:tls tells the name too late: by then OpenSSL has judged the ticket. What is no ClientHello,
  * or is not understood, has no name, and is TLS's to refuse. RFC 8446 §4.1.2, §5.1; RFC 6066 §3.
  */
-import { tlsHelloOctetsMax } from '../base/limits.ts'
+import { tlsHelloOctetsMax, tlsHelloRecordsMax } from '../base/limits.ts'
 
 /** A record's header: type, version (2), length (2). */
 const recordHeaderOctets = 5
@@ -15,37 +15,93 @@ const clientHello = 1
 const serverNameExtension = 0
 const hostNameType = 0
 
-/** The server name, '' for none; undefined while more octets are needed to tell. */
-export function serverNameIn(octets: Buffer): string | undefined {
-  const hello = messageIn(octets)
-  if (hello === undefined) return octets.length < tlsHelloOctetsMax ? undefined : ''
-  try {
-    return nameOf(hello)
-  } catch (error) {
-    if (error instanceof RangeError) return ''
-    throw error
-  }
-}
+/**
+ * The first octets of a client, taken as they come.
+ *
+ * O(octets), however they are cut: each is copied a bounded number of times, and nothing is looked
+ * at again before the octets have come that the last look lacked.
+ */
+export class HelloReader {
+  #buffer: Buffer = Buffer.alloc(0)
+  #length = 0
+  /** Octets that must be there before there is anything new to see. */
+  #awaited = 1
+  /** Where the next record begins. */
+  #next = 0
+  readonly #fragments: Buffer[] = []
+  #messageOctets = 0
+  /** Octets of the whole message; 0: its header is not there yet. */
+  #messageEnd = 0
 
-/** The first handshake message, out of its records; undefined while it is not whole. */
-function messageIn(octets: Buffer): Buffer | undefined {
-  const parts: Buffer[] = []
-  for (let at = 0; at < octets.length; ) {
-    if (octets[at] !== handshakeRecord) return Buffer.concat(parts)
-    if (octets.length - at < recordHeaderOctets) return undefined
-    const start = at + recordHeaderOctets
-    at = start + octets.readUInt16BE(at + 3)
-    parts.push(octets.subarray(start, at))
-    const message = Buffer.concat(parts)
-    const end = messageHeaderOctets + (message.length < 4 ? 0 : message.readUIntBE(1, 3))
-    if (message.length >= messageHeaderOctets && message.length >= end) return message
+  /** All that was taken. */
+  get octets(): Buffer {
+    return this.#buffer.subarray(0, this.#length)
   }
-  return undefined
+
+  /** Takes a chunk. @returns the server name, '' for none; undefined: more octets are needed. */
+  take(chunk: Buffer): string | undefined {
+    this.#append(chunk)
+    const name = this.#length < this.#awaited ? undefined : this.#readRecords()
+    return name ?? (this.#length < tlsHelloOctetsMax ? undefined : '')
+  }
+
+  #append(chunk: Buffer): void {
+    const length = this.#length + chunk.length
+    if (this.#length === 0) this.#buffer = chunk
+    else {
+      if (length > this.#buffer.length) {
+        const grown = Buffer.allocUnsafe(Math.max(length, 2 * this.#buffer.length))
+        this.#buffer.copy(grown, 0, 0, this.#length)
+        this.#buffer = grown
+      }
+      chunk.copy(this.#buffer, this.#length)
+    }
+    this.#length = length
+  }
+
+  /** Goes on where the last look ended. */
+  #readRecords(): string | undefined {
+    const { octets } = this
+    while (this.#next < octets.length) {
+      if (octets[this.#next] !== handshakeRecord) return ''
+      const start = this.#next + recordHeaderOctets
+      this.#awaited = start
+      if (octets.length < start) return undefined
+      const end = start + octets.readUInt16BE(start - 2)
+      // An empty one is forbidden (RFC 8446 §5.1), and would let a hello go on for ever.
+      if (end === start || this.#fragments.length === tlsHelloRecordsMax) return ''
+      this.#awaited = end
+      if (octets.length < end) return undefined
+      this.#next = end
+      const name = this.#nameWith(octets.subarray(start, end))
+      if (name !== undefined) return name
+    }
+    this.#awaited = this.#next + 1
+    return undefined
+  }
+
+  /** The name, if this fragment makes the message whole. */
+  #nameWith(fragment: Buffer): string | undefined {
+    this.#fragments.push(fragment)
+    this.#messageOctets += fragment.length
+    if (this.#messageOctets < messageHeaderOctets) return undefined
+    if (this.#messageEnd === 0) {
+      const head = Buffer.concat(this.#fragments)
+      this.#messageEnd = messageHeaderOctets + head.readUIntBE(1, 3)
+    }
+    if (this.#messageOctets < this.#messageEnd) return undefined
+    try {
+      return nameOf(Buffer.concat(this.#fragments))
+    } catch (error) {
+      if (error instanceof RangeError) return ''
+      throw error
+    }
+  }
 }
 
 /** @throws RangeError where a length leads out of the message. */
 function nameOf(hello: Buffer): string {
-  if (hello.length === 0 || hello[0] !== clientHello) return ''
+  if (hello[0] !== clientHello) return ''
   // Behind version (2) and random (32): session id, cipher suites, compression methods.
   let at = messageHeaderOctets + 34
   at += 1 + hello.readUInt8(at)

@@ -15,7 +15,7 @@ import type tls from 'node:tls'
 import { backlogHighOctets, backlogOctetsMax, closeFlushMs, lingerMs } from '../base/limits.ts'
 import type { CloseReason, ConnectionId, Engine, EngineHandler, Peer } from '../io/engine.ts'
 import { type Carrier, type CarrierEvents, socketCarrier } from './carrier.ts'
-import { serverNameIn } from './client-hello.ts'
+import { HelloReader } from './client-hello.ts'
 import { faultOf } from './fault.ts'
 
 /**
@@ -96,7 +96,7 @@ export class SecureEngine implements Engine, EngineHandler {
 
   /** Waits for the ClientHello, and gives it back to the socket when its name is known. */
   #readName(secured: Secured, socket: net.Socket, handshake: Handshake): void {
-    let hello: Buffer = Buffer.alloc(0)
+    const hello = new HelloReader()
     const timer = setTimeout(() => socket.destroy(), handshake.waitMs)
     const onClose = (): void => {
       clearTimeout(timer)
@@ -104,12 +104,11 @@ export class SecureEngine implements Engine, EngineHandler {
       this.#eventsOf(secured).onClose('ended')
     }
     const onData = (chunk: Buffer): void => {
-      hello = Buffer.concat([hello, chunk])
-      const name = serverNameIn(hello)
+      const name = hello.take(chunk)
       if (name === undefined) return
       clearTimeout(timer)
       socket.off('data', onData).off('end', onEnd).off('close', onClose).pause()
-      socket.unshift(hello)
+      socket.unshift(hello.octets)
       this.#shake(secured, handshake.put(socket, name), handshake)
     }
     const onEnd = (): void => void socket.destroy()

@@ -6,9 +6,9 @@ import { once } from 'node:events'
 import net from 'node:net'
 import tls from 'node:tls'
 import fc from 'fast-check'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { tlsHelloOctetsMax } from '../../src/base/limits.ts'
-import { serverNameIn } from '../../src/tls/client-hello.ts'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { tlsHelloOctetsMax, tlsHelloRecordsMax } from '../../src/base/limits.ts'
+import { HelloReader } from '../../src/tls/client-hello.ts'
 import { type Certificate, InboundTls, type InboundTlsPolicy } from '../../src/tls/inbound.ts'
 import { ticketPeriodMs } from '../../src/tls/ticket-keys.ts'
 import { type Authority, makeAuthority } from './support/certificates.ts'
@@ -33,6 +33,11 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end()
 })
 afterAll(() => authority.remove())
+
+/** The name in what came in one chunk. */
+function serverNameIn(octets: Buffer): string | undefined {
+  return new HelloReader().take(octets)
+}
 
 /** A listener with TLS from the first octet, as a thread of a service has it. @returns its port. */
 async function listener(changes: Partial<InboundTlsPolicy> = {}): Promise<number> {
@@ -135,6 +140,19 @@ describe.each(versions)('tickets, %s', (version) => {
     expect(isResumed).toBe(false)
   })
 
+  test('a certificate of a hundred names: its tickets are its own, at every instance', async () => {
+    nowMs = 350 * ticketPeriodMs
+    const names = Array.from({ length: 100 }, (_, at) => `mx${at}.${'long'.repeat(10)}.test`)
+    const [first] = certificates
+    if (first === undefined) throw new Error('no certificate')
+    const port = await listener({ certificates: [{ ...first, names }] })
+    const { ticket } = await visit(port, version)
+    const again = await listener({ certificates: [{ ...first, names }] })
+    expect((await visit(again, version, ticket)).isResumed).toBe(true)
+    const fewer = await listener({ certificates: [{ ...first, names: names.slice(1) }] })
+    expect((await visit(fewer, version, ticket)).isResumed).toBe(false)
+  })
+
   test('another service, secret or certificate: a full handshake', async () => {
     nowMs = 400 * ticketPeriodMs
     const port = await listener({ certificates })
@@ -170,6 +188,17 @@ describe('the name in a ClientHello', () => {
     return hello
   }
 
+  /** The same hello in records of so many octets. */
+  function inRecords(hello: Buffer, partOctets: number): Buffer {
+    const message = hello.subarray(5)
+    const parts: Buffer[] = []
+    for (let at = 0; at < message.length; at += partOctets) {
+      const part = message.subarray(at, at + partOctets)
+      parts.push(Buffer.from([22, 3, 1, part.length >> 8, part.length & 255]), part)
+    }
+    return Buffer.concat(parts)
+  }
+
   test('cut at every octet: unknown until it is whole', async () => {
     const hello = await helloOf('MX2.example.test')
     for (let end = 0; end < hello.length; end++) {
@@ -178,16 +207,52 @@ describe('the name in a ClientHello', () => {
     expect(serverNameIn(hello)).toBe('mx2.example.test')
   })
 
+  test('octet by octet: told with the last one, and all are there for TLS', async () => {
+    for (const partOctets of [1000, 50]) {
+      const hello = inRecords(await helloOf('mx2.example.test'), partOctets)
+      const reader = new HelloReader()
+      const told = Array.from(hello, (octet) => reader.take(Buffer.from([octet])))
+      expect(told.at(-1)).toBe('mx2.example.test')
+      expect(told.slice(0, -1).every((name) => name === undefined)).toBe(true)
+      expect(reader.octets).toEqual(hello)
+    }
+  })
+
   test('in several records', async () => {
     const hello = await helloOf('mx2.example.test')
-    const message = hello.subarray(5)
-    const parts: Buffer[] = []
-    for (let at = 0; at < message.length; at += 50) {
-      const part = message.subarray(at, at + 50)
-      parts.push(Buffer.from([22, 3, 1, 0, part.length]), part)
-    }
-    expect(serverNameIn(Buffer.concat(parts))).toBe('mx2.example.test')
+    expect(serverNameIn(inRecords(hello, 50))).toBe('mx2.example.test')
+    const least = Math.ceil((hello.length - 5) / tlsHelloRecordsMax)
+    expect(serverNameIn(inRecords(hello, least))).toBe('mx2.example.test')
+    expect(serverNameIn(inRecords(hello, Math.floor(least / 2)))).toBe('')
   })
+
+  test('an empty record: none, TLS refuses it', async () => {
+    const empty = Buffer.from([22, 3, 1, 0, 0])
+    expect(serverNameIn(empty)).toBe('')
+    const hello = inRecords(await helloOf('mx2.example.test'), 100)
+    expect(serverNameIn(Buffer.concat([hello.subarray(0, 105), empty]))).toBe('')
+  })
+
+  test.each([1, tlsHelloRecordsMax])(
+    'octet by octet, %d records: work grows with octets',
+    (records) => {
+      const bodyOctets = Math.floor(tlsHelloOctetsMax / records) - 5
+      const message = Buffer.alloc(records * bodyOctets)
+      message.writeUInt32BE(0x01_ff_ff_ff)
+      const octets = inRecords(Buffer.concat([Buffer.alloc(5), message]), bodyOctets)
+      const look = vi.spyOn(Buffer.prototype, 'readUInt16BE')
+      const join = vi.spyOn(Buffer, 'concat')
+      const grow = vi.spyOn(Buffer, 'allocUnsafe')
+      ends.push(() => vi.restoreAllMocks())
+      const reader = new HelloReader()
+      for (const octet of octets.subarray(0, -1))
+        expect(reader.take(Buffer.from([octet]))).toBeUndefined()
+      expect(look.mock.calls.length).toBeLessThanOrEqual(2 * records)
+      expect(join.mock.calls.length).toBeLessThanOrEqual(2)
+      const copied = grow.mock.calls.reduce((sum, [size]) => sum + size, 0)
+      expect(copied).toBeLessThan(5 * tlsHelloOctetsMax)
+    },
+  )
 
   test('none asked for: none', async () => {
     expect(serverNameIn(await helloOf(''))).toBe('')
