@@ -264,7 +264,8 @@ export class SessionGroup {
   /** Those who would keep their session learn that it is wanted. */
   #tellHolders(): void {
     for (const tenancy of this.#held.values()) {
-      if (tenancy.telling !== 'when-others-wait') continue
+      // One that ends is given back as it is; the read that it waits for is still its own.
+      if (tenancy.telling !== 'when-others-wait' || tenancy.state === 'ending') continue
       const reading = tenancy.session === undefined ? undefined : tenancy.lanes.readers.shift()
       tenancy.telling = reading === undefined ? 'with-next-read' : 'told'
       reading?.done(othersWait)

@@ -63,6 +63,21 @@ test('a conversation of one is not the other’s: its calls wait for the end', a
   expect(await one.write('late', { lease: lease.id })).toMatchObject({ code: 'refused' })
 })
 
+test('a lease given back keeps the read that it waits for, though others wait, too', async () => {
+  const { one, other } = await twoHandles()
+  const lease = await one.lease({ yields: true })
+  const reading = one.read(100, { lease: lease.id })
+  const released = lease.release()
+  const leaseOfOther = other.lease()
+  const stub = new DaemonStub(daemon.socket)
+  await expect.poll(() => stub.statistics()).toMatchObject({ sessions: [{ waiting: 1 }] })
+  stub.close()
+  peer.sockets.at(-1)?.write('the answer')
+  expect(await reading).toMatchObject({ code: 'none', data: Buffer.from('the answer') })
+  expect(await released).toMatchObject({ code: 'none' })
+  expect(await leaseOfOther).toMatchObject({ code: 'none' })
+})
+
 test('leases of both at once, where the name has two connections', async () => {
   const { one, other } = await twoHandles({ sessions: 2 })
   const [first, second] = [await one.lease(), await other.lease()]
