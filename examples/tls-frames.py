@@ -42,7 +42,7 @@ def call(wrapper, kind, body):
 path, host, port, ca_file, name, text = sys.argv[1:]
 wrapper = socket.socket(socket.AF_UNIX)
 wrapper.connect(path)
-call(wrapper, HELLO, b'AMXTLS\x01\x00')
+call(wrapper, HELLO, b'AMXTLS\x02\x00')
 options = {'shared': False if name == '-' else name, 'host': host, 'port': int(port)}
 options['ca'] = open(ca_file).read()
 handle = call(wrapper, NEW, json.dumps(options).encode())[:25]

@@ -127,7 +127,8 @@ export class ClientConnection {
     }
     const version = (body[helloMagic.length] ?? 0) | ((body[helloMagic.length + 1] ?? 0) << 8)
     if (version !== wireVersion) {
-      const text = `frames of version ${version}; this daemon speaks ${wireVersion}`
+      const remedy = `restart the ${version > wireVersion ? 'daemon' : 'program'}`
+      const text = `frames of version ${version}; this daemon speaks ${wireVersion}: ${remedy}`
       this.put(helloAnswer(refusedNumber), Buffer.from(text))
       this.#frames.flush()
       this.close()

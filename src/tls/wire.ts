@@ -1,5 +1,5 @@
 /**
- * The frames between a process and the TLS session daemon, as octets. Version 1.
+ * The frames between a process and the TLS session daemon, as octets. Version 2.
  *
  *   0        4      5       6          7      8         12      16
  *   | length | kind | flags | priority | code | request | lease | body …
@@ -29,8 +29,8 @@ import { tlsFrameOctetsMax } from '../base/limits.ts'
 export const headerOctets = 16
 /** Octets of a handle. */
 export const handleOctets = 25
-/** The protocol's version: both sides must say the same. */
-export const wireVersion = 1
+/** The protocol's version: both sides must say the same. 1 had no `yields`. */
+export const wireVersion = 2
 /** What a hello begins with. */
 export const helloMagic = 'AMXTLS'
 

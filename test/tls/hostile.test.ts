@@ -3,12 +3,12 @@
  * each, never a hang, and nobody else notices. After every case an honest client is served.
  */
 import { randomBytes } from 'node:crypto'
-import { chmodSync, chownSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { tlsCreditCalls } from '../../src/base/limits.ts'
-import type { NewOptions } from '../../src/tls/api.ts'
+import { type NewOptions, tlsCodes } from '../../src/tls/api.ts'
 import { DaemonStub } from '../../src/tls/daemon-stub.ts'
 import {
   callKinds,
@@ -129,8 +129,26 @@ test('more unanswered calls than the credit: the connection is closed', async ()
 })
 
 test('hello of another version is refused with a text, then closed', async () => {
-  const answer = await untilClosed(frame(callKinds.hello, `${helloMagic}\x09\0`))
-  expect(answer.toString('latin1')).toMatch(/frames of version 9/)
+  const newer = await untilClosed(frame(callKinds.hello, `${helloMagic}\x09\0`))
+  expect(newer.toString('latin1')).toMatch(/frames of version 9; .*: restart the daemon$/)
+  const older = await untilClosed(frame(callKinds.hello, `${helloMagic}\x01\0`))
+  expect(older.toString('latin1')).toMatch(/frames of version 1; .*: restart the program$/)
+})
+
+test('a daemon of version 1 refuses the hello: its client is told to restart the daemon', async () => {
+  const folder = newFolder()
+  const path = join(folder, 'old.sock')
+  const text = `frames of version ${wireVersion}; this daemon speaks 1`
+  const refused = tlsCodes.indexOf('refused')
+  const answer = frame(0x80 | callKinds.hello, text, { code: refused, request: 0 })
+  const old = net.createServer((socket) => socket.resume().end(answer)).listen(path)
+  const wrapper = new TlsWrapper({ daemon: path })
+  const { fault } = await wrapper.new(optionsOf('old'))
+  expect(fault).toEqual({ code: 'refused', message: `${text}: restart the daemon` })
+  expect((await wrapper.new(optionsOf('old', { fallback: true }))).route).toBe('unshared')
+  await wrapper.close()
+  await new Promise((resolve) => old.close(resolve))
+  rmSync(folder, { recursive: true, force: true })
 })
 
 test('options that are wrong are refused with a code, and the client stays', async () => {
