@@ -424,6 +424,12 @@ export const recipientUnknownKeepMsMax = 600_000
 export const callAheadInFlightMax = 8
 
 /**
+ * Questions about mailboxes of one domain that wait for its first answer. Above: not asked now, as
+ * with a spent budget.
+ */
+export const domainWaitersMax = 100
+
+/**
  * DNS look-ups of one SPF evaluation. RFC 7208 §4.6.4; above: permerror, the match does not count.
  */
 export const spfLookupsMax = 10

@@ -8,6 +8,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { endpointText } from '../base/endpoint.ts'
+import { domainWaitersMax } from '../base/limits.ts'
 import type { Finding } from '../checks/finding.ts'
 import type { Mailbox } from '../checks/sender-key.ts'
 import { RateBudget } from './budget.ts'
@@ -20,6 +21,7 @@ import type { NamePatterns } from './name-patterns.ts'
 import { readRelayReport, relayPlan } from './relay-test.ts'
 import type { ProbeSettings } from './settings.ts'
 import { makeFinding, type ProbeTools, type TestResult } from './tools.ts'
+import { Turns } from './turns.ts'
 import { testUser, type UserResult } from './user-test.ts'
 import {
   type HostTests,
@@ -55,11 +57,17 @@ export interface InquiryParts {
   readonly onProbe: (record: ProbeRecord) => void
 }
 
+/** A finding, and whether somebody was asked for it now. */
+interface Told {
+  readonly finding: Finding
+  readonly isAsked: boolean
+}
+
 /** Asks. One per broker. */
 export class Inquiry {
   readonly #parts: InquiryParts
   readonly #flights = new Map<string, Promise<Finding>>()
-  readonly #domainsAsked = new Map<string, Promise<Finding>>()
+  readonly #turns = new Turns(domainWaitersMax)
   readonly #perClient: RateBudget
   readonly #perDomain: RateBudget
 
@@ -88,33 +96,45 @@ export class Inquiry {
 
   /** The same of a sender, or of a recipient of ours. */
   async mailbox(role: MailboxRole, mailbox: Mailbox, client: string): Promise<Finding> {
-    const { memory, now } = this.#parts
-    // One question at a time to a domain that is not known yet: the first learns whether it takes
-    // all.
-    const domainKey = `${role} ${mailbox.domain}`
-    while (memory.domainFact(role, mailbox.domain) === undefined) {
-      const asked = this.#domainsAsked.get(domainKey)
-      if (asked === undefined) break
-      await asked
-    }
-    const known = memory.mailbox(role, mailbox)
+    const known = this.#parts.memory.mailbox(role, mailbox)
     if (known !== undefined) return known
-    const flight = this.#flight(mailboxCacheKey(role, mailbox), () => {
-      const nowMs = now()
-      if (role === 'user') {
-        if (!this.#perDomain.hasRoom(mailbox.domain, nowMs)) return spent(role, 'domain')
-        if (!this.#perClient.take(hostKey(client), nowMs)) return spent(role, 'client')
-        this.#perDomain.take(mailbox.domain, nowMs)
-      }
-      return this.askMailbox(role, mailbox, client).then(({ finding }) => {
-        if (role === 'user' && isUnasked(finding)) this.#giveBack(mailbox.domain, client)
-        return finding
-      })
+    return this.#flight(mailboxCacheKey(role, mailbox), async () => {
+      // A mailhost of ours is asked for whoever comes: its bound is the number at once.
+      if (role === 'recipient') return (await this.#inTurn(role, mailbox, client)).finding
+      const nowMs = this.#parts.now()
+      if (!this.#perDomain.hasRoom(mailbox.domain, nowMs)) return spent(role, 'domain')
+      if (!this.#perClient.take(hostKey(client), nowMs)) return spent(role, 'client')
+      this.#perDomain.take(mailbox.domain, nowMs)
+      const { finding, isAsked } = await this.#inTurn(role, mailbox, client)
+      if (!isAsked || isUnasked(finding)) this.#giveBack(mailbox.domain, client)
+      return finding
     })
-    this.#domainsAsked.set(domainKey, flight)
-    const finding = await flight
-    if (this.#domainsAsked.get(domainKey) === flight) this.#domainsAsked.delete(domainKey)
-    return finding
+  }
+
+  /**
+   * One question at a time to a domain that is not known yet: the first learns whether it takes
+   * all, or judges each. Whoever has waited for longer than its client did asks no more.
+   */
+  async #inTurn(role: MailboxRole, mailbox: Mailbox, client: string): Promise<Told> {
+    const { memory, now, settings } = this.#parts
+    const { domain } = mailbox
+    const ask = async (): Promise<Told> => {
+      const { finding } = await this.askMailbox(role, mailbox, client)
+      return { finding, isAsked: true }
+    }
+    if (memory.domainFact(role, domain) !== undefined) return ask()
+    const untilMs = now() + settings.budgetMs
+    const line = `${role} ${domain}`
+    if (!(await this.#turns.take(line))) return { finding: spent(role, 'domain'), isAsked: false }
+    try {
+      const known = memory.mailbox(role, mailbox)
+      if (known !== undefined) return { finding: known, isAsked: false }
+      if (now() > untilMs) return { finding: spent(role, 'domain'), isAsked: false }
+      if (memory.domainFact(role, domain) === undefined) return await ask()
+    } finally {
+      this.#turns.pass(line)
+    }
+    return ask()
   }
 
   /** Past memory and the client's budget, but kept. */

@@ -3,6 +3,8 @@
  * sockets and by a clock of the test.
  */
 import { describe, expect, test } from 'vitest'
+import { domainWaitersMax } from '../../src/base/limits.ts'
+import type { Finding } from '../../src/checks/finding.ts'
 import { BackOff, RateBudget } from '../../src/probes/budget.ts'
 import type { Conversation, Converse } from '../../src/probes/converse.ts'
 import type { ProbeSettings } from '../../src/probes/settings.ts'
@@ -147,6 +149,94 @@ describe('what is not asked costs the asker nothing', () => {
     budget.giveBack('a', 0)
     budget.giveBack('a', 1000)
     expect([1, 2, 3].map(() => budget.take('a', 1000))).toEqual([true, true, false])
+  })
+})
+
+describe('questions about a domain that has not answered yet', () => {
+  /** A domain whose first conversation stays open until `finish`. */
+  function silentDomain(settings: Partial<ProbeSettings>) {
+    let finish = (): void => undefined
+    const held: Converse = (_target, plan) =>
+      new Promise((resolve) => {
+        finish = () => resolve(conversationWith(serverSaying(451, 'recipient'), plan))
+      })
+    const outside = scriptedBroker({ modes: userOnly, ...settings }, names, held)
+    return { ...outside, finish: () => finish() }
+  }
+  const told = (findings: readonly Finding[]) => findings[0]?.evidence.join()
+
+  test('a line of them is full: the next is answered at once, and asks nobody', async () => {
+    const { ask, asked, broker } = silentDomain({})
+    void ask('127.0.9.1', 'a@one.example')
+    while (broker.inFlight === 0) await Promise.resolve()
+    for (let index = 0; index < domainWaitersMax; index++) {
+      void ask('127.0.9.2', `a${index}@one.example`)
+    }
+    expect(told(await ask('127.0.9.3', 'late@one.example'))).toBe('budget of the domain')
+    expect(asked).toHaveLength(1)
+  })
+
+  test('the budgets of client and domain are taken by whoever waits', async () => {
+    const settings = { perClient: { count: 2, windowMs: 60_000 }, perDomain: once }
+    const { ask, asked, broker } = silentDomain(settings)
+    void ask('127.0.9.1', 'a@one.example')
+    while (broker.inFlight === 0) await Promise.resolve()
+    expect(told(await ask('127.0.9.2', 'b@one.example'))).toBe('budget of the domain')
+    void ask('127.0.9.1', 'c@far.example')
+    expect(told(await ask('127.0.9.1', 'd@near.example'))).toBe('budget of the client')
+    expect(asked).toEqual(['127.0.4.1', '127.0.5.1'])
+  })
+
+  test('who has waited for longer than its client did asks nobody', async () => {
+    const { ask, asked, broker, clock, finish } = silentDomain({ budgetMs: 20_000 })
+    const first = ask('127.0.9.1', 'a@one.example')
+    while (broker.inFlight === 0) await Promise.resolve()
+    const second = ask('127.0.9.2', 'b@one.example')
+    clock.nowMs += 20_001
+    finish()
+    expect(await first).toMatchObject([{ name: 'try-later' }])
+    expect(await second).toMatchObject(notNow)
+    expect(asked).toHaveLength(1)
+  })
+
+  test('what the first learns of the domain costs those that waited nothing', async () => {
+    const settings = { modes: userOnly, perClient: once }
+    const takesAll: Converse = async (_target, plan) =>
+      conversationWith((command) => (command === '' ? '220 ready' : '250 OK'), plan)
+    const { ask, asked } = scriptedBroker(settings, names, takesAll)
+    const acceptsAll = [{ layer: 'user', outcome: 'negative', name: 'accepts-all' }]
+    const first = ask('127.0.9.1', 'a@one.example')
+    expect(await ask('127.0.9.2', 'b@one.example')).toMatchObject(acceptsAll)
+    expect(await first).toMatchObject(acceptsAll)
+    expect(await ask('127.0.9.2', 'c@far.example')).toMatchObject(acceptsAll)
+    expect(asked).toEqual(['127.0.4.1', '127.0.5.1'])
+  })
+
+  const paces = [
+    {
+      label: 'nothing is learnt: one after the other',
+      server: serverSaying(451, 'recipient'),
+      most: 1,
+    },
+    {
+      label: 'the first learns that it judges each: the others together',
+      server: honestServer,
+      most: 3,
+    },
+  ]
+  test.each(paces)('$label', async ({ server, most }) => {
+    let running = 0
+    let mostRunning = 0
+    const converse: Converse = async (_target, plan) => {
+      mostRunning = Math.max(mostRunning, ++running)
+      for (let turn = 0; turn < 100; turn++) await Promise.resolve()
+      running--
+      return conversationWith(server, plan)
+    }
+    const { ask, asked } = scriptedBroker({ modes: userOnly }, names, converse)
+    const senders = ['a', 'b', 'c', 'd'].map((local) => `${local}@one.example`)
+    await Promise.all(senders.map((sender) => ask('127.0.9.1', sender)))
+    expect([asked.length, mostRunning]).toEqual([senders.length, most])
   })
 })
 
