@@ -63,16 +63,22 @@ const unknownUserWords = [
   'user unknown', 'unknown user', 'no such user', 'no such recipient', 'no such mailbox',
   'no such address', 'does not exist', 'doesn\'t exist', 'not exist', 'user not found',
   'mailbox not found', 'recipient not found', 'recipnotfound', 'recipientnotfound',
-  'unknown recipient', 'unknown local', 'recipient unknown', 'mailbox unavailable', 'no mailbox',
+  'unknown recipient', 'unknown local', 'recipient unknown', 'no mailbox',
   'not our customer', 'not our user', 'invalid recipient', 'invalid mailbox', 'unrouteable address',
   'unknown address', 'address unknown', 'no longer on server', 'not a valid', 'destinataire invalide',
 ]
+
+/**
+ * The text that RFC 5321 §4.2.2 gives 550, whatever it is for: plain only where nothing else is
+ * said.
+ */
+const vagueUnknownWord = 'mailbox unavailable'
 
 /** Words of a list that no honest "user unknown" contains, even with 5.1.1 before it. */
 // biome-ignore format: a table
 const blocklistWords = [
   'blacklist', 'blocklist', 'block list', 'dnsbl', 'rbl', 'spamhaus', 'sorbs', 'spamcop', 'barracuda',
-  'your ip', 'spf', 'dmarc', 'dkim', 'reputation', 'banned',
+  'your ip', 'spf', 'dmarc', 'dkim', 'reputation', 'banned', 'policy reasons',
 ]
 
 /** Reads a reply that was given at `step`. O(octets of the reply). */
@@ -110,7 +116,8 @@ function readUnknownUser(text: string, code: string): ReplyReading {
   if (plain !== '') return { meaning: 'no-such-user', reason: plain }
   const refusal = firstWord(text, refusalWords)
   if (refusal !== '') return { meaning: 'refuses-us', reason: refusal }
-  return { meaning: 'no-such-user', reason: code }
+  const isVague = text.includes(vagueUnknownWord)
+  return { meaning: 'no-such-user', reason: isVague ? vagueUnknownWord : code }
 }
 
 /** After an accepted recipient a refusal speaks of it only where it says so: 5.1.1 or in words. */
@@ -120,8 +127,9 @@ function readDataRefusal(step: ProbeStep, reply: Reply): ReplyReading {
   if (reply.enhanced.startsWith('5.7.') || firstWord(text, blocklistWords) !== '') {
     return { meaning: 'refuses-us', reason }
   }
-  const isUnknown = reply.enhanced.startsWith('5.1.1') || firstWord(text, unknownUserWords) !== ''
-  return { meaning: isUnknown ? 'no-such-user' : 'unclear', reason }
+  const isVague = text.includes(vagueUnknownWord) && firstWord(text, refusalWords) === ''
+  const isPlain = reply.enhanced.startsWith('5.1.1') || firstWord(text, unknownUserWords) !== ''
+  return { meaning: isPlain || isVague ? 'no-such-user' : 'unclear', reason }
 }
 
 /** The text in lower case without what may be quoted of us: <…> and words that hold an @. */

@@ -172,11 +172,11 @@ export function readUserReport(
   const isAnswered = last.question !== '' && isDecisive(last, reading)
   const random = report.answers.find((each) => each.question === 'random' && isAtRecipient(each))
   const asksEach = random !== undefined && random.reply.code >= 500
-  if (!isAnswered) return readTrouble(report, reading, verdict)
+  const fact = asksEach ? ({ fact: 'asks-each' } as const) : {}
+  if (!isAnswered) return { ...fact, ...readTrouble(report, last, reading, verdict) }
   if (last.question === 'random') {
     return { finding: verdict('negative', 'accepts-all'), fact: 'accepts-all' }
   }
-  const fact = asksEach ? ({ fact: 'asks-each' } as const) : {}
   const isForged = reading.meaning === 'no-such-user'
   const finding = isForged
     ? verdict('positive', 'no-such-user')
@@ -190,12 +190,18 @@ function isDecisive(last: ProbeAnswer, { meaning }: ReplyReading): boolean {
   return meaning === 'accepts' || (meaning === 'no-such-user' && last.question === 'sender')
 }
 
+/**
+ * They refuse us, where the refusal is not of this mailbox alone: one that takes mail from its own
+ * house only says nothing of its domain.
+ */
 function readTrouble(
   report: ProbeReport,
+  last: ProbeAnswer,
   { meaning }: ReplyReading,
   verdict: Verdict,
 ): Omit<UserResult, 'dialogue' | 'target'> {
-  if (meaning === 'refuses-us') {
+  const isOfMailbox = last.question === 'sender' && last.step !== 'mail'
+  if (meaning === 'refuses-us' && !isOfMailbox) {
     return { finding: verdict('indeterminate', 'refuses-us'), fact: 'refuses-us' }
   }
   const name = report.end === 'finished' || meaning === 'try-later' ? meaning : report.end

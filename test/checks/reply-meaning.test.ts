@@ -53,6 +53,18 @@ describe('B14 what a reply to RCPT says about the address', () => {
     { line: '552 Too many recipients', want: 'unclear' },
     { line: '554 5.1.1 no such user', want: 'unclear' },
     { line: '530 5.7.0 Must issue a STARTTLS command first', want: 'refuses-us' },
+    { line: '550 Requested action not taken: mailbox unavailable', want: 'no-such-user' },
+    { line: '550 5.1.1 mailbox unavailable', want: 'no-such-user' },
+    {
+      line: '550 mailbox unavailable (e.g., mailbox not found, or rejected for policy reasons)',
+      want: 'refuses-us',
+    },
+    { line: '550 mailbox unavailable: bad IP address 192.0.2.1', want: 'refuses-us' },
+    { line: '550 mailbox unavailable, try again later', want: 'refuses-us' },
+    { line: '550 Mailbox unavailable or greylisted', want: 'refuses-us' },
+    { line: '550 5.1.1 mailbox unavailable, access denied', want: 'refuses-us' },
+    { line: '550 mailbox unavailable, over quota', want: 'unclear' },
+    { line: '550 mailbox unavailable, user unknown at this IP address', want: 'no-such-user' },
     { line: '354 go on', want: 'accepts' },
     { line: '334 ', want: 'unclear' },
   ]
@@ -70,6 +82,8 @@ describe('B14 what a reply to RCPT says about the address', () => {
   test('a refusal after an accepted RCPT counts only where it names the user', () => {
     expect(readReply('data', replyOf('554 5.5.1 no valid recipients')).meaning).toBe('unclear')
     expect(readReply('data', replyOf('550 5.1.1 unknown')).meaning).toBe('no-such-user')
+    expect(readReply('data', replyOf('550 mailbox unavailable')).meaning).toBe('no-such-user')
+    expect(readReply('message', replyOf('550 mailbox unavailable: spam')).meaning).toBe('unclear')
     expect(readReply('message', replyOf('550 5.7.1 content')).meaning).toBe('refuses-us')
   })
 })
