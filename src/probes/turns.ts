@@ -15,7 +15,7 @@ export class Turns {
     this.#waitingMax = waitingMax
   }
 
-  /** Waits for the turn. @returns false at once where the line is full: there is none to pass on. */
+  /** Waits for the turn. @returns false at once where the line is full: nothing to pass on. */
   async take(key: string): Promise<boolean> {
     const line = this.#lines.get(key)
     if (line === undefined) {
