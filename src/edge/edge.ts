@@ -133,8 +133,8 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
 
   // What connections and transfer ask of the thread.
 
-  isWanted({ address, port }: Mailhost): boolean {
-    return this.#parts.tls?.isWanted(address, port) === true
+  isWanted({ address, port }: Mailhost, id: ConnectionId): boolean {
+    return this.#parts.tls?.isWanted(address, port, id) === true
   }
 
   /** Wall clock of the running event, milliseconds: one event is one moment. */

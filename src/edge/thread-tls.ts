@@ -53,7 +53,9 @@ export class ThreadTls {
   #wrapper: TlsWrapper | undefined
   /** Connections over shared sessions that others wait for, by mailhost. */
   readonly #wanted = new Map<string, number>()
-  /** Told when a shared session that this thread holds is wanted by others. */
+  /** Connections over shared sessions that were kept for long. */
+  readonly #overdue = new Set<ConnectionId>()
+  /** Told when `isWanted` has become true of a connection. */
   onWanted: () => void = () => undefined
 
   constructor(policy: TlsPolicy) {
@@ -95,9 +97,12 @@ export class ThreadTls {
     })
   }
 
-  /** Others wait for shared sessions to this mailhost that this thread holds. */
-  isWanted(host: string, port: number): boolean {
-    return this.#wanted.has(`${host}:${port}`)
+  /**
+   * The connection is to be given back as soon as it is not needed: others wait for shared sessions
+   * to this mailhost that this thread holds, or this one was kept for long.
+   */
+  isWanted(host: string, port: number, id: ConnectionId): boolean {
+    return this.#overdue.has(id) || this.#wanted.has(`${host}:${port}`)
   }
 
   /** Leaves the daemon; its sessions live on. */
@@ -127,7 +132,7 @@ export class ThreadTls {
     const wrapper = this.#wrapper
     const { ca, servername, isChecked } = mailhost
     const plainHosts: PlainHosts | undefined = isChecked ? undefined : new Map()
-    return (host: string, port: number, events: CarrierEvents) => {
+    return (host: string, port: number, events: CarrierEvents, id: ConnectionId) => {
       const asked = {
         host,
         port,
@@ -141,13 +146,16 @@ export class ThreadTls {
         ...(ca === '' ? {} : { ca }),
       } as const
       const options = { ...asked, shared: sharedNameOf(`mailhost-${host}:${port}`, asked) }
-      return openSharedCarrier(wrapper, options, this.#watched(host, port, events), plainHosts)
+      const watched = this.#watched(`${host}:${port}`, id, events)
+      return openSharedCarrier(wrapper, options, watched, plainHosts)
     }
   }
 
-  /** Counts the connection among the wanted ones, from when it is until it is closed. */
-  #watched(host: string, port: number, events: CarrierEvents): CarrierEvents {
-    const name = `${host}:${port}`
+  /**
+   * Counts the connection among the wanted or the overdue ones, from when it is until it is closed.
+   * An overdue one says nothing of the others: one slow client would cost them all their sessions.
+   */
+  #watched(name: string, id: ConnectionId, events: CarrierEvents): CarrierEvents {
     let isWanted = false
     return {
       onConnected: () => events.onConnected(),
@@ -160,7 +168,12 @@ export class ThreadTls {
         this.#wanted.set(name, (this.#wanted.get(name) ?? 0) + 1)
         this.onWanted()
       },
+      onOverdue: () => {
+        this.#overdue.add(id)
+        this.onWanted()
+      },
       onClose: (reason) => {
+        this.#overdue.delete(id)
         const left = (this.#wanted.get(name) ?? 0) - (isWanted ? 1 : 0)
         isWanted = false
         if (left > 0) this.#wanted.set(name, left)

@@ -13,6 +13,8 @@ export interface CarrierEvents {
   onEnd(): void
   /** Others wait for what carries it: it is to be closed as soon as it is not needed. */
   onWanted?(): void
+  /** It was kept for long: this connection, and no other, is to be closed likewise. */
+  onOverdue?(): void
   /** Last, once. */
   onClose(reason: CloseReason): void
 }

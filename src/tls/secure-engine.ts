@@ -41,7 +41,12 @@ export interface Handshake {
 }
 
 /** Opens a connection that is carried by something else than the inner engine. */
-export type OpenCarrier = (address: string, port: number, events: CarrierEvents) => Carrier
+export type OpenCarrier = (
+  address: string,
+  port: number,
+  events: CarrierEvents,
+  id: ConnectionId,
+) => Carrier
 
 interface Secured {
   readonly id: ConnectionId
@@ -120,8 +125,9 @@ export class SecureEngine implements Engine, EngineHandler {
     if (this.openCarrier === undefined) return this.#inner.connect(address, port, timeoutMs)
     this.#lastOwnId -= 1
     const secured = this.#add(this.#lastOwnId)
-    secured.carrier = this.openCarrier(address, port, this.#eventsOf(secured))
-    return secured.id
+    const { id } = secured
+    secured.carrier = this.openCarrier(address, port, this.#eventsOf(secured), id)
+    return id
   }
 
   send(id: ConnectionId, octets: Uint8Array): boolean {

@@ -9,8 +9,8 @@
  * Where TLS is opportunistic and the mailhost offers none, or the handshake fails, the connection
  * is a plain one, and stays so for a while for those that follow: nothing is asked twice for each.
  *
- * Its user may keep it for many messages. When others wait for the session, or it was kept for
- * long, `onWanted` says so: the user gives it back between two messages.
+ * Its user may keep it for many messages. When others wait for the session (`onWanted`), or it was
+ * kept for long (`onOverdue`), the user gives it back between two messages.
  *
  * A connection that ends in any other way than QUIT gives the lease back as broken: the daemon then
  * ends that session, so that nothing half said is ever completed by the next tenant.
@@ -104,7 +104,7 @@ class SharedCarrier implements Carrier {
     this.#events.onData(Buffer.from(`220 ${firstWord(lease.greeting)} ESMTP\r\n`, 'latin1'))
     // A direct connection stands in for the daemon, which may be back.
     const keepMs = session.route === 'shared' ? tlsLeaseKeepMs : tlsDirectKeepMs
-    const timer = setTimeout(() => this.#events.onWanted?.(), keepMs).unref()
+    const timer = setTimeout(() => this.#events.onOverdue?.(), keepMs).unref()
     await this.#readOn(session)
     clearTimeout(timer)
     const isClean = this.#hasQuit && !this.#mustClose

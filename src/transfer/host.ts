@@ -35,8 +35,8 @@ export interface PoolTenant extends LinkTenant {
 export interface PoolPlace {
   readonly engine: Engine
   readonly cap: SessionCap
-  /** Others than our threads wait for sessions to this mailhost that we hold. */
-  isWanted?(mailhost: Mailhost): boolean
+  /** Others than our threads wait for sessions to this mailhost, or this one was kept for long. */
+  isWanted?(mailhost: Mailhost, id: ConnectionId): boolean
   /** From now on the events of this connection belong to the link. */
   adopt(id: ConnectionId, link: Link): void
   /** What an operator should know of the mailhost, in words behind its address. */
@@ -184,7 +184,8 @@ export class Host implements LinkOwner {
   /** Link: released earlier, now in step again. */
   onLinkQuiet(link: Link): void {
     const { sessionsMax } = this.#owner.policy
-    const mustYield = this.#isWanted || this.#place.cap.shouldYield(this.mailhost.slot, sessionsMax)
+    const isWanted = this.#isWanted(link)
+    const mustYield = isWanted || this.#place.cap.shouldYield(this.mailhost.slot, sessionsMax)
     if (link.isSpent || !this.isNamed || mustYield) link.quit()
     else this.#putAway(link)
   }
@@ -335,14 +336,14 @@ export class Host implements LinkOwner {
     }
   }
 
-  get #isWanted(): boolean {
-    return this.#place.isWanted?.(this.mailhost) === true
+  #isWanted({ id }: Link): boolean {
+    return this.#place.isWanted?.(this.mailhost, id) === true
   }
 
   #sweepIdle(): void {
     const others = this.#place.cap.othersWaiting(this.mailhost.slot)
-    const spare = this.#isWanted ? this.#idle.length : others
     const isOld = (link: Link) => this.#nowMs - link.idleSinceMs > this.#owner.policy.idleMs
-    for (const link of this.#idle.filter((link, at) => at < spare || isOld(link))) link.quit()
+    const mayGo = (link: Link, at: number) => at < others || this.#isWanted(link) || isOld(link)
+    for (const link of this.#idle.filter(mayGo)) link.quit()
   }
 }

@@ -44,6 +44,8 @@ export class Scene {
   readonly pool: Pool
   /** What was told of mailhosts, in order. */
   readonly told: string[] = []
+  /** Connections that are to be given back as soon as they are not needed. */
+  readonly wanted = new Set<number>()
   nowMs = 1_000
   readonly #links = new Map<number, Link>()
   readonly #deferred: Transfer[] = []
@@ -52,7 +54,9 @@ export class Scene {
     this.engine.handler = this.#handler()
     const adopt = (id: number, link: Link) => this.#links.set(id, link)
     const tellOf = (_: unknown, what: string) => this.told.push(what)
-    this.pool = new Pool({ engine: this.engine, cap, adopt, tellOf }, policy, this.nowMs)
+    const isWanted = (_: unknown, id: number) => this.wanted.has(id)
+    const place = { engine: this.engine, cap, adopt, tellOf, isWanted }
+    this.pool = new Pool(place, policy, this.nowMs)
   }
 
   /** Time passes in steps of the sweep. */

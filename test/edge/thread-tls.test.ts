@@ -1,0 +1,67 @@
+/**
+ * Which mailhost connections of a thread are to be given back: one that was kept for long, alone.
+ */
+import { expect, test } from 'vitest'
+import { ThreadTls } from '../../src/edge/thread-tls.ts'
+import type { ConnectionId, EngineHandler } from '../../src/io/engine.ts'
+import { MemoryEngine } from '../support/memory-engine.ts'
+import { describeWith, needsProgram } from '../support/needs.ts'
+import { startRecordingMailhost } from '../support/recording-mailhost.ts'
+import { tlsScene } from '../tls/support/scene.ts'
+
+const scene = tlsScene()
+
+/** An engine's user that only notes which connections have ended. */
+function handlerThatNotes(onClose: (id: ConnectionId) => void): EngineHandler {
+  return {
+    onOpen: () => {},
+    onConnected: () => {},
+    onData: () => {},
+    onDrain: () => {},
+    onEnd: () => {},
+    onDeadline: () => {},
+    onClose,
+  }
+}
+
+describeWith([needsProgram('openssl')], 'a direct connection in place of a shared session', () => {
+  test('is overdue after its time, by itself, until it is closed', async () => {
+    const mailhost = await startRecordingMailhost({ tls: scene.mailhost })
+    scene.atEnd(() => mailhost.stop())
+    const { ca } = scene.authority
+    const thread = new ThreadTls({
+      inbound: undefined,
+      handshakeMs: 10_000,
+      stressHandshakeMs: 10_000,
+      mailhost: { ca, servername: 'mailhost.example.test', isChecked: true },
+      daemonSocket: '/nonexistent/tls.sock',
+      sessionsMax: 2,
+      ehlo: 'mx.example.test',
+    })
+    scene.atEnd(() => thread.close())
+    const closed: ConnectionId[] = []
+    let onClosed = (): void => {}
+    const handler = handlerThatNotes((id) => {
+      closed.push(id)
+      onClosed()
+    })
+    const engine = thread.around(handler, () => new MemoryEngine())
+    const wanted = new Promise<void>((resolve) => {
+      thread.onWanted = resolve
+    })
+    const kept = engine.connect('127.0.0.1', mailhost.port, 10_000)
+    expect(thread.isWanted('127.0.0.1', mailhost.port, kept)).toBe(false)
+    await wanted
+    const fresh = engine.connect('127.0.0.1', mailhost.port, 10_000)
+    expect(thread.isWanted('127.0.0.1', mailhost.port, kept)).toBe(true)
+    expect(thread.isWanted('127.0.0.1', mailhost.port, fresh)).toBe(false)
+    const over = new Promise<void>((resolve) => {
+      onClosed = () => closed.includes(kept) && resolve()
+    })
+    engine.sendText(kept, 'QUIT\r\n')
+    engine.close(kept)
+    engine.reset(fresh)
+    await over
+    expect(thread.isWanted('127.0.0.1', mailhost.port, kept)).toBe(false)
+  })
+})
