@@ -65,7 +65,9 @@ class Line implements ProbeEffects {
   readonly #target: Target
   readonly #probe: SmtpProbe
   readonly #settle: (conversation: Conversation) => void
-  #socket: net.Socket = new net.Socket()
+  /** The connection itself, and what is spoken over: the same until TLS is up. */
+  #raw: net.Socket = new net.Socket()
+  #socket: net.Socket = this.#raw
   #isMade = false
   #stepTimer: NodeJS.Timeout | undefined
   #totalTimer: NodeJS.Timeout | undefined
@@ -82,6 +84,7 @@ class Line implements ProbeEffects {
     this.#stepTimer = setTimeout(() => this.#fail('ETIMEDOUT'), connectWaitMs)
     this.#totalTimer = setTimeout(() => this.#probe.onTimeout(), connectWaitMs + totalWaitMs)
     const socket = net.connect({ host: address, port, noDelay: true, ...local })
+    this.#raw = socket
     this.#socket = socket
     socket.on('connect', () => {
       this.#isMade = true
@@ -104,10 +107,12 @@ class Line implements ProbeEffects {
   }
 
   startTls(): void {
-    const raw = this.#socket
+    const raw = this.#raw
     raw.removeAllListeners('data')
     raw.removeAllListeners('end')
     raw.removeAllListeners('error')
+    // What befalls the connection comes through TLS; after its end nobody need know.
+    raw.on('error', () => undefined)
     const servername = this.#target.serverName
     const options = servername === '' ? {} : { servername }
     // Opportunistic: it keeps the question from casual ears; nobody's certificate is checked.
@@ -131,8 +136,13 @@ class Line implements ProbeEffects {
   close(how: 'quit' | 'reset'): void {
     clearTimeout(this.#stepTimer)
     clearTimeout(this.#totalTimer)
-    if (how === 'reset') this.#socket.destroy()
-    else this.#leave()
+    if (how === 'quit') {
+      this.#leave()
+      return
+    }
+    // Before TLS can send its own farewell: nothing that is said here ends a message in order.
+    this.#raw.resetAndDestroy()
+    this.#socket.destroy()
   }
 
   onEnded(report: ProbeReport): void {
