@@ -31,11 +31,14 @@ export interface MailExchanger {
 
 /** What the probes ask. Each call answers in bounded time and never rejects. */
 export interface NameService {
-  /** Names of an address (PTR). */
+  /** Names of an address (PTR); records of which none is a host name are trouble. */
   names(address: string): Promise<DnsAnswer<string>>
   /** IPv4 and IPv6 addresses of a name. */
   addresses(name: string): Promise<DnsAnswer<string>>
-  /** MX records in order of preference; records of which none can be used are trouble. */
+  /**
+   * MX records in order of preference; records of which none can be used are trouble, and so is a
+   * name that cannot be asked for.
+   */
   exchangers(domain: string): Promise<DnsAnswer<MailExchanger>>
   /** TXT records, the strings of each joined (RFC 7208 §3.3). */
   texts(name: string): Promise<DnsAnswer<string>>
@@ -84,7 +87,9 @@ export class DnsNameService implements NameService {
     if (name === '') return Promise.resolve({ kind: 'no-name' })
     return this.#ask(`PTR ${name}`, async () => {
       const names = await this.#query<string[]>(name, 'PTR')
-      return { records: names.filter(isHostName).map(bareName), ttlMs: undefined }
+      const checked = names.filter(isHostName).map(bareName)
+      if (names.length > 0 && checked.length === 0) throw new Error('no usable PTR')
+      return { records: checked, ttlMs: undefined }
     })
   }
 
@@ -106,7 +111,8 @@ export class DnsNameService implements NameService {
 
   exchangers(domain: string): Promise<DnsAnswer<MailExchanger>> {
     const name = asciiName(domain)
-    if (name === '') return Promise.resolve({ kind: 'no-name' })
+    // Nobody was asked, so nobody has said that it does not exist.
+    if (name === '') return Promise.resolve({ kind: 'trouble', reason: 'EBADNAME' })
     return this.#ask(`MX ${name}`, async () => {
       const records = await this.#query<{ priority: number; exchange: string }[]>(name, 'MX')
       const checked = checkedExchangers(records)
@@ -239,12 +245,17 @@ function reverseName(address: string): string {
 }
 
 /**
- * The name as asked for: lower case, IDNA in ASCII; '' for what cannot be a name of a mail host.
- * ASCII stands as it is: whether an `xn--` label is well made is not ours to judge, it may exist.
+ * The name as asked for: lower case, IDNA in ASCII; '' for what cannot be asked for. ASCII stands
+ * as it is: whether an `xn--` label is well made is not ours to judge, it may exist. So may a
+ * top-level domain with an MX (`ai`), and labels that a host name does not have.
  */
 function asciiName(name: string): string {
   const ascii = isAscii(name) ? name.toLowerCase() : domainToASCII(name).toLowerCase()
-  return isHostName(ascii) ? bareName(ascii) : ''
+  const bare = bareName(ascii)
+  const labels = bare.split('.')
+  const isAddress = /^\d+$/.test(labels.at(-1) ?? '')
+  const isShort = bare.length <= 253 && labels.every((label) => label.length < 64)
+  return isShort && !isAddress && labels.every((label) => /^[a-z0-9_-]+$/.test(label)) ? bare : ''
 }
 
 function isAscii(name: string): boolean {

@@ -13,6 +13,7 @@ const world: World = {
   domains: {
     'null.example': { mx: 'null' },
     'empty.example': {},
+    tld: { mx: ['mx.example'] },
     'servfail.example': { fault: 'servfail' },
     'refused.example': { fault: 'refused' },
     'lost.example': { fault: 'no-answer' },
@@ -62,12 +63,33 @@ describe('answers told apart', () => {
     { domain: 'malformed.example', want: { kind: 'trouble' } },
     { domain: 'loop.example', want: { kind: 'trouble' } },
     { domain: 'cut.example', want: { kind: 'trouble' } },
-    { domain: 'not a domain', want: { kind: 'no-name' } },
-    { domain: '127.0.0.1', want: { kind: 'no-name' } },
+    { domain: 'not a domain', want: { kind: 'trouble', reason: 'EBADNAME' } },
+    { domain: '127.0.0.1', want: { kind: 'trouble', reason: 'EBADNAME' } },
+    { domain: '', want: { kind: 'trouble', reason: 'EBADNAME' } },
+    { domain: `${'a'.repeat(64)}.example`, want: { kind: 'trouble', reason: 'EBADNAME' } },
     { domain: 'xn--a.idn.example', want: { kind: 'trouble', reason: 'EBADNAME' } },
   ]
   test.each(cases)('MX of $domain: $want.kind', async ({ domain, want }) => {
     expect(await names.exchangers(domain)).toMatchObject(want)
+  })
+
+  const oddNames = ['intranet', 'ai', 'AI.', 'foo-.example', '-foo.example', 'under_score.example']
+  test.each(oddNames)(
+    '%s is asked for as it stands, and no search list is used',
+    async (domain) => {
+      const own = new DnsNameService({ ...settings, servers: [internet.nameServer] })
+      const before = internet.dns.questions.length
+      expect(await own.exchangers(domain)).toEqual({ kind: 'no-name' })
+      const name = domain.toLowerCase().replace(/\.$/, '')
+      expect(internet.dns.questions.slice(before)).toEqual([`MX ${name}`])
+    },
+  )
+
+  test('a top-level domain with an MX', async () => {
+    expect(await names.exchangers('tld')).toMatchObject({
+      kind: 'found',
+      records: [{ exchange: 'mx.example' }],
+    })
   })
 
   test('exchangers come in order of preference, and only host names', async () => {
@@ -117,10 +139,10 @@ describe('answers told apart', () => {
 
   const pointers = [
     { label: 'a good name beside a bad one', address: '127.0.9.1', want: ['good.example.org'] },
-    { label: 'an address as name', address: '127.0.9.2', want: 'no-data' },
+    { label: 'an address as name', address: '127.0.9.2', want: 'trouble' },
     { label: 'server failure', address: '127.0.9.3', want: 'trouble' },
-    { label: 'a newline in the name', address: '127.0.9.4', want: 'no-data' },
-    { label: 'blanks and brackets', address: '127.0.9.5', want: 'no-data' },
+    { label: 'a newline in the name', address: '127.0.9.4', want: 'trouble' },
+    { label: 'blanks and brackets', address: '127.0.9.5', want: 'trouble' },
     { label: 'no name', address: '127.0.9.9', want: 'no-name' },
   ]
   test.each(pointers)('PTR: $label', async ({ address, want }) => {
