@@ -29,7 +29,7 @@ export async function throughThreads(
     workerData: { entries, asks },
   })
   const desk = new BrokerDesk({
-    broker: () => broker,
+    broker,
     names: () => names,
     isTrustedName: () => false,
     onFindings: () => undefined,

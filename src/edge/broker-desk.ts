@@ -7,9 +7,9 @@ import type { ProbeBroker } from '../probes/broker.ts'
 import type { NameService } from '../probes/dns.ts'
 import type { Asker, QuestionDesk } from './questions.ts'
 
-/** What the desk is made of; the broker is asked for anew each time, since a reload replaces it. */
+/** What the desk is made of; names are asked for anew each time, since a reload replaces them. */
 export interface DeskParts {
-  broker(): ProbeBroker
+  readonly broker: ProbeBroker
   names(): NameService
   /** Is this name of the trusted names? */
   isTrustedName(name: string): boolean
@@ -42,7 +42,7 @@ export class BrokerDesk implements QuestionDesk {
 
   examine(question: Question, asker: Asker): void {
     this.#waiting.add(asker)
-    this.#parts.broker().examine(question, {
+    this.#parts.broker.examine(question, {
       onDeferred: () => this.#later(asker, () => asker.onDeferred()),
       onAnswer: (findings) => {
         this.#parts.onFindings(question.address, findings)

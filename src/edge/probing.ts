@@ -1,8 +1,8 @@
 /**
  * Probing: the active tests of an instance, on the main thread: broker, names, cache, feedback.
  *
- * With every test off nothing is asked. A reload makes a new broker of the new settings over the
- * same cache; what runs in the old one still reaches it. A store that cannot be opened costs the
+ * With every test off nothing is asked. A reload gives the broker new settings: budgets, what runs
+ * and the switch stay. A store that cannot be opened costs the
  * memory of earlier verdicts, never mail: they are kept in memory then.
  */
 import { verdictsInMemoryMax } from '../base/limits.ts'
@@ -64,12 +64,11 @@ export class Probing {
   /** Where there is no store. */
   readonly #good = new Map<string, number>()
   #settings: ProbeSettings
-  #isStressed = false
   #isClosed = false
   #made = 0
   readonly #refusals = new RefusalWatch((text) => this.#tellWarning(text))
   #names: DnsNameService
-  #broker: ProbeBroker
+  readonly #broker: ProbeBroker
 
   /** Throws OperatingError for a pattern file that cannot be read. */
   constructor(parts: ProbingParts) {
@@ -81,7 +80,7 @@ export class Probing {
     this.#broker = this.#newBroker(config, this.#settings, this.#names)
     this.#feedback = this.#newFeedback(config)
     this.desk = new BrokerDesk({
-      broker: () => this.#broker,
+      broker: this.#broker,
       names: () => this.#names,
       isTrustedName: (name) => parts.lists.isTrustedName(name),
       onFindings: (address, findings) => this.#onFindings(address, findings),
@@ -103,7 +102,7 @@ export class Probing {
     }
   }
 
-  /** The broker of the present settings. */
+  /** The one broker, by the present settings. */
   get broker(): ProbeBroker {
     return this.#broker
   }
@@ -115,14 +114,12 @@ export class Probing {
   prepare(config: Config, recipientDomains: readonly string[]): () => void {
     const settings = probeSettingsOf(config, recipientDomains)
     const names = new DnsNameService(dnsSettingsOf(config))
-    const broker = this.#newBroker(config, settings, names)
+    const patterns = readNamePatterns(config, (text) => this.#tellWarning(text))
     const feedbackSettings = feedbackSettingsOf(config)
     return () => {
-      broker.switch(this.#broker.isOn)
-      broker.stress(this.#isStressed)
+      this.#broker.configure({ settings, names, patterns })
       this.#settings = settings
       this.#names = names
-      this.#broker = broker
       this.#feedback.settings = feedbackSettings
       this.#checkIdentity()
     }
@@ -130,7 +127,6 @@ export class Probing {
 
   /** Stress mode began or ended: the tests' time budget is another. */
   stress(isStressed: boolean): void {
-    this.#isStressed = isStressed
     this.#broker.stress(isStressed)
   }
 

@@ -8,7 +8,7 @@
  * is *indeterminate*, and what still runs reaches the cache. A client whose host is being probed by
  * us at this moment is deferred, so that two such proxies never wait for each other; its answer
  * follows, so that this is no way round. The null sender causes no question at all (probes come
- * with it), but what is known of its host holds for it too.
+ * with it), a sender of ours none but call-ahead; what is known of their host holds for them too.
  */
 import type { Finding } from '../checks/finding.ts'
 import { type Mailbox, mailboxOf } from '../checks/sender-key.ts'
@@ -24,7 +24,7 @@ import { checkSpf } from './spf.ts'
 import { makeFinding, type TestResult } from './tools.ts'
 import type { UserResult } from './user-test.ts'
 import type { VerdictCache } from './verdict-cache.ts'
-import { type HostTests, VerdictMemory } from './verdict-memory.ts'
+import { type HostTests, hostCacheKey, VerdictMemory } from './verdict-memory.ts'
 
 /** Hosts that the tests leave alone: the relay and dialup databases. */
 export interface Exemptions {
@@ -53,10 +53,11 @@ export interface BrokerParts {
 
 /** The broker. */
 export class ProbeBroker {
-  readonly #parts: BrokerParts
-  readonly #settings: ProbeSettings
+  #parts: BrokerParts
+  #settings: ProbeSettings
   readonly #caller: Caller
-  readonly #known: Known
+  #known: Known
+  #memory: VerdictMemory
   readonly #inquiry: Inquiry
   #isStopped = false
   #isStressed = false
@@ -68,8 +69,23 @@ export class ProbeBroker {
     this.#caller = new Caller(settings, converse, now)
     const memory = new VerdictMemory(cache, settings.keep, now)
     const caller = this.#caller
+    this.#memory = memory
     this.#known = new Known(settings, memory)
     this.#inquiry = new Inquiry({ settings, names, patterns, caller, memory, now, onProbe })
+  }
+
+  /**
+   * New settings. What runs, the budgets, who rests, the switch and stress mode stay as they are.
+   */
+  configure(parts: Pick<BrokerParts, 'settings' | 'names' | 'patterns'>): void {
+    const { settings } = parts
+    const memory = new VerdictMemory(this.#parts.cache, settings.keep, this.#parts.now)
+    this.#parts = { ...this.#parts, ...parts }
+    this.#settings = settings
+    this.#memory = memory
+    this.#known = new Known(settings, memory)
+    this.#caller.configure(settings)
+    this.#inquiry.configure({ ...parts, memory })
   }
 
   /** Conversations with the outside now. */
@@ -118,12 +134,12 @@ export class ProbeBroker {
     const all = { relay: this.#settings.relayRecipient !== '', dialup: true }
     const chosen = { relay: only === 'relay', dialup: only === 'dialup' }
     const usual = isAnyOn ? tests : all
-    return this.#inquiry.askHost(address, only === undefined ? usual : chosen, '')
+    return this.#inquiry.askHost(address, only === undefined ? usual : chosen)
   }
 
   /** The same for a sender. */
   askUser(mailbox: Mailbox): Promise<UserResult> {
-    return this.#inquiry.askMailbox('user', mailbox, '')
+    return this.#inquiry.askMailbox('user', mailbox)
   }
 
   /** Asks step by step until done or out of time; the flights go on without us then. */
@@ -162,7 +178,8 @@ export class ProbeBroker {
   #outOfTime(question: Question, found: readonly Finding[], waitMs: number): readonly Finding[] {
     const facts = [`no answer within ${waitMs} ms`]
     const tests = this.#hostTests(question.address)
-    const isHostOpen = !found.some(({ layer }) => layer === 'relay' || layer === 'dialup')
+    const isHostTold = found.some(({ layer }) => layer === 'relay' || layer === 'dialup')
+    const isHostOpen = !isHostTold && !this.#known.isOurSender(question.sender)
     const missing: Finding[] = []
     if (isHostOpen && (tests.relay || tests.dialup)) {
       const layer = tests.relay ? 'relay' : 'dialup'
@@ -191,9 +208,13 @@ export class ProbeBroker {
     return this.#inquiry.mailbox('recipient', mailbox, question.address)
   }
 
-  #host({ address }: Question): Promise<Finding> | undefined {
+  #host({ address, sender }: Question): Promise<Finding> | undefined {
     const tests = this.#hostTests(address)
     if (!tests.relay && !tests.dialup) return undefined
+    if (this.#known.isOurSender(sender)) {
+      const known = this.#memory.host(hostCacheKey(address, tests))
+      return known === undefined ? undefined : Promise.resolve(known)
+    }
     return this.#inquiry.host(address, tests)
   }
 

@@ -15,10 +15,15 @@ interface Bucket {
 
 /** At most `rate.count` takes per key and window; full buckets at the start. */
 export class RateBudget {
-  readonly #rate: Rate
+  #rate: Rate
   readonly #buckets = new Map<string, Bucket>()
 
   constructor(rate: Rate) {
+    this.#rate = rate
+  }
+
+  /** Another rate from now on; what was taken stays taken. */
+  configure(rate: Rate): void {
     this.#rate = rate
   }
 
@@ -59,10 +64,15 @@ const backOffMsMax = 86_400_000
 
 /** Leaves a host alone after 421 or 450, for twice as long each time. */
 export class BackOff {
-  readonly #firstMs: number
+  #firstMs: number
   readonly #hosts = new Map<string, { untilMs: number; stepMs: number }>()
 
   constructor(firstMs: number) {
+    this.#firstMs = firstMs
+  }
+
+  /** Another first wait; who rests goes on resting. */
+  configure(firstMs: number): void {
     this.#firstMs = firstMs
   }
 
@@ -93,13 +103,19 @@ const breakerResultsMin = 20
  * many made-up senders must not end all asking.
  */
 export class Breaker {
-  readonly #share: number
-  readonly #waitMs: number
+  #share: number
+  #waitMs: number
   /** By network, the one heard last at the end. */
   readonly #failures = new Map<string, boolean>()
   #openUntilMs = 0
 
   constructor(share: number, waitMs: number) {
+    this.#share = share
+    this.#waitMs = waitMs
+  }
+
+  /** Other limits; what was heard stays, and an open one stays open. */
+  configure(share: number, waitMs: number): void {
     this.#share = share
     this.#waitMs = waitMs
   }

@@ -21,10 +21,10 @@ export type Attempt =
 
 /** Makes connections within the rules of probing. */
 export class Caller {
-  readonly #settings: ProbeSettings
+  #settings: ProbeSettings
   readonly #converse: Converse
   readonly #now: () => number
-  readonly #guard: TargetGuard
+  #guard: TargetGuard
   readonly #perHost: RateBudget
   readonly #perNetwork: RateBudget
   readonly #total: RateBudget
@@ -45,6 +45,17 @@ export class Caller {
     this.#total = new RateBudget(settings.total)
     this.#backOff = new BackOff(settings.backOffMs)
     this.#breaker = new Breaker(settings.breakerShare, settings.breakerWaitMs)
+  }
+
+  /** New settings: what was asked, and who rests, counts on. */
+  configure(settings: ProbeSettings): void {
+    this.#settings = settings
+    this.#guard = new TargetGuard(settings.ownNetworks, settings.allowLoopback)
+    this.#perHost.configure(settings.perHost)
+    this.#perNetwork.configure(settings.perNetwork)
+    this.#total.configure(settings.total)
+    this.#backOff.configure(settings.backOffMs)
+    this.#breaker.configure(settings.breakerShare, settings.breakerWaitMs)
   }
 
   /** Conversations now. */

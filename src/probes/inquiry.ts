@@ -57,16 +57,16 @@ export interface InquiryParts {
   readonly onProbe: (record: ProbeRecord) => void
 }
 
-/** A finding, and whether somebody was asked for it now. */
+/** What came out, and whether somebody was asked for it now. */
 interface Told {
-  readonly finding: Finding
+  readonly result: UserResult
   readonly isAsked: boolean
 }
 
 /** Asks. One per broker. */
 export class Inquiry {
-  readonly #parts: InquiryParts
-  readonly #flights = new Map<string, Promise<Finding>>()
+  #parts: InquiryParts
+  readonly #flights = new Map<string, Promise<UserResult>>()
   readonly #turns = new Turns(domainWaitersMax)
   readonly #perClient: RateBudget
   readonly #perDomain: RateBudget
@@ -77,38 +77,45 @@ export class Inquiry {
     this.#perDomain = new RateBudget(parts.settings.perDomain)
   }
 
+  /** New settings: what runs ends by the old ones, and is still joined and counted. */
+  configure(parts: Pick<InquiryParts, 'settings' | 'names' | 'patterns' | 'memory'>): void {
+    this.#parts = { ...this.#parts, ...parts }
+    this.#perClient.configure(parts.settings.perClient)
+    this.#perDomain.configure(parts.settings.perDomain)
+  }
+
   /** What is known of a host, or what asking it finds. */
   async host(address: string, tests: HostTests): Promise<Finding> {
-    const { memory, caller, now } = this.#parts
+    const { memory, now } = this.#parts
     const key = hostCacheKey(address, tests)
     const known = memory.host(key)
     if (known !== undefined) return known
     const layer = tests.relay ? 'relay' : 'dialup'
-    return this.#flight(key, () => {
+    const { finding } = await this.#flight(key, async () => {
       if (!this.#perClient.take(hostKey(address), now())) return spent(layer, 'client')
-      const asking = this.askHost(address, tests, address).then(({ finding }) => {
-        if (isUnasked(finding)) this.#perClient.giveBack(hostKey(address), now())
-        return finding
-      })
-      return caller.mark(address, asking)
+      const result = await this.#askHost(address, tests, address)
+      if (isUnasked(result.finding)) this.#perClient.giveBack(hostKey(address), now())
+      return result
     })
+    return finding
   }
 
   /** The same of a sender, or of a recipient of ours. */
   async mailbox(role: MailboxRole, mailbox: Mailbox, client: string): Promise<Finding> {
     const known = this.#parts.memory.mailbox(role, mailbox)
     if (known !== undefined) return known
-    return this.#flight(mailboxCacheKey(role, mailbox), async () => {
+    const { finding } = await this.#flight(mailboxCacheKey(role, mailbox), async () => {
       // A mailhost of ours is asked for whoever comes: its bound is the number at once.
-      if (role === 'recipient') return (await this.#inTurn(role, mailbox, client)).finding
+      if (role === 'recipient') return (await this.#inTurn(role, mailbox, client)).result
       const nowMs = this.#parts.now()
       if (!this.#perDomain.hasRoom(mailbox.domain, nowMs)) return spent(role, 'domain')
       if (!this.#perClient.take(hostKey(client), nowMs)) return spent(role, 'client')
       this.#perDomain.take(mailbox.domain, nowMs)
-      const { finding, isAsked } = await this.#inTurn(role, mailbox, client)
-      if (!isAsked || isUnasked(finding)) this.#giveBack(mailbox.domain, client)
-      return finding
+      const { result, isAsked } = await this.#inTurn(role, mailbox, client)
+      if (!isAsked || isUnasked(result.finding)) this.#giveBack(mailbox.domain, client)
+      return result
     })
+    return finding
   }
 
   /**
@@ -119,17 +126,16 @@ export class Inquiry {
     const { memory, now, settings } = this.#parts
     const { domain } = mailbox
     const ask = async (): Promise<Told> => {
-      const { finding } = await this.askMailbox(role, mailbox, client)
-      return { finding, isAsked: true }
+      return { result: await this.#askMailbox(role, mailbox, client), isAsked: true }
     }
     if (memory.domainFact(role, domain) !== undefined) return ask()
     const untilMs = now() + settings.budgetMs
     const line = `${role} ${domain}`
-    if (!(await this.#turns.take(line))) return { finding: spent(role, 'domain'), isAsked: false }
+    if (!(await this.#turns.take(line))) return { result: spent(role, 'domain'), isAsked: false }
     try {
       const known = memory.mailbox(role, mailbox)
-      if (known !== undefined) return { finding: known, isAsked: false }
-      if (now() > untilMs) return { finding: spent(role, 'domain'), isAsked: false }
+      if (known !== undefined) return { result: knownResult(known), isAsked: false }
+      if (now() > untilMs) return { result: spent(role, 'domain'), isAsked: false }
       if (memory.domainFact(role, domain) === undefined) return await ask()
     } finally {
       this.#turns.pass(line)
@@ -137,18 +143,29 @@ export class Inquiry {
     return ask()
   }
 
-  /** Past memory and the client's budget, but kept. */
-  async askHost(address: string, tests: HostTests, client: string): Promise<TestResult> {
+  /** For an operator: past memory and the client's budget, but kept, and joined if it runs. */
+  askHost(address: string, tests: HostTests): Promise<TestResult> {
+    return this.#flight(hostCacheKey(address, tests), () => this.#askHost(address, tests, ''))
+  }
+
+  /** The same for a mailbox. */
+  askMailbox(role: MailboxRole, mailbox: Mailbox): Promise<UserResult> {
+    const key = mailboxCacheKey(role, mailbox)
+    return this.#flight(key, () => this.#askMailbox(role, mailbox, ''))
+  }
+
+  /** Asks; meanwhile the host is marked as being asked. */
+  async #askHost(address: string, tests: HostTests, client: string): Promise<TestResult> {
     const startMs = this.#parts.now()
-    const found = await this.#testHost(address, tests)
-    const finding = this.#parts.memory.keepHost(hostCacheKey(address, tests), found.finding)
+    const { caller, memory } = this.#parts
+    const found = await caller.mark(address, this.#testHost(address, tests))
+    const finding = memory.keepHost(hostCacheKey(address, tests), found.finding)
     const result = { ...found, finding }
     this.#tell('host', client, address, result, startMs)
     return result
   }
 
-  /** The same for a mailbox. */
-  async askMailbox(role: MailboxRole, mailbox: Mailbox, client: string): Promise<UserResult> {
+  async #askMailbox(role: MailboxRole, mailbox: Mailbox, client: string): Promise<UserResult> {
     const { memory, now, caller, settings } = this.#parts
     const startMs = now()
     const isEachAsked = memory.domainFact(role, mailbox.domain) !== undefined
@@ -172,10 +189,10 @@ export class Inquiry {
   }
 
   /** One run per key, whoever waits for it. */
-  #flight(key: string, run: () => Finding | Promise<Finding>): Promise<Finding> {
+  #flight(key: string, run: () => Promise<UserResult>): Promise<UserResult> {
     const running = this.#flights.get(key)
     if (running !== undefined) return running
-    const flight = Promise.resolve(run()).finally(() => this.#flights.delete(key))
+    const flight = run().finally(() => this.#flights.delete(key))
     this.#flights.set(key, flight)
     return flight
   }
@@ -244,6 +261,12 @@ function isUnasked({ name }: Finding): boolean {
   return name === 'not-now'
 }
 
-function spent(layer: 'relay' | 'dialup' | MailboxRole, whose: 'client' | 'domain'): Finding {
-  return makeFinding(layer, 'indeterminate', 'not-now', [`budget of the ${whose}`])
+function spent(layer: 'relay' | 'dialup' | MailboxRole, whose: 'client' | 'domain'): TestResult {
+  const facts = [`budget of the ${whose}`]
+  const finding = makeFinding(layer, 'indeterminate', 'not-now', facts)
+  return { finding, dialogue: facts, target: '' }
+}
+
+function knownResult(finding: Finding): TestResult {
+  return { finding, dialogue: finding.evidence, target: '' }
 }

@@ -73,14 +73,20 @@ export class Known {
    */
   senderToAsk(sender: string): AskedSender {
     if (this.#settings.modes.user === 'off' || sender === '') return nobody
+    if (this.isOurSender(sender)) return nobody
     const mailbox = mailboxOf(sender)
-    if (mailbox !== undefined && this.#isOurs(mailbox.domain)) return nobody
     if (mailbox !== undefined && isSafe(sender) && !mailbox.domain.startsWith('[')) {
       return { kind: 'mailbox', mailbox }
     }
     const facts = ['no mail exchanger can be asked for this form of address']
     const finding = makeFinding('user', 'indeterminate', 'not-askable', facts)
     return { kind: 'unaskable', finding }
+  }
+
+  /** Does the sender claim to be of one of our domains? Nobody outside is asked for it. */
+  isOurSender(sender: string): boolean {
+    const mailbox = mailboxOf(sender)
+    return mailbox !== undefined && this.#isOurs(mailbox.domain)
   }
 
   /** The recipient that call-ahead asks our mailhost for. */

@@ -142,3 +142,18 @@ test('B23 the hosts of a removed block are asked anew', async () => {
   made.onRemoved('127.0.5.0/24')
   expect(made.cache.entries('h:', Date.now(), 9)).toEqual([])
 })
+
+test('a reload leaves probing switched off, and what was taken from the budgets taken', async () => {
+  const budget = { probe: { per_client: '1/h' } }
+  const { ask, probing: made } = start(budget)
+  await ask(relay)
+  made.prepare(configOf({ ...budget, probe: { per_client: '1/h', helo: 'b.home.example' } }), [
+    'home.example',
+  ])()
+  made.onRemoved(`${relay}/32`)
+  const [found] = await ask(relay)
+  expect(found).toMatchObject({ name: 'not-now', evidence: ['budget of the client'] })
+  made.broker.switch(false)
+  made.prepare(configOf(budget), ['home.example'])()
+  expect(made.state.isOn).toBe(false)
+})

@@ -83,12 +83,23 @@ describe('once per key', () => {
 })
 
 describe('never asked', () => {
-  test('the null sender, our own domains, and what is no plain address', async () => {
+  test('the null sender and our own domains, whatever test is on', async () => {
+    const { ask, cache } = brokerOver(internet)
+    const before = internet.allSessions().length
+    const senders = ['', 'x@home.example', '"a b"@home.example']
+    for (const sender of senders) expect(await ask('127.0.5.1', sender)).toEqual([])
+    expect(internet.allSessions().length).toBe(before)
+    expect(cache.size).toBe(0)
+    // What is known of the host holds for them too.
+    await ask('127.0.5.1', 'anna@good.example')
+    for (const sender of senders) {
+      expect(await ask('127.0.5.1', sender)).toMatchObject([{ name: 'open-relay' }])
+    }
+  })
+
+  test('what is no plain address', async () => {
     const { ask } = brokerOver(internet, { modes: userOnly })
     const before = internet.allSessions().length
-    for (const sender of ['', 'x@home.example', '"a b"@home.example']) {
-      expect(await ask('127.0.9.1', sender)).toEqual([])
-    }
     // No way round the policy for what could not be found out.
     for (const sender of ['x@[127.0.1.1]', 'x', '"a b"@good.example', 'a\r\nb@good.example']) {
       const [finding] = await ask('127.0.9.1', sender)
