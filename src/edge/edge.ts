@@ -122,7 +122,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     const stopped = this.engine.stop()
     for (const connection of this.#connections()) connection.onShutdown()
     this.settle()
-    if (this.#clients === 0) this.pool.quitIdle()
+    if (this.#clients === 0) this.pool.retire()
     this.#isStopping = true
     await stopped
     clearInterval(this.#timer)
@@ -252,7 +252,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     carrier?.onClose(reason)
     if (carrier instanceof ClientConnection) this.#clients--
     this.settle()
-    if (this.#isStopping && this.#clients === 0) this.pool.quitIdle()
+    if (this.#isStopping && this.#clients === 0) this.pool.retire()
   }
 
   #sweep(): void {

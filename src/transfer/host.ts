@@ -8,7 +8,9 @@
  * (transfer.ts). So a slow client or a running test never holds one against others.
  *
  * A mailhost that cannot be opened is away for a while (`isAway`), unless other sessions to it
- * live: then it has merely enough of them, and those who wait go on waiting.
+ * live: then it has merely enough of them, and those who wait go on waiting. One that accepts and
+ * says nothing for `waitMs` hands those who waited on as well. Nobody comes to a mailhost twice, so
+ * a wait ends after `waitMs` for each mailhost of the route, whatever they do.
  */
 import { linkParkMs, mailhostAwayFirstMs, tlsPlainMs } from '../base/limits.ts'
 import type { ConnectionId, Engine } from '../io/engine.ts'
@@ -49,13 +51,15 @@ export interface HostOwner {
   /** EHLO was answered. */
   onKeywords(mailhost: Mailhost, keywords: ReadonlyMap<string, string>): void
   /** The mailhost is away: these transactions want another. */
-  onAway(host: Host, tenants: readonly PoolTenant[]): void
+  onAway(host: Host, waiters: readonly Waiter[]): void
 }
 
 /** One waiting transaction. */
-interface Waiter {
+export interface Waiter {
   readonly tenant: PoolTenant
   readonly sinceMs: number
+  /** Mailhosts that it waited for before this one. */
+  readonly tried: readonly Host[]
 }
 
 /** The sessions to one mailhost. */
@@ -131,9 +135,12 @@ export class Host implements LinkOwner {
     return this.#waiters.length
   }
 
-  /** Leases a session to the tenant, at once or when one is free. */
-  acquire(tenant: PoolTenant): void {
-    this.#waiters.push({ tenant, sinceMs: this.#nowMs })
+  /**
+   * Leases a session to the tenant, at once or when one is free. @param tried mailhosts that it
+   * waited for before.
+   */
+  acquire(tenant: PoolTenant, tried: readonly Host[]): void {
+    this.#waiters.push({ tenant, sinceMs: this.#nowMs, tried })
     this.#serve()
   }
 
@@ -164,9 +171,12 @@ export class Host implements LinkOwner {
     if (this.mustAsk && this.isNamed && this.#opening === 0) this.#open()
   }
 
-  /** Gives back every unused session. */
-  quitIdle(): void {
-    for (const link of [...this.#idle]) link.quit()
+  /** Nobody is sent here any more: unused sessions are given back, and none is opened in vain. */
+  retire(): void {
+    this.isNamed = false
+    this.#quitIdle()
+    if (this.#waiters.length > 0) return
+    for (const link of [...this.#links]) if (!link.wasReady) link.discard()
   }
 
   /** Link: greeting and EHLO are done. */
@@ -197,7 +207,8 @@ export class Host implements LinkOwner {
     this.#place.cap.release(this.mailhost.slot)
     const at = this.#idle.indexOf(link)
     if (at >= 0) this.#idle.splice(at, 1)
-    if (link.mayGoPlain) this.#opening--
+    const isGivenUp = !link.wasReady && !link.isLost
+    if (link.mayGoPlain || isGivenUp) this.#opening--
     else if (!link.wasReady) this.#noteFailure()
     else if (link.isLost) this.#noteLoss()
     this.#serve()
@@ -233,7 +244,7 @@ export class Host implements LinkOwner {
     if (waiter !== undefined) {
       link.lease(waiter.tenant, clientIdentity, waiter.tenant.identity)
       waiter.tenant.onLink(link)
-    } else if (isPersonal) link.quit()
+    } else if (isPersonal || !this.isNamed) link.quit()
     else {
       link.idleSinceMs = this.#nowMs
       this.#idle.push(link)
@@ -281,9 +292,9 @@ export class Host implements LinkOwner {
     this.#openAgainMs = this.#nowMs + pauseMs
     if (!this.isAway) return
     this.#tellAway(true)
-    const tenants = this.#waiters.map((waiter) => waiter.tenant)
+    const waiters = this.#waiters
     this.#waiters = []
-    this.#owner.onAway(this, tenants)
+    this.#owner.onAway(this, waiters)
   }
 
   #tellAway(isAway: boolean): void {
@@ -310,20 +321,24 @@ export class Host implements LinkOwner {
   // whoever tries again gets a fresh one.
   #noteLoss(): void {
     this.mustAsk = true
-    this.quitIdle()
+    this.#quitIdle()
+  }
+
+  #quitIdle(): void {
+    for (const link of [...this.#idle]) link.quit()
   }
 
   #sweepWaiters(): void {
     const oldestMs = this.#nowMs - this.#owner.policy.waitMs
-    const late: PoolTenant[] = []
+    const late: Waiter[] = []
     while ((this.#waiters[0]?.sinceMs ?? this.#nowMs) < oldestMs) {
       const waiter = this.#waiters.shift()
-      if (waiter !== undefined) late.push(waiter.tenant)
+      if (waiter !== undefined) late.push(waiter)
     }
     // It accepts and says nothing: the next mailhost may be well.
     const isMute = this.#opening > 0 && !this.#isAlive
     if (isMute && late.length > 0) this.#owner.onAway(this, late)
-    else for (const tenant of late) tenant.onNoLink(transferReplies.noSession)
+    else for (const { tenant } of late) tenant.onNoLink(transferReplies.noSession)
   }
 
   #sweepParked(): void {

@@ -82,7 +82,7 @@ export class Link {
   /** What the mailhost takes with XFORWARD or XCLIENT; undefined until it is asked for. */
   #attributes: readonly string[] | undefined
   #attributesVerb = ''
-  /** HELO or EHLO of the client that PROXY or XCLIENT tells of. */
+  /** HELO or EHLO of the client that PROXY or XCLIENT tells of; '' = ours is said. */
   #clientName = ''
   #isSecure = false
   #mustReset = false
@@ -330,7 +330,12 @@ export class Link {
 
   #proceedHello(kind: 'greeting' | 'ehlo' | 'helo' | 'xclient', reply: Reply): void {
     const isGood = reply.code >= 200 && reply.code < 300
-    if (kind === 'ehlo' && reply.code >= 500) this.#send('helo', `HELO ${this.#policy.name}\r\n`)
+    if (kind === 'ehlo' && !isGood && this.#clientName !== '') {
+      // It is the client's name that it refuses; ours tells whether it is well.
+      this.#clientName = ''
+      this.#sayEhlo()
+    } else if (kind === 'ehlo' && reply.code >= 500)
+      this.#send('helo', `HELO ${this.#policy.name}\r\n`)
     else if (!isGood) this.#lose()
     else if (kind === 'greeting' || kind === 'xclient') this.#sayEhlo()
     else this.#becomeReady(kind === 'ehlo' ? reply : undefined)
@@ -340,8 +345,8 @@ export class Link {
   // told another name.
   #sayEhlo(): void {
     this.#state = 'hello'
-    const name = isHelloName(this.#clientName) ? this.#clientName : this.#policy.name
-    this.#send('ehlo', `EHLO ${name}\r\n`)
+    if (!isHelloName(this.#clientName)) this.#clientName = ''
+    this.#send('ehlo', `EHLO ${this.#clientName || this.#policy.name}\r\n`)
   }
 
   #becomeReady(ehlo: Reply | undefined): void {

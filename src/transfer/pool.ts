@@ -8,7 +8,7 @@
  * No timer and no clock here: the edge calls `sweep` every `poolSweepMs`.
  */
 import { Capabilities } from './capabilities.ts'
-import { Host, type HostOwner, type PoolPlace, type PoolTenant } from './host.ts'
+import { Host, type HostOwner, type PoolPlace, type PoolTenant, type Waiter } from './host.ts'
 import type { Link } from './link.ts'
 import { type Mailhost, mailhostsOf, type TransferPolicy, transferReplies } from './mailhost.ts'
 
@@ -64,10 +64,14 @@ export class Pool implements HostOwner {
     for (const mailhost of mailhosts) {
       const host = this.#hostOf(mailhost)
       host.isNamed = true
-      this.#unasked.add(mailhost.slot)
+      if (host.mustAsk) this.#unasked.add(mailhost.slot)
       host.ask()
     }
-    for (const host of this.#hosts.values()) if (!host.isNamed) host.quitIdle()
+    for (const host of this.#hosts.values()) {
+      if (host.isNamed) continue
+      host.retire()
+      this.#noteAsked(host.mailhost)
+    }
   }
 
   /** Calls back once every mailhost has answered EHLO, or has failed to. */
@@ -81,8 +85,8 @@ export class Pool implements HostOwner {
    * `onNoLink` later. False: every mailhost of the route is away; nothing will come.
    */
   acquire(tenant: PoolTenant): boolean {
-    const host = this.#usableHost(tenant, undefined)
-    host?.acquire(tenant)
+    const host = this.#usableHost(tenant, [])
+    host?.acquire(tenant, [])
     return host !== undefined
   }
 
@@ -112,12 +116,9 @@ export class Pool implements HostOwner {
     for (const host of this.#hosts.values()) host.sweep(nowMs)
   }
 
-  /** The service stops: unused sessions are given back. */
-  quitIdle(): void {
-    for (const host of this.#hosts.values()) {
-      host.isNamed = false
-      host.quitIdle()
-    }
+  /** The service stops and the last client is gone: so go the sessions. */
+  retire(): void {
+    for (const host of this.#hosts.values()) host.retire()
   }
 
   /** Host: a mailhost has answered EHLO. */
@@ -127,12 +128,14 @@ export class Pool implements HostOwner {
   }
 
   /** Host: a mailhost is away. */
-  onAway(host: Host, tenants: readonly PoolTenant[]): void {
+  onAway(host: Host, waiters: readonly Waiter[]): void {
     this.#noteAsked(host.mailhost)
-    for (const tenant of tenants) {
-      const next = this.#usableHost(tenant, host)
+    for (const waiter of waiters) {
+      const { tenant } = waiter
+      const tried = [...waiter.tried, host]
+      const next = this.#usableHost(tenant, tried)
       if (next === undefined) tenant.onNoLink(transferReplies.away)
-      else next.acquire(tenant)
+      else next.acquire(tenant, tried)
     }
   }
 
@@ -143,11 +146,11 @@ export class Pool implements HostOwner {
     this.#onAsked = undefined
   }
 
-  #usableHost(tenant: PoolTenant, except: Host | undefined): Host | undefined {
+  #usableHost(tenant: PoolTenant, tried: readonly Host[]): Host | undefined {
     let doubtful: Host | undefined
     for (const mailhost of tenant.route.mailhosts) {
       const host = this.#hostOf(mailhost)
-      if (host === except || host.isAway) continue
+      if (tried.includes(host) || host.isAway) continue
       if (!host.isDoubtful) return host
       doubtful ??= host
     }

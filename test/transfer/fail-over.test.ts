@@ -70,3 +70,61 @@ test('the cap taken by other threads is no reason to go elsewhere: 451 4.3.2', (
   scene.pass(6_000)
   expect(client.answers).toEqual(['rcpt 451 4.3.2'])
 })
+
+test('mailhosts that accept and say nothing, out of step: each is waited for once', () => {
+  const scene = new Scene(policyWith(both))
+  const acceptAll = () => {
+    for (const { id, state } of scene.engine.opened) if (state === 'open') scene.engine.accept(id)
+  }
+  const [, other] = scene.engine.opened
+  scene.engine.accept(1)
+  scene.pass(4_000)
+  // The second is tried anew later than the first.
+  scene.ends(other?.id ?? 0)
+  scene.pass(3_000)
+  const client = scene.client().offers('b@example.test')
+  for (let passedMs = 0; passedMs < 11_000; passedMs += 250) {
+    acceptAll()
+    scene.pass(250)
+  }
+  expect(client.answers).toEqual(['rcpt 451 4.4.1'])
+})
+
+test('the last client has gone: sessions that are being opened are given up, untold', () => {
+  const scene = new Scene(policyWith(both))
+  const [greets, connects] = scene.engine.opened
+  scene.engine.accept(greets?.id ?? 0)
+  scene.pool.retire()
+  expect([greets?.state, connects?.state]).toEqual(['reset', 'reset'])
+  expect(scene.pool.sessions).toBe(0)
+  scene.pass(20_000)
+  expect(scene.engine.opened).toHaveLength(2)
+  expect(scene.told).toEqual([])
+})
+
+test('a session that is ready after all have gone is given back', () => {
+  const scene = new Scene()
+  scene.open(1)
+  scene.client().offers('a@example.test')
+  const waiting = scene.client().offers('b@example.test')
+  expect(scene.engine.opened).toHaveLength(2)
+  scene.pool.retire()
+  expect(scene.engine.opened[1]?.state).toBe('open')
+  waiting.transfer.abandon()
+  scene.open(2)
+  expect(scene.engine.take(2)).toBe('QUIT\r\n')
+  expect(scene.pool.sessions).toBe(1)
+})
+
+test('a reload leaves out a mailhost that has not answered: the start waits for it no more', () => {
+  const scene = new Scene(policyWith(both))
+  let isAsked = false
+  scene.pool.whenAsked(() => {
+    isAsked = true
+  })
+  scene.open(1)
+  expect(isAsked).toBe(false)
+  scene.pool.configure(policyWith())
+  expect(scene.engine.opened[1]?.state).toBe('reset')
+  expect(isAsked).toBe(true)
+})

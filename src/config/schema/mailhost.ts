@@ -17,10 +17,15 @@ export const mailhost = section('mailhost', 'The protected mail server.', {
     'Sessions to each mailhost at once, over all threads. A Postfix mailhost allows about 50 from one client.',
     { min: 1, max: 100_000 },
   ),
-  waitMs: time('wait', '5s', 'Wait for a free session, then 451 4.3.2.', {
-    max: '5m',
-    stress: '1s',
-  }),
+  waitMs: time(
+    'wait',
+    '5s',
+    'Wait for a free session, then 451 4.3.2; for the next mailhost if this one says nothing.',
+    {
+      max: '5m',
+      stress: '1s',
+    },
+  ),
   clientIdentity: choice(
     'client_identity',
     ['none', 'xforward', 'xclient', 'proxy'],
