@@ -198,6 +198,7 @@ class Instance implements RunningProxy {
   /** The gate has its policy: clients are let in. */
   #isOpen = false
   #isStressed = false
+  #isStopping = false
   #timer: NodeJS.Timeout | undefined
 
   constructor(config: Config, parts: InstanceParts) {
@@ -289,7 +290,8 @@ class Instance implements RunningProxy {
 
   /** Gives the gate what it judges by now. */
   #configureGate(): void {
-    this.#gatePolicy = gatePolicyOf(this.#config, this.#lists.gate, this.#isStressed)
+    const policy = gatePolicyOf(this.#config, this.#lists.gate, this.#isStressed)
+    this.#gatePolicy = this.#isStopping ? { ...policy, overloadReply: stoppingReply } : policy
     if (this.#isOpen) this.#gate.configure(this.#gatePolicy)
   }
 
@@ -333,8 +335,8 @@ class Instance implements RunningProxy {
 
   async stop(): Promise<void> {
     this.#tell('stop', 'finishing running transactions')
-    this.#gatePolicy = { ...this.#gatePolicy, overloadReply: stoppingReply }
-    if (this.#isOpen) this.#gate.configure(this.#gatePolicy)
+    this.#isStopping = true
+    this.#configureGate()
     this.#gate.drain()
     const stopped = this.#threads?.stop() ?? Promise.resolve()
     await within(stopped, this.#config.listen.stopWaitMs)

@@ -24,9 +24,9 @@ afterEach(async () => {
 })
 
 /** Starts the proxy; nothing but what a test does ends a client within its time. */
-async function start(stopWait: string): Promise<void> {
+async function start(stopWait: string, connectionsMax = 1_000): Promise<void> {
   proxy = await ProxyProgram.start(mailhost.port, {
-    listen: `workers = 2\nstop_wait = "${stopWait}"`,
+    listen: `workers = 2\nstop_wait = "${stopWait}"\nconnections_max = ${connectionsMax}`,
   })
 }
 
@@ -144,6 +144,27 @@ test('SIGTERM: a running transaction is finished, others and new clients get 421
     ['pass', ''],
     ['tempfail', 'overload'],
   ])
+})
+
+test('stress that ends while the last transaction is finished: new clients hear why all the same', async () => {
+  await start('60s', 4)
+  const running = await clientInMessage()
+  const idle: SmtpClient[] = []
+  for (let number = 1; number <= 3; number++) {
+    const client = await SmtpClient.open(proxy.port)
+    await client.says('EHLO idle.example')
+    idle.push(client)
+  }
+  const stress = () => recordsIn('log', 'service').filter(({ what }) => what === 'stress')
+  await expect.poll(() => stress().length, patience).toBe(1)
+  proxy.signal('SIGTERM')
+  for (const client of idle) await client.closed()
+  await expect.poll(() => stress().length, patience).toBe(2)
+  const late = await SmtpClient.open(proxy.port)
+  expect(late.heard).toMatch(/^421 4\.3\.2 Shutting down, /)
+  await late.closed()
+  expect(await running.says('second half\r\n.')).toMatch(/^250/)
+  expect(await proxy.ended()).toBe(0)
 })
 
 test('a second SIGTERM ends it at once, whatever runs; the message is not taken', async () => {
