@@ -5,11 +5,11 @@
  * with that user's groups, and proves that there is no way back. Core dumps are off, since a core
  * would hold mail and keys.
  */
-import { lchownSync, lstatSync, mkdirSync, readdirSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { userInfo } from 'node:os'
-import { join } from 'node:path'
 import { disableCoreDumps } from '../addon/process.ts'
 import { messageOf, OperatingError } from '../base/errors.ts'
+import { giveAway, type Owner } from './give-away.ts'
 
 // Missing in the types of Node 20, there in each of its versions on Linux.
 const { initgroups } = process as NodeJS.Process & {
@@ -46,7 +46,7 @@ export function dropPrivileges(user: string, places: WrittenPlaces): readonly st
     for (const file of places.files) giveAway(file, owner, 'file')
     for (const folder of places.madeFolders) {
       const isMade = mkdirSync(folder, { recursive: true, mode: 0o755 }) !== undefined
-      if (isMade) lchownSync(folder, owner.uid, owner.gid)
+      if (isMade) giveAway(folder, owner, 'file')
     }
     initgroups?.call(process, user, owner.gid)
     process.setgid?.(owner.gid)
@@ -61,11 +61,6 @@ export function dropPrivileges(user: string, places: WrittenPlaces): readonly st
   return warnings
 }
 
-interface Owner {
-  readonly uid: number
-  readonly gid: number
-}
-
 /** Node tells the numbers of the user that the process is: so it is that user for a moment. */
 function ownerOf(user: string): Owner {
   process.seteuid?.(user)
@@ -74,22 +69,6 @@ function ownerOf(user: string): Owner {
     return { uid, gid }
   } finally {
     process.seteuid?.(0)
-  }
-}
-
-/**
- * Links are neither followed nor given away, nor is a file of several names: the user, who could
- * write here before, must not get a file of root's by a link to it.
- */
-function giveAway(path: string, owner: Owner, how: 'tree' | 'folder' | 'file'): void {
-  const found = lstatSync(path, { throwIfNoEntry: false })
-  const isOurs = found?.isDirectory() === true || (found?.isFile() === true && found.nlink === 1)
-  if (found === undefined || !isOurs) return
-  lchownSync(path, owner.uid, owner.gid)
-  if (!found.isDirectory() || how === 'file') return
-  for (const entry of readdirSync(path, { withFileTypes: true })) {
-    const isInside = how === 'tree' || entry.isFile()
-    if (isInside) giveAway(join(path, entry.name), owner, how)
   }
 }
 
