@@ -57,21 +57,21 @@ function list(...words: readonly string[]): void {
   execFileSync(process.execPath, [program, 'list', 'dynamic', verb, ...rest, ...config])
 }
 
-/** Starts the instance and resolves with its port when it can be asked over its control socket. */
+/** Starts the instance; resolves with its port when it serves and can be asked. */
 async function startInstance(): Promise<number> {
   rmSync(join(folder, 'log'), { force: true })
   const words = [program, 'serve', '--config', join(folder, 'activemx.toml')]
   child = spawn(process.execPath, words, { stdio: 'ignore' })
-  await vi.waitFor(() => list('show'), { timeout: 60_000, interval: 200 })
-  return portOf()
+  const wait = { timeout: 60_000, interval: 200 }
+  await vi.waitFor(() => list('show'), wait)
+  return vi.waitFor(portOf, wait)
 }
 
-/** The port of the last `ready` record. */
+/** The port of the `ready` record; throws while there is none. */
 function portOf(): number {
-  const ports = [
-    ...readFileSync(join(folder, 'log'), 'utf8').matchAll(/listening on [\d.]+:(\d+)/g),
-  ]
-  return Number(ports.at(-1)?.[1])
+  const [, port] = /listening on [\d.]+:(\d+)/.exec(readFileSync(join(folder, 'log'), 'utf8')) ?? []
+  if (port === undefined) throw new Error('not ready yet')
+  return Number(port)
 }
 
 async function kill(): Promise<void> {
