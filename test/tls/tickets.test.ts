@@ -208,8 +208,9 @@ describe('the name in a ClientHello', () => {
   })
 
   test('octet by octet: told with the last one, and all are there for TLS', async () => {
-    for (const partOctets of [1000, 50]) {
-      const hello = inRecords(await helloOf('mx2.example.test'), partOctets)
+    const whole = await helloOf('mx2.example.test')
+    for (const records of [1, 2, 12]) {
+      const hello = inRecords(whole, Math.ceil(whole.length / records))
       const reader = new HelloReader()
       const told = Array.from(hello, (octet) => reader.take(Buffer.from([octet])))
       expect(told.at(-1)).toBe('mx2.example.test')
@@ -220,7 +221,7 @@ describe('the name in a ClientHello', () => {
 
   test('in several records', async () => {
     const hello = await helloOf('mx2.example.test')
-    expect(serverNameIn(inRecords(hello, 50))).toBe('mx2.example.test')
+    expect(serverNameIn(inRecords(hello, 200))).toBe('mx2.example.test')
     const least = Math.ceil((hello.length - 5) / tlsHelloRecordsMax)
     expect(serverNameIn(inRecords(hello, least))).toBe('mx2.example.test')
     expect(serverNameIn(inRecords(hello, Math.floor(least / 2)))).toBe('')
