@@ -259,7 +259,9 @@ class MailhostSession implements FarEnd {
       if (this.#isOver || this.#isMute) return
       if (fate === 'silent') this.#isMute = true
       else if (fate === 'farewell') this.#leave(text, onHeard)
-      else if (isSaid) this.#say(text, onHeard)
+      // Behind the 354, in a piece of its own, it could not be told from the answer to a final dot
+      // that is on its way.
+      else if (isSaid) this.#say(text, onHeard, fate === 'early')
       if (fate !== 'cut' && fate !== 'cut-after') return
       this.#wire.cut()
       this.#isOver = true
@@ -276,9 +278,9 @@ class MailhostSession implements FarEnd {
     this.#isOver = true
   }
 
-  #say(text: string, onHeard?: () => void): void {
+  #say(text: string, onHeard?: () => void, isWhole = false): void {
     const { random } = this.#host.place
-    const pieces = random.chance(0.1) ? random.pieces(`${text}\r\n`) : [`${text}\r\n`]
+    const pieces = !isWhole && random.chance(0.1) ? random.pieces(`${text}\r\n`) : [`${text}\r\n`]
     pieces.forEach((piece, at) => {
       this.#wire.say(piece, at === pieces.length - 1 ? onHeard : undefined)
     })
