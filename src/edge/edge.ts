@@ -67,6 +67,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   readonly #deferred: Transfer[] = []
   readonly #timer: NodeJS.Timeout
   #clients = 0
+  #isStopping = false
   #nowMs = Date.now()
 
   constructor(parts: EdgeParts) {
@@ -119,17 +120,15 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   /** Finishes running transactions, refuses new ones; resolves when the last client is gone. */
   async stop(): Promise<void> {
     this.tick()
+    this.#isStopping = true
     const stopped = this.engine.stop()
     for (const connection of this.#connections()) connection.onShutdown()
     this.settle()
     if (this.#clients === 0) this.pool.retire()
-    this.#isStopping = true
     await stopped
     clearInterval(this.#timer)
     this.#parts.tls?.close()
   }
-
-  #isStopping = false
 
   // What connections and transfer ask of the thread.
 
@@ -212,6 +211,8 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     this.#clients++
     this.counters.add('connections', 1)
     connection.onOpen()
+    // Greeted before the stop and silent until now, or given its deadline by it.
+    if (this.#isStopping) connection.onShutdown()
     this.settle()
   }
 

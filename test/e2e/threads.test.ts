@@ -152,8 +152,10 @@ describe('stopping and reloading', () => {
     const busy = await inData(running.port)
     const idle = await SmtpClient.open(running.port)
     await idle.says('EHLO idle.example')
+    const silent = await SmtpClient.open(running.port)
     const stopped = running.stop()
     expect(await idle.reply()).toMatch(/^421 4\.3\.2/)
+    expect(await silent.reply()).toMatch(/^421 4\.3\.2/)
     const late = await SmtpClient.open(running.port).then(
       (client) => client.heard,
       () => '421 refused before accept',
