@@ -19,6 +19,13 @@ import type { IpTable, TableImage } from '../tables/ip-table.ts'
 /** Below this the provenance of a table takes less than half a megabyte, and its lists a moment. */
 const prefixesMin = 65_536
 
+/** A blacklist as it was saved. */
+export interface KeptBlacklist {
+  readonly image: TableImage
+  /** Then one of its lists is void. Milliseconds since 1970. */
+  readonly validUntilMs: number
+}
+
 /** The snapshot of one instance, in its cache folder. */
 export class BlacklistSnapshot {
   readonly #path: string
@@ -34,11 +41,13 @@ export class BlacklistSnapshot {
    * The image, checked, where it was made of what the stamp says; else undefined. Rejects with
    * OperatingError SNAPSHOT_DAMAGED, SNAPSHOT_FOREIGN, SNAPSHOT_UNREADABLE.
    */
-  async load(pool: CpuPool, stamp: string): Promise<TableImage | undefined> {
+  async load(pool: CpuPool, stamp: string): Promise<KeptBlacklist | undefined> {
     if (stamp === '' || !existsSync(this.#stampPath)) return undefined
-    const [kept = '', validUntilMs = ''] = readFileSync(this.#stampPath, 'utf8').split(' ')
-    if (kept !== stamp || !(Date.now() < Number(validUntilMs))) return undefined
-    return (await pool.run('loadImage', { path: this.#path })) as TableImage
+    const [kept = '', end = ''] = readFileSync(this.#stampPath, 'utf8').split(' ')
+    const validUntilMs = Number(end)
+    if (kept !== stamp || !(Date.now() < validUntilMs)) return undefined
+    const image = (await pool.run('loadImage', { path: this.#path })) as TableImage
+    return { image, validUntilMs }
   }
 
   /**

@@ -4,7 +4,8 @@
  * The tables keep their objects and handles from load to load, so a reload only swaps what is in
  * them; the rules of the verdict classes are made anew and go to the gate with the next policy
  * (`onChange`). What cannot be loaded is told, and its last good state serves. After a restart with
- * unchanged lists the snapshot of the blacklist serves until they are loaded.
+ * unchanged lists the snapshot of the blacklist serves until they are loaded. Whatever serves, a
+ * list that is void by its own word or its feed's age serves no longer.
  */
 import { messageOf } from '../base/errors.ts'
 import { prefixesTouch } from '../base/prefix-holds.ts'
@@ -23,14 +24,17 @@ import {
 } from '../lists/load-lists.ts'
 import { loopbackNetworks, specialNetworks } from '../lists/never-block.ts'
 import { chooseForm } from '../tables/choose-form.ts'
-import type { IpTable, TableImage } from '../tables/ip-table.ts'
-import { BlacklistSnapshot, stampOf } from './blacklist-snapshot.ts'
+import type { IpTable } from '../tables/ip-table.ts'
+import { BlacklistSnapshot, type KeptBlacklist, stampOf } from './blacklist-snapshot.ts'
 import { classRulesOf } from './class-rules.ts'
 import type { DynamicTable } from './dynamic-entries.ts'
 import { inlinePool } from './inline-pool.ts'
 import type { ListService } from './list-service.ts'
 import type { Holding } from './look-up.ts'
 import type { GateTables } from './policies.ts'
+
+/** What timers can wait for in one go, also where a list is valid for years. */
+const timerMsMax = 2 ** 31 - 1
 
 /** Who hears of loads. */
 export interface ListsListener {
@@ -54,6 +58,8 @@ export class Lists implements ListService {
   #balancers: IpTable
   #gate: GateTables
   #timer: NodeJS.Timeout | undefined
+  /** Waits for the end of the list that is void first. */
+  #validity: NodeJS.Timeout | undefined
   #loading: LoadProgress | undefined
 
   /**
@@ -176,24 +182,27 @@ export class Lists implements ListService {
   }
 
   /** Fetches what is due and loads all lists; the old ones serve until all new ones are there. */
-  reload(config: Config): Promise<void> {
-    return this.#turns.take(() => this.#load(config))
+  async reload(config: Config): Promise<void> {
+    await this.#feeds.refresh(feedsOf(config))
+    await this.#turns.take(() => this.#load(config))
   }
 
   /** Serves from the snapshot and the small lists; false where the blacklist has to be loaded. */
   async #restore(config: Config): Promise<boolean> {
-    let image: TableImage | undefined
+    let kept: KeptBlacklist | undefined
     try {
-      image = await this.#snapshot.load(this.#pool, this.#stampOf(config))
+      kept = await this.#snapshot.load(this.#pool, this.#stampOf(config))
     } catch (fault) {
       this.#listener.onFault(`${messageOf(fault)}; the lists are loaded instead`)
     }
-    if (image === undefined) return false
+    if (kept === undefined) return false
+    const { image, validUntilMs } = kept
     const loaded = await this.#loadLists({ ...config.lists, blacklist: [] }, config)
     const { handle } = loaded.tables.blacklist
     await this.#pool.run('publishImages', { images: [{ handle, image }] })
     this.#loaded = loaded
     this.#gate = this.#gateTables()
+    this.#endAt(Math.min(validUntilMs, validUntilOf(loaded.reports)))
     return true
   }
 
@@ -209,9 +218,8 @@ export class Lists implements ListService {
     return stampOf(config, (file) => this.#feeds.stateOf(file)?.path ?? file)
   }
 
+  /** Loads what is there; whoever wants feeds fetched has done so. */
   async #load(config: Config): Promise<void> {
-    clearTimeout(this.#timer)
-    await this.#feeds.refresh(feedsOf(config))
     const stamp = this.#stampOf(config)
     const loaded = await this.#loadLists(config.lists, config)
     if (this.#isClosed) return
@@ -223,16 +231,16 @@ export class Lists implements ListService {
     this.#gate = this.#gateTables()
     for (const report of this.#loaded.reports) this.#listener.onReport(report)
     this.#listener.onChange()
-    this.#timer = setTimeout(() => void this.#refresh(), refreshMsOf(config))
-    this.#timer.unref()
+    this.#refreshLater()
+    this.#endAt(validUntilOf(loaded.reports))
     void this.#saveSnapshot(loaded, stamp)
   }
 
   /** Where that fails, files and lines stay in memory, and the next start loads the lists. */
   async #saveSnapshot({ tables, reports }: LoadedLists, stamp: string): Promise<void> {
-    const ends = reports.filter(({ kind }) => kind === 'blacklist').map((one) => one.validUntilMs)
+    const validUntilMs = validUntilOf(reports.filter(({ kind }) => kind === 'blacklist'))
     try {
-      await this.#snapshot.save(this.#pool, tables.blacklist, stamp, Math.min(...ends))
+      await this.#snapshot.save(this.#pool, tables.blacklist, stamp, validUntilMs)
     } catch (fault) {
       if (!this.#isClosed) this.#listener.onFault(messageOf(fault))
     }
@@ -241,17 +249,66 @@ export class Lists implements ListService {
   async close(): Promise<void> {
     this.#isClosed = true
     clearTimeout(this.#timer)
+    clearTimeout(this.#validity)
     await this.#pool.close()
   }
 
-  // A fault of a load that nobody waits for changes nothing: what served goes on.
+  #refreshLater(): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => void this.#refresh(), refreshMsOf(this.#config))
+    this.#timer.unref()
+  }
+
+  // A fault of a load that nobody waits for changes nothing: what served goes on while it is valid.
   async #refresh(): Promise<void> {
     try {
+      await this.#feeds.refresh(feedsOf(this.#config))
       await this.#turns.take(() => this.#load(this.#config))
     } catch (fault) {
       if (this.#isClosed) return
       this.#listener.onFault(`${messageOf(fault)}; the lists of the last load serve`)
-      this.#timer = setTimeout(() => void this.#refresh(), refreshMsOf(this.#config))
+      this.#refreshLater()
+    }
+  }
+
+  /** What serves is valid until then, unless it is loaded anew before. Milliseconds since 1970. */
+  #endAt(validUntilMs: number): void {
+    clearTimeout(this.#validity)
+    if (this.#isClosed || validUntilMs === Number.POSITIVE_INFINITY) return
+    const waitMs = Math.min(Math.max(validUntilMs - Date.now(), 0), timerMsMax)
+    this.#validity = setTimeout(() => {
+      if (Date.now() < validUntilMs) this.#endAt(validUntilMs)
+      else void this.#turns.take(() => this.#expire())
+    }, waitMs)
+    this.#validity.unref()
+  }
+
+  /**
+   * A list is void: the others are loaded without it, whatever a fetch is waiting for. Where that
+   * fails there is no blacklist rather than an old one.
+   */
+  async #expire(): Promise<void> {
+    if (this.#isClosed) return
+    try {
+      await this.#load(this.#config)
+    } catch (fault) {
+      if (this.#isClosed) return
+      this.#listener.onFault(`${messageOf(fault)}; a list is void, no blacklist serves`)
+      await this.#dropBlacklist()
+    }
+  }
+
+  async #dropBlacklist(): Promise<void> {
+    try {
+      const lists = { ...this.#config.lists, blacklist: [] }
+      const loaded = await this.#loadLists(lists, this.#config)
+      if (this.#isClosed) return
+      this.#loaded = loaded
+      this.#gate = this.#gateTables()
+      this.#endAt(validUntilOf(loaded.reports))
+      this.#listener.onChange()
+    } catch (fault) {
+      if (!this.#isClosed) this.#listener.onFault(`${messageOf(fault)}; restart the service`)
     }
   }
 
@@ -329,6 +386,11 @@ function feedsOf({ lists }: Config): readonly FeedConfig[] {
   return all
     .filter(({ file }) => Feeds.isFeed(file))
     .map(({ file, everyMs }) => ({ url: file, everyMs }))
+}
+
+/** The end of the list that is void first; milliseconds since 1970, Infinity = none. */
+function validUntilOf(reports: readonly ListReport[]): number {
+  return Math.min(...reports.map((one) => one.validUntilMs))
 }
 
 /** The shortest `every` of all lists. */

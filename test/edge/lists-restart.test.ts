@@ -6,12 +6,25 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileS
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { formatIpv4 } from '../../src/base/ip-address.ts'
 import type { Config } from '../../src/config/schema.ts'
 import { Lists } from '../../src/edge/lists.ts'
+import { Feeds } from '../../src/feeds/feeds.ts'
 import { type ListReport, progressLine } from '../../src/lists/list-report.ts'
 import { testConfig } from '../support/running-proxy.ts'
+
+/** What comes before loads of blacklists; small lists beside a snapshot are loaded at once. */
+const loads = vi.hoisted(() => ({ before: async (): Promise<void> => {} }))
+
+vi.mock('../../src/lists/load-lists.ts', async (importOriginal) => {
+  const original = await importOriginal<typeof import('../../src/lists/load-lists.ts')>()
+  const loadLists: typeof original.loadLists = async (config, ...others) => {
+    if (config.blacklist.length > 0) await loads.before()
+    return original.loadLists(config, ...others)
+  }
+  return { ...original, loadLists }
+})
 
 const prefixCount = 70_000
 const listed = '62.0.0.9'
@@ -29,7 +42,12 @@ beforeEach(() => {
   stampPath = join(folder, 'store/lists/table-blacklist.stamp')
   writeList()
 })
-afterEach(() => rmSync(folder, { recursive: true, force: true }))
+afterEach(() => {
+  loads.before = async () => {}
+  vi.useRealTimers()
+  vi.restoreAllMocks()
+  rmSync(folder, { recursive: true, force: true })
+})
 
 /** Every other /32 from 62.0.0.1 on, and what is given. */
 function writeList(...more: readonly string[]): void {
@@ -148,28 +166,91 @@ test('changed lists, or settings of them: loaded before anything is served', asy
   await otherAction.lists.close()
 }, 120_000)
 
-test('a list that became void since: the snapshot is not served, whatever else is in it', async () => {
-  const today = new Date().toISOString().slice(0, 10)
-  writeList(`$TIMESTAMP ${today} +2d`)
+describe('a list that says itself how long it is valid', () => {
+  const dayMs = 86_400_000
   const black = { format: 'rbldnsd' }
-  const first = await open(black)
-  expect(first.reports[0]).toMatchObject({ outcome: 'loaded', refusal: '' })
-  expect(first.lists.holdingsOf(listed)).toHaveLength(1)
-  await expect.poll(() => existsSync(stampPath), wait).toBe(true)
-  await first.lists.close()
-  const served = await open(black)
-  expect(served.reports).toEqual([])
-  await served.lists.close()
-  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 3 * 86_400_000 })
-  try {
+  beforeEach(() => writeList(`$TIMESTAMP ${new Date().toISOString().slice(0, 10)} +2d`))
+
+  async function runToSnapshot(): Promise<void> {
+    const first = await open(black)
+    expect(first.reports[0]).toMatchObject({ outcome: 'loaded', refusal: '' })
+    expect(first.lists.holdingsOf(listed)).toHaveLength(1)
+    await expect.poll(() => existsSync(stampPath), wait).toBe(true)
+    await first.lists.close()
+  }
+
+  /** From here on the hour is what `vi.advanceTimersByTimeAsync` makes it. */
+  const holdTime = () => vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'] })
+
+  test('void at the start: its snapshot is not served, whatever else is in it', async () => {
+    await runToSnapshot()
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 3 * dayMs })
     const later = await open(black)
     expect(later.reports[0]).toMatchObject({ list: 'black', outcome: 'refused', entryCount: 0 })
     expect(later.lists.holdingsOf(listed)).toEqual([])
     await later.lists.close()
-  } finally {
-    vi.useRealTimers()
-  }
-}, 120_000)
+  }, 120_000)
+
+  test('the load behind its snapshot is rejected: it serves until it is void', async () => {
+    await runToSnapshot()
+    loads.before = () => Promise.reject(new Error('no memory for the table'))
+    holdTime()
+    const { lists, reports, faults } = await open(black)
+    await expect.poll(() => faults.length, wait).toBe(1)
+    await vi.advanceTimersByTimeAsync(dayMs / 2)
+    expect(lists.holdingsOf(listed)).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(3 * dayMs)
+    await expect.poll(() => lists.holdingsOf(listed), wait).toEqual([])
+    expect(lists.holdingsOf('62.200.1.1').map(({ kind }) => kind)).toEqual(['trusted'])
+    expect(faults).toContain('no memory for the table; a list is void, no blacklist serves')
+    expect(reports).toEqual([])
+    await lists.close()
+  }, 120_000)
+
+  test('the list was spoilt behind its snapshot: what serves ends with its validity', async () => {
+    await runToSnapshot()
+    let load = (): void => {}
+    const held = new Promise<void>((resolve) => {
+      load = resolve
+    })
+    loads.before = () => held
+    holdTime()
+    const { lists, reports } = await open(black)
+    expect(lists.holdingsOf(listed)).toHaveLength(1)
+    writeFileSync(listPath, 'no address\n'.repeat(100))
+    load()
+    await expect.poll(() => reports[0], wait).toMatchObject({ outcome: 'last-good' })
+    expect(lists.holdingsOf(listed)).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(3 * dayMs)
+    await expect.poll(() => lists.holdingsOf(listed), wait).toEqual([])
+    await lists.close()
+  }, 120_000)
+
+  test('a fetch behind its snapshot does not end: it serves until it is void', async () => {
+    await runToSnapshot()
+    vi.spyOn(Feeds.prototype, 'refresh').mockReturnValue(new Promise(() => {}))
+    holdTime()
+    const { lists, reports } = await open(black)
+    expect(lists.holdingsOf(listed)).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(3 * dayMs)
+    await expect.poll(() => reports[0], wait).toMatchObject({ outcome: 'refused', entryCount: 0 })
+    expect(lists.holdingsOf(listed)).toEqual([])
+    await lists.close()
+  }, 120_000)
+
+  test('between two loads: it alone serves no longer', async () => {
+    const other = join(folder, 'other.txt')
+    writeFileSync(other, '62.100.0.0/24\n')
+    holdTime()
+    const { lists } = await open({ ...black, every: '90d' }, {}, [{ file: other, every: '90d' }])
+    expect(lists.holdingsOf(listed)).toHaveLength(1)
+    vi.spyOn(Feeds.prototype, 'refresh').mockReturnValue(new Promise(() => {}))
+    await vi.advanceTimersByTimeAsync(3 * dayMs)
+    await expect.poll(() => lists.holdingsOf(listed), wait).toEqual([])
+    expect(lists.holdingsOf('62.100.0.9').map(({ list }) => list)).toEqual(['other'])
+    await lists.close()
+  }, 120_000)
+})
 
 test.each([
   { what: 'damaged', code: /damaged/, spoil: () => flipOctet(snapshotPath) },
