@@ -9,9 +9,10 @@ import { OperatingError } from './base/errors.ts'
 import { buildConfig, faultLine } from './config/load.ts'
 import type { Config } from './config/schema.ts'
 import { reloadInstance } from './edge/reload.ts'
+import { newFatal, type ProxyStatus } from './edge/running-proxy.ts'
 import { openSyslogOverTls } from './edge/tls-syslog.ts'
 import { openSystemLog } from './log/system-log.ts'
-import { newFatal, type ProxyStatus, serve } from './main.ts'
+import { serve } from './main.ts'
 
 /** Settings with the names that `activemx.toml` has; relative paths start at the working folder. */
 export type ProxySettings = Readonly<Record<string, unknown>>

@@ -3,7 +3,7 @@
  */
 export { type PrefixColumns, PrefixColumnsBuilder } from './base/prefix-columns.ts'
 export { createProxy, type Proxy, type ProxySettings } from './create-proxy.ts'
-export type { ProxyStatus } from './main.ts'
+export type { ProxyStatus } from './edge/running-proxy.ts'
 export { AddressTable } from './store/library-addresses.ts'
 export type { AddAddressOptions, AddressEntry } from './tables/address-table.ts'
 export type {

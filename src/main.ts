@@ -9,19 +9,19 @@
  */
 import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
-import { dirname, isAbsolute } from 'node:path'
 import { messageOf, type OperatingError } from './base/errors.ts'
 import { Turns } from './base/turns.ts'
 import { inForce } from './config/differences.ts'
 import { isStressedAt } from './config/effective.ts'
 import { warningsOf } from './config/rules.ts'
 import type { Config } from './config/schema.ts'
-import { type CounterSums, Counters } from './edge/counters.ts'
+import { Counters } from './edge/counters.ts'
 import { DynamicEntries } from './edge/dynamic-entries.ts'
 import type { ListService } from './edge/list-service.ts'
 import { Lists } from './edge/lists.ts'
 import { type LookupSources, lookUp } from './edge/look-up.ts'
 import { recordOfList } from './edge/main-records.ts'
+import { placesOf } from './edge/places.ts'
 import {
   gatePolicyOf,
   journeyPolicyOf,
@@ -31,92 +31,24 @@ import {
   tlsPolicyOf,
   transferPolicyOf,
 } from './edge/policies.ts'
-import { dropPrivileges, type WrittenPlaces } from './edge/privileges.ts'
+import { dropPrivileges } from './edge/privileges.ts'
 import { learntSettingsOf, probeSettingsOf } from './edge/probe-settings.ts'
-import { type ProbesState, Probing } from './edge/probing.ts'
+import { Probing } from './edge/probing.ts'
 import { type ProbingCommand, probingCommands } from './edge/probing-commands.ts'
 import { RefusalLog } from './edge/refusal-log.ts'
+import type { ProxyStatus, RunningProxy, ServeParts } from './edge/running-proxy.ts'
 import { LocalThread, type ServingThreads, type ThreadPolicies } from './edge/thread.ts'
 import { WorkerThreads } from './edge/worker-threads.ts'
-import type { Gate, GateCounters, GatePolicy } from './io/gate.ts'
+import type { Gate, GatePolicy } from './io/gate.ts'
 import { newNativeGate } from './io/native-gate.ts'
 import { newServerGate } from './io/server-gate.ts'
 import type { ListPort } from './journey/ports.ts'
-import type { ListReport, LoadProgress } from './lists/list-report.ts'
+import type { ListReport } from './lists/list-report.ts'
 import type { SystemLog } from './log/system-log.ts'
 import { Learnt } from './store/learnt.ts'
 import { SessionCap } from './transfer/session-cap.ts'
 
-/** What an instance is doing. */
-export interface ProxyStatus {
-  readonly addresses: readonly string[]
-  readonly startedAtMs: number
-  readonly isStressed: boolean
-  readonly threads: number
-  readonly gate: GateCounters
-  readonly counters: CounterSums
-  /** What became of each list at the last load. */
-  readonly lists: readonly ListReport[]
-  /** How far a load that runs is. */
-  readonly loading: LoadProgress | undefined
-  /** What is allowed but should be looked at. */
-  readonly warnings: readonly string[]
-  readonly mailhosts: readonly { readonly address: string; readonly sessions: number }[]
-  readonly probes: ProbesState
-}
-
-/** A serving instance. */
-export interface RunningProxy {
-  /** `address:port` of every listener, as bound. */
-  readonly addresses: readonly string[]
-  /** Takes a new configuration; rejects with OperatingError and keeps the old one. */
-  reload(config: Config): Promise<void>
-  status(): ProxyStatus
-  /** The list `dynamic`: table and gate. */
-  readonly dynamic: DynamicEntries
-  /** What is kept over a restart; undefined: the store could not be opened, the log says why. */
-  readonly learnt: Learnt | undefined
-  /** Commands of the active tests, for the control socket. */
-  readonly commands: Readonly<Record<string, ProbingCommand>>
-  /** Ends a serving thread as if it had died: its connections are lost, another takes its place. */
-  endThread(thread: number): Promise<void>
-  /**
-   * Refuses new clients with 421 4.3.2 and finishes running transactions, for `listen.stop_wait` at
-   * the most.
-   */
-  stop(): Promise<void>
-}
-
-/** What an instance may be given beside its configuration. */
-export interface ServeParts {
-  /** Instead of those of the configuration; the instance runs on the calling thread then. */
-  readonly lists?: ListService
-  /** False: the twins on the calling thread, as where the addon is missing. */
-  readonly isNative?: boolean
-  /** The instance cannot go on; it is to be stopped. */
-  readonly onFatal?: (fault: OperatingError) => void
-}
-
-/** A fault that may come. */
-export interface Fatal {
-  readonly onFatal: (fault: OperatingError) => void
-  /** Resolves with the first one; never, where none comes. */
-  readonly failed: Promise<OperatingError>
-}
-
-/** The two ends of it: one for `serve`, one for who waits. */
-export function newFatal(): Fatal {
-  let onFatal: Fatal['onFatal'] = () => {}
-  const failed = new Promise<OperatingError>((resolve) => {
-    onFatal = resolve
-  })
-  return { onFatal, failed }
-}
-
 const drainEveryMs = 100
-
-/** To clients that come while the last transactions are finished. RFC 5321 §3.8 */
-const stoppingReply = '421 4.3.2 Shutting down, try again later, id={id}\r\n'
 
 /** How long the start waits for the mailhosts' EHLO; without it less is offered for a while. */
 const readyWaitMs = 2_000
@@ -179,6 +111,7 @@ class Instance implements RunningProxy {
   readonly dynamic: DynamicEntries
   readonly learnt: Learnt | undefined
   readonly #onFatal: (fault: OperatingError) => void
+  readonly #configFile: string
   readonly #gate: Gate
   readonly #refusals: RefusalLog
   /** Threads on native gate and engine; 0: the twins on this thread. */
@@ -198,7 +131,6 @@ class Instance implements RunningProxy {
   /** The gate has its policy: clients are let in. */
   #isOpen = false
   #isStressed = false
-  #isStopping = false
   #timer: NodeJS.Timeout | undefined
 
   constructor(config: Config, parts: InstanceParts) {
@@ -219,6 +151,7 @@ class Instance implements RunningProxy {
       learnt,
       onListing: (listing) => this.dynamic.learn(listing, Date.now()),
     })
+    this.#configFile = parts.configFile ?? ''
     this.#onFatal = (fault) => {
       this.#tell('fault', fault.message)
       parts.onFatal?.(fault)
@@ -240,8 +173,8 @@ class Instance implements RunningProxy {
 
   async start(): Promise<void> {
     this.addresses = await this.#gate.listen(this.#config.listen.smtp)
-    const { process } = this.#config
-    for (const warning of dropPrivileges(process.user, writtenPlacesOf(this.#config))) {
+    const places = placesOf(this.#config, this.#configFile)
+    for (const warning of dropPrivileges(this.#config.process.user, places)) {
       this.#tell('warning', warning)
     }
     this.#enterKnown(Date.now())
@@ -290,8 +223,7 @@ class Instance implements RunningProxy {
 
   /** Gives the gate what it judges by now. */
   #configureGate(): void {
-    const policy = gatePolicyOf(this.#config, this.#lists.gate, this.#isStressed)
-    this.#gatePolicy = this.#isStopping ? { ...policy, overloadReply: stoppingReply } : policy
+    this.#gatePolicy = gatePolicyOf(this.#config, this.#lists.gate, this.#isStressed)
     if (this.#isOpen) this.#gate.configure(this.#gatePolicy)
   }
 
@@ -335,8 +267,6 @@ class Instance implements RunningProxy {
 
   async stop(): Promise<void> {
     this.#tell('stop', 'finishing running transactions')
-    this.#isStopping = true
-    this.#configureGate()
     this.#gate.drain()
     const stopped = this.#threads?.stop() ?? Promise.resolve()
     await within(stopped, this.#config.listen.stopWaitMs)
@@ -423,16 +353,6 @@ class Instance implements RunningProxy {
 
   #tell(what: string, detail: string): void {
     this.#log.log.record({ event: 'service', time: Date.now(), what, detail })
-  }
-}
-
-/** What was made as root and is written after: the store, copies of lists, the log. */
-function writtenPlacesOf({ store, lists, log, control }: Config): WrittenPlaces {
-  return {
-    trees: [store.path],
-    folders: [lists.cache],
-    files: isAbsolute(log.to) ? [log.to] : [],
-    madeFolders: [dirname(control.socket)],
   }
 }
 

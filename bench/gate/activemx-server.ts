@@ -31,6 +31,7 @@ const policy: GatePolicy = {
   sessionsPerWorkerMax: 10_000,
   limitReply: '421 4.7.0 id={id}\r\n',
   overloadReply: '421 4.3.2 id={id}\r\n',
+  stoppingReply: '421 4.3.2 id={id}\r\n',
 }
 const line = { format: 'json', host: 'mx', tag: 'activemx', isSyslog: false } as const
 const file = openSync('/dev/null', 'w')

@@ -89,6 +89,7 @@ void gate_configure(const Napi::CallbackInfo& info) {
   policy->early_talker_reply = ReplyTemplate(text_of(given, "earlyTalkerReply"));
   policy->limit_reply = ReplyTemplate(text_of(given, "limitReply"));
   policy->overload_reply = ReplyTemplate(text_of(given, "overloadReply"));
+  policy->stopping_reply = ReplyTemplate(text_of(given, "stoppingReply"));
   policy->blacklist = number_of(given, "blacklist");
   policy->trusted = number_of(given, "trusted");
   policy->proxy_protocol_from = number_of(given, "proxyProtocolFrom");

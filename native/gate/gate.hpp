@@ -56,6 +56,7 @@ enum class Counter : std::size_t {
   early_talkers,
   limited,
   overloaded,
+  stopping,
   refusals_lost,
   tarpits,
   waiting,
@@ -138,6 +139,7 @@ class Gate {
 
   // Gate thread: ends.
   void overload(int fd, const Client& client);
+  void refuse_stopping(int fd, const Client& client);
   void refuse_early(int fd, const Client& client, std::uint32_t octets);
   void refuse(int fd, const Client& client, const ReplyTemplate& reply, RefusalCause cause,
               RefusalAction action, std::uint32_t octets);

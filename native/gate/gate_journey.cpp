@@ -65,7 +65,7 @@ void Gate::read_header(int fd, Client client, std::uint32_t guest, bool has_ende
   judge(fd, client);
 }
 
-// Trusted > blacklist > total > per address and rate.
+// Trusted > blacklist > stopping > total > per address and rate.
 void Gate::judge(int fd, Client& client) {
   const Policy& policy = *current_->policy;
   client.is_trusted = class_of(trusted_, client.peer.address) != 0;
@@ -77,7 +77,11 @@ void Gate::judge(int fd, Client& client) {
       return;
     }
   }
-  if (current_->is_draining || ledger_->connections() > policy.connections_max) {
+  if (current_->is_draining) {
+    refuse_stopping(fd, client);
+    return;
+  }
+  if (ledger_->connections() > policy.connections_max) {
     overload(fd, client);
     return;
   }
@@ -212,7 +216,11 @@ void Gate::hear_early(std::uint32_t index) {
 
 // Greets and hands over to the worker with the fewest clients.
 void Gate::pass(int fd, const Client& client) {
-  if (current_->is_draining || !hand_over(fd, client)) overload(fd, client);
+  if (current_->is_draining) {
+    refuse_stopping(fd, client);
+  } else if (!hand_over(fd, client)) {
+    overload(fd, client);
+  }
 }
 
 // False: no worker has room. An engine whose worker dies just now hands the client to the next.
@@ -288,6 +296,12 @@ void Gate::release_guest(std::uint32_t index) {
 void Gate::overload(int fd, const Client& client) {
   count(Counter::overloaded);
   refuse(fd, client, current_->policy->overload_reply, RefusalCause::overload,
+         RefusalAction::tempfail, 0);
+}
+
+void Gate::refuse_stopping(int fd, const Client& client) {
+  count(Counter::stopping);
+  refuse(fd, client, current_->policy->stopping_reply, RefusalCause::stopping,
          RefusalAction::tempfail, 0);
 }
 

@@ -26,6 +26,7 @@ struct Policy {
   ReplyTemplate early_talker_reply;
   ReplyTemplate limit_reply;
   ReplyTemplate overload_reply;
+  ReplyTemplate stopping_reply;
   std::uint32_t blacklist = 0;  // table handles, 0 = none
   std::uint32_t trusted = 0;
   std::uint32_t proxy_protocol_from = 0;

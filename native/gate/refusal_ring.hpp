@@ -22,6 +22,7 @@ enum class RefusalCause : std::uint8_t {
   rate,
   overload,
   proxy_header,
+  stopping,
 };
 enum class RefusalAction : std::uint8_t { refuse, tarpit, reset, drop, observe, tempfail };
 

@@ -38,6 +38,7 @@ std::shared_ptr<Policy> open_policy() {
   policy->greeting = greeting;
   policy->limit_reply = ReplyTemplate("421 4.7.0 often {id}\r\n");
   policy->overload_reply = ReplyTemplate("421 4.3.2 busy {id}\r\n");
+  policy->stopping_reply = ReplyTemplate("421 4.3.2 stopping {id}\r\n");
   policy->early_talker_reply = ReplyTemplate("554 5.5.1 early {id}\r\n");
   policy->connections_max = 10'000;
   policy->sessions_per_worker_max = 10'000;

@@ -7,10 +7,10 @@
 import { accessSync, constants } from 'node:fs'
 import type { Command } from 'commander'
 import { messageOf } from '../base/errors.ts'
-import { settingsOf } from '../config/differences.ts'
 import { type ConfigFault, faultLine, loadConfig } from '../config/load.ts'
 import { warningsOf } from '../config/rules.ts'
 import type { Config } from '../config/schema.ts'
+import { readFilesOf } from '../edge/places.ts'
 import { type CommandContext, exitStatus } from './command.ts'
 
 /** In which order a client meets the lists. */
@@ -41,16 +41,12 @@ export function addCheckConfig(program: Command, { terminal, exit }: CommandCont
 
 /** Files that the configuration names and that cannot be read; feeds are fetched later. */
 function missingFiles(config: Config): readonly ConfigFault[] {
-  const needed =
-    /^(?:tls\.(?:certificate|key)|mailhost\.ca|recipients\.domains_file|http\.token_file|lists\..*\.file|tests\..*\.(?:patterns|rules))$/
-  return settingsOf(config).flatMap(({ key, value }) => {
-    if (!needed.test(key) || typeof value !== 'string' || value === '') return []
-    if (value.startsWith('https://')) return []
+  return readFilesOf(config).flatMap(({ name: key, path }) => {
     try {
-      accessSync(value, constants.R_OK)
+      accessSync(path, constants.R_OK)
       return []
     } catch (error) {
-      return [{ key, value: JSON.stringify(value), remedy: `not readable: ${messageOf(error)}` }]
+      return [{ key, value: JSON.stringify(path), remedy: `not readable: ${messageOf(error)}` }]
     }
   })
 }

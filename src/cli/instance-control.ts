@@ -5,8 +5,8 @@
 import type { LoadedConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { type ControlServer, openControlServer } from '../control/control-server.ts'
+import type { RunningProxy } from '../edge/running-proxy.ts'
 import type { SystemLog } from '../log/system-log.ts'
-import type { RunningProxy } from '../main.ts'
 import { InstanceCommands } from './instance-commands.ts'
 
 /** An instance as its control socket sees it. */

@@ -9,9 +9,10 @@ import type { Command } from 'commander'
 import { faultLine as configFaultLine, loadConfig } from '../config/load.ts'
 import { warningsOf } from '../config/rules.ts'
 import type { Config } from '../config/schema.ts'
+import { newFatal } from '../edge/running-proxy.ts'
 import { openSyslogOverTls } from '../edge/tls-syslog.ts'
 import { openSystemLog, type SystemLog } from '../log/system-log.ts'
-import { newFatal, serve } from '../main.ts'
+import { serve } from '../main.ts'
 import type { CommandContext, Terminal } from './command.ts'
 import { exitStatus } from './command.ts'
 import { openInstanceControl } from './instance-control.ts'
@@ -54,10 +55,12 @@ async function serveUntilSignal(config: Config, file: string): Promise<void> {
   const signals = new ServiceSignals(log)
   const signalled = untilSignal()
   const fatal = newFatal()
-  const proxy = await serve(config, log, fatal).catch(async (fault: unknown) => {
-    await log.close()
-    throw fault
-  })
+  const proxy = await serve(config, log, { ...fatal, configFile: file }).catch(
+    async (fault: unknown) => {
+      await log.close()
+      throw fault
+    },
+  )
   const instance = { file, load: () => loadConfig(file), log, proxy }
   const control = await openInstanceControl(config, instance).catch(async (error: unknown) => {
     await proxy.stop()

@@ -17,6 +17,8 @@ export interface SettingValue {
   /** `listen.greet_delay`, `lists.blacklist[0].every`. */
   readonly key: string
   readonly value: unknown
+  /** As the documentation says it: `time`, `path`. */
+  readonly type: string
   readonly unit: string
   readonly default: Written
   readonly affects: Affects
@@ -77,8 +79,8 @@ function valuesOf(children: Children, values: Values, prefix: string): readonly 
     const read = node.read.safeParse(node.default)
     const initial = read.success ? read.data : undefined
     const isDefault = JSON.stringify(initial) === JSON.stringify(value) || isBelow(value, initial)
-    const { unit, affects } = node
-    return [{ key, value, unit, default: node.default, affects, isDefault }]
+    const { type, unit, affects } = node
+    return [{ key, value, type, unit, default: node.default, affects, isDefault }]
   })
 }
 

@@ -15,6 +15,7 @@ const layers: Readonly<Record<RefusalCause, Layer>> = {
   rate: 'connect',
   overload: 'connect',
   'proxy-header': 'protocol',
+  stopping: 'connect',
 }
 
 /** The record of a refused connection. `listsOf` names the lists of a verdict class. */
@@ -72,6 +73,8 @@ function replyOf({ cause, verdictClass }: Refusal, policy: GatePolicy): string {
       return policy.limitReply
     case 'overload':
       return policy.overloadReply
+    case 'stopping':
+      return policy.stoppingReply
     case 'proxy-header':
       return ''
   }

@@ -237,6 +237,7 @@ export function gatePolicyOf(config: Config, tables: GateTables, isStressed: boo
     sessionsPerWorkerMax: listen.sessionsPerWorkerMax,
     limitReply: '421 4.7.0 Too many connections from your address, id={id}\r\n',
     overloadReply: '421 4.3.2 Too busy, try again later, id={id}\r\n',
+    stoppingReply: '421 4.3.2 Shutting down, try again later, id={id}\r\n',
   }
 }
 

@@ -5,7 +5,7 @@
  * with that user's groups, and proves that there is no way back. Core dumps are off, since a core
  * would hold mail and keys.
  */
-import { mkdirSync } from 'node:fs'
+import { accessSync, constants, mkdirSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { disableCoreDumps } from '../addon/process.ts'
 import { messageOf, OperatingError } from '../base/errors.ts'
@@ -16,8 +16,17 @@ const { initgroups } = process as NodeJS.Process & {
   readonly initgroups?: (user: string, extraGroup: number) => void
 }
 
-/** What the process made or opened as root and goes on writing; what is missing is passed over. */
-export interface WrittenPlaces {
+/** A file by the setting that names it. */
+export interface ReadFile {
+  readonly name: string
+  readonly path: string
+}
+
+/**
+ * What the process made or opened as root and goes on writing; what is missing is passed over. And
+ * what it goes on reading.
+ */
+export interface Places {
   /** Given away with everything in them. */
   readonly trees: readonly string[]
   /** Given away with the files that lie directly in them. */
@@ -25,13 +34,15 @@ export interface WrittenPlaces {
   readonly files: readonly string[]
   /** Made for the user where it is missing; left as it is where it is there. */
   readonly madeFolders: readonly string[]
+  /** Read as root, and again by each reload. */
+  readonly read: readonly ReadFile[]
 }
 
 /**
  * Drops to the user when root; nothing when not root. The places become the user's first.
  * @returns warnings. Throws OperatingError when the user is unknown or root can be had again.
  */
-export function dropPrivileges(user: string, places: WrittenPlaces): readonly string[] {
+export function dropPrivileges(user: string, places: Places): readonly string[] {
   const warnings: string[] = []
   if (!disableCoreDumps()) warnings.push('core dumps could not be switched off: set LimitCORE=0')
   if (process.getuid?.() !== 0) return warnings
@@ -58,7 +69,22 @@ export function dropPrivileges(user: string, places: WrittenPlaces): readonly st
   if (canBeRoot()) {
     throw new OperatingError('PRIVILEGES', `process.user = ${user}: is still root; name another`)
   }
-  return warnings
+  return [...warnings, ...places.read.filter(isClosed).map((file) => closedText(file, user))]
+}
+
+/** May this process, as it is now, not read it? What is missing is another matter. */
+function isClosed({ path }: ReadFile): boolean {
+  try {
+    accessSync(path, constants.R_OK)
+    return false
+  } catch (fault) {
+    return (fault as NodeJS.ErrnoException).code === 'EACCES'
+  }
+}
+
+function closedText({ name, path }: ReadFile, user: string): string {
+  const remedy = 'chgrp and chmod g+r the file, and let the group enter the folders above it'
+  return `${name} = ${path}: user ${user} may not read it, so no reload can take it; ${remedy}`
 }
 
 /** Node tells the numbers of the user that the process is: so it is that user for a moment. */

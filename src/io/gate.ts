@@ -47,8 +47,10 @@ export interface GatePolicy {
   readonly sessionsPerWorkerMax: number
   /** `421 4.7.0 …` with CRLF: too many from this address, or too often. */
   readonly limitReply: string
-  /** `421 4.3.2 …` with CRLF: no room in any worker, or shutting down. */
+  /** `421 4.3.2 …` with CRLF: too many connections, or no room in any worker. */
   readonly overloadReply: string
+  /** `421 4.3.2 …` with CRLF: since `drain`. RFC 5321 §3.8 */
+  readonly stoppingReply: string
 }
 
 /** Why the gate refused. */
@@ -59,6 +61,7 @@ export type RefusalCause =
   | 'rate'
   | 'overload'
   | 'proxy-header'
+  | 'stopping'
 
 /** One refused connection, as the main thread turns it into a verdict record. */
 export interface Refusal {
@@ -107,6 +110,8 @@ export interface GateCounters {
   readonly earlyTalkers: number
   readonly limited: number
   readonly overloaded: number
+  /** Came when the service was stopping. */
+  readonly stopping: number
   /** Refusals that found the ring full: counted, not recorded. */
   readonly refusalsLost: number
   readonly tarpits: number
@@ -139,7 +144,7 @@ export interface Gate {
    */
   writeRefusals?(writer: RefusalWriter): void
   counters(): GateCounters
-  /** Refuses every new client with the overload reply; those handed over are not touched. */
+  /** Refuses every new client with the stopping reply; those handed over are not touched. */
   drain(): void
   /** Stops listening and closes what the gate itself holds. */
   close(): Promise<void>

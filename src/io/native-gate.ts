@@ -58,6 +58,7 @@ const counterNames: readonly (keyof GateCounters)[] = [
   'earlyTalkers',
   'limited',
   'overloaded',
+  'stopping',
   'refusalsLost',
   'tarpits',
   'waiting',

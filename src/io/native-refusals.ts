@@ -31,6 +31,7 @@ const causes: readonly RefusalCause[] = [
   'rate',
   'overload',
   'proxy-header',
+  'stopping',
 ]
 const actions: readonly Refusal['action'][] = [
   'refuse',

@@ -184,7 +184,7 @@ class ServerGate implements Gate {
     })
   }
 
-  /** Trusted > blacklist > total > per address and rate. */
+  /** Trusted > blacklist > stopping > total > per address and rate. */
   #judge(guest: Guest, policy: GatePolicy): void {
     const { address } = guest.peer
     const isTrusted = this.#classOf(policy.trusted, address) !== 0
@@ -192,9 +192,9 @@ class ServerGate implements Gate {
     guest.peer = { ...guest.peer, isTrusted, verdictClass }
     const rule = verdictClass === 0 ? undefined : ruleOf(policy, verdictClass)
     if (rule !== undefined && rule.action !== 'observe') this.#apply(guest, rule, policy)
-    else if (this.#isDraining || this.#tally.connections > policy.connectionsMax) {
-      this.#overload(guest, policy)
-    } else if (isTrusted || this.#admit(guest, policy)) this.#awaitGreeting(guest, policy)
+    else if (this.#isDraining) this.#refuseStopping(guest, policy)
+    else if (this.#tally.connections > policy.connectionsMax) this.#overload(guest, policy)
+    else if (isTrusted || this.#admit(guest, policy)) this.#awaitGreeting(guest, policy)
   }
 
   /** False: one too many from this address, refused. */
@@ -283,8 +283,12 @@ class ServerGate implements Gate {
 
   /** Greets and hands over to the worker with the fewest clients. */
   #pass(guest: Guest, policy: GatePolicy): void {
+    if (this.#isDraining) {
+      this.#refuseStopping(guest, policy)
+      return
+    }
     const { socket, peer } = guest
-    const worker = this.#isDraining ? undefined : this.#leastBusy(policy.sessionsPerWorkerMax)
+    const worker = this.#leastBusy(policy.sessionsPerWorkerMax)
     if (worker === undefined) {
       this.#overload(guest, policy)
       return
@@ -310,6 +314,11 @@ class ServerGate implements Gate {
   #overload(guest: Guest, policy: GatePolicy): void {
     this.#tally.overloaded += 1
     this.#refuse(guest, policy.overloadReply, 'overload', 'tempfail')
+  }
+
+  #refuseStopping(guest: Guest, policy: GatePolicy): void {
+    this.#tally.stopping += 1
+    this.#refuse(guest, policy.stoppingReply, 'stopping', 'tempfail')
   }
 
   #refuse(
@@ -390,6 +399,7 @@ function newTally(): Tally {
     earlyTalkers: 0,
     limited: 0,
     overloaded: 0,
+    stopping: 0,
     refusalsLost: 0,
     tarpits: 0,
     waiting: 0,

@@ -269,9 +269,25 @@ function lifeTests(world: World, parts: GateUnderTest): void {
     await world().open()
     const client = await world().greeted()
     world().gate.drain()
-    expect(await world().answerTo()).toMatch(/^421 4\.3\.2 /)
+    expect(await world().answerTo()).toMatch(/^421 4\.3\.2 Stopping, /)
+    expect(world().gate.refusals()).toMatchObject([{ cause: 'stopping', action: 'tempfail' }])
+    expect(world().gate.counters()).toMatchObject({ stopping: 1, overloaded: 0 })
     client.send('still here')
     await world().recorder.first('data')
+  })
+
+  test('drain: who waits for the greeting is refused when it is due, a listed host as ever', async () => {
+    const blacklist = parts.newTable('127.0.9.0/24').handle
+    await world().open({ greetDelayMs: 300, blacklist })
+    const waiting = world().answerTo()
+    await world().until(() => world().gate.counters().waiting === 1)
+    world().gate.drain()
+    expect(await waiting).toMatch(/^421 4\.3\.2 Stopping, /)
+    expect(await world().answerTo('127.0.9.1')).toMatch(/^554 /)
+    const causes = world()
+      .gate.refusals()
+      .map(({ cause }) => cause)
+    expect(causes).toEqual(['stopping', 'blacklist'])
   })
 
   test('one port of IPv4 and IPv6 both', async () => {

@@ -20,6 +20,7 @@ export function openPolicy(differences: Partial<GatePolicy> = {}): GatePolicy {
     sessionsPerWorkerMax: 1000,
     limitReply: '421 4.7.0 Too many connections, id={id}\r\n',
     overloadReply: '421 4.3.2 Too busy, id={id}\r\n',
+    stoppingReply: '421 4.3.2 Stopping, id={id}\r\n',
     ...differences,
   }
 }

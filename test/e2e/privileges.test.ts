@@ -25,8 +25,8 @@ import { type RecordingMailhost, startRecordingMailhost } from '../support/recor
 import { SmtpClient } from '../support/smtp-client.ts'
 
 const user = 'nobody'
-
-describeWith([needsRoot(), needsProgram('setpriv')], 'process.user', () => {
+const needs = [needsRoot(), needsProgram('setpriv'), needsProgram('openssl')]
+describeWith(needs, 'process.user', () => {
   let build: ReturnType<typeof publicBuild>
   let mailhost: RecordingMailhost
   let proxy: ProxyProgram
@@ -176,6 +176,32 @@ describeWith([needsRoot(), needsProgram('setpriv')], 'process.user', () => {
     expect(said.output).toMatch(
       /^activemx: process\.user = no-such-user: .*; name a user that exists\n$/,
     )
+  })
+
+  test('files that root alone may read are named at start, and a reload is refused by name', async () => {
+    const key = join(proxy.folder, 'key.pem')
+    const list = join(proxy.folder, 'black.txt')
+    execFileSync('openssl', [
+      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'],
+      ...['-subj', '/CN=mx.example.test', '-days', '2', '-keyout', key],
+      ...['-out', join(proxy.folder, 'cert.pem')],
+    ])
+    chmodSync(key, 0o600)
+    chmodSync(list, 0o640)
+    proxy.rewrite((text) => `${text}[tls]\ncertificate = "cert.pem"\nkey = "key.pem"\n`)
+    await proxy.killAndStart()
+    const told = records('service').filter(({ what }) => what === 'warning')
+    const of = (name: string, path: string) =>
+      `${name} = ${path}: user ${user} may not read it, so no reload can take it; ` +
+      'chgrp and chmod g+r the file, and let the group enter the folders above it'
+    const details = told.map(({ detail }) => detail).filter((text) => /may not/.test(`${text}`))
+    expect(details).toEqual([of('lists.blacklist[0].file', list), of('tls.key', key)])
+    const refused = await ask('root', 'reload')
+    expect(refused.status).toBe(2)
+    expect(refused.output).toContain(`tls.key = ${key}`)
+    chownSync(key, 0, numberOf('-g'))
+    chmodSync(key, 0o640)
+    expect(await ask('root', 'reload')).toMatchObject({ status: 0 })
   })
 
   test('the store was written as the user, and serves the next start', async () => {

@@ -142,7 +142,7 @@ test('SIGTERM: a running transaction is finished, others and new clients get 421
   const verdicts = recordsIn('log', 'verdict').map(({ action, finding }) => [action, finding])
   expect(verdicts.sort()).toEqual([
     ['pass', ''],
-    ['tempfail', 'overload'],
+    ['tempfail', 'stopping'],
   ])
 })
 

@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buildConfig, faultLine } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/schema.ts'
+import type { RunningProxy, ServeParts } from '../../src/edge/running-proxy.ts'
 import { openSystemLog } from '../../src/log/system-log.ts'
-import { type RunningProxy, type ServeParts, serve } from '../../src/main.ts'
+import { serve } from '../../src/main.ts'
 
 /** A table as the configuration file has it. */
 export type Written = Readonly<Record<string, unknown>>
