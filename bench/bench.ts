@@ -1,6 +1,7 @@
 /**
  * What a bench question is: the one shape that run.ts knows.
  */
+import type { Spread } from './statistics.ts'
 
 /** How thoroughly to measure. */
 export interface BenchOptions {
@@ -18,6 +19,10 @@ export interface Measurement {
   readonly value: number
   /** `ns`, `ms`, `MB`: the unit of value. */
   readonly unit: string
+  /** Of the samples behind the value, in its unit. */
+  readonly spread?: Spread
+  /** The value of each round, where contenders were interleaved. */
+  readonly rounds?: readonly number[]
 }
 
 /** A claim about ratios and whether it held. */

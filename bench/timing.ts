@@ -1,9 +1,11 @@
 /**
- * Timing through the `benchmark` harness, contenders interleaved: A B C A B C …, so that a machine
- * that changes its pace changes it for all. One operation of a contender is a whole pass over
- * prepared addresses whose result is kept; the harness misreads loops that do nothing.
+ * Timing through the `benchmark` harness, contenders interleaved: A B C A B C …, in many short
+ * rounds, so that a machine that changes its pace changes it for all. One operation of a contender
+ * is a whole pass over prepared addresses whose result is kept; the harness misreads loops that do
+ * nothing.
  */
 import Benchmark from 'benchmark'
+import { median, type Spread, spreadOf } from './statistics.ts'
 
 /** Something to be timed. */
 export interface Contender {
@@ -14,28 +16,45 @@ export interface Contender {
   readonly pass: () => number
 }
 
+/** Nanoseconds a lookup of one contender. */
+export interface Timing {
+  /** The fastest pass of each round, since other work on the machine can only add to it. */
+  readonly rounds: readonly number[]
+  /** Over all passes of all rounds. */
+  readonly spread: Spread
+}
+
 /** Where results go, so that no pass can be left out. */
 export let sink = 0
 
-/**
- * Nanoseconds a lookup by name, over `rounds` rounds of `seconds` each: the fastest sample, since
- * other work on the machine can only add to it.
- */
+/** Times by name, over `rounds` rounds of `seconds` for each contender. */
 export function timeInterleaved(
   contenders: readonly Contender[],
   rounds: number,
   seconds: number,
-): ReadonlyMap<string, number> {
-  const samples = new Map<string, number[]>(contenders.map(({ name }) => [name, []]))
+): ReadonlyMap<string, Timing> {
+  const passes = new Map<string, number[][]>(contenders.map(({ name }) => [name, []]))
   for (let round = 0; round < rounds; round++) {
     for (const contender of contenders) {
-      samples.get(contender.name)?.push(timeOnce(contender, seconds))
+      passes.get(contender.name)?.push(timeOnce(contender, seconds))
     }
   }
-  return new Map([...samples].map(([name, times]) => [name, Math.min(...times)]))
+  const timingOf = (all: readonly number[][]): Timing => ({
+    rounds: all.map((round) => Math.min(...round)),
+    spread: spreadOf(all.flat()),
+  })
+  return new Map([...passes].map(([name, all]) => [name, timingOf(all)]))
 }
 
-function timeOnce({ name, count, pass }: Contender, seconds: number): number {
+/**
+ * How many times the other's time one takes: the middle of the ratios round by round, of which each
+ * is of one moment of the machine. NaN without rounds.
+ */
+export function ratioOf(one: readonly number[], other: readonly number[]): number {
+  return median(one.map((time, round) => time / (other[round] ?? Number.NaN)))
+}
+
+function timeOnce({ name, count, pass }: Contender, seconds: number): number[] {
   // One pass a sample: short samples are the more likely to be left alone.
   const limits = { maxTime: seconds, minSamples: 3, minTime: 0.001 }
   const once = () => {
@@ -43,5 +62,5 @@ function timeOnce({ name, count, pass }: Contender, seconds: number): number {
   }
   const trial = new Benchmark(name, once, limits)
   trial.run({ async: false })
-  return (Math.min(...trial.stats.sample) * 1e9) / count
+  return trial.stats.sample.map((time) => (time * 1e9) / count)
 }

@@ -1,109 +1,167 @@
 /**
  * How long a change takes: building, swapping, and until another thread sees it.
+ *
+ * The watcher is a thread that asks without a pause. Between two changes this thread sleeps, so
+ * that on two cores the thread that frees the old image does not take the watcher's turn: what is
+ * measured is the change, not three threads on two cores.
  */
 import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import type { PrefixColumns } from '../../src/base/prefix-columns.ts'
 import { columnsOf } from '../../src/tables/entries.ts'
 import type { TableImage } from '../../src/tables/ip-table.ts'
 import { type NativeIpTable, nativeTable, repeatImage } from '../../src/tables/native-table.ts'
-import { median } from '../statistics.ts'
+import { type Spread, spreadOf } from '../statistics.ts'
 
 const watched = '100.64.7.7'
-/** What the watcher notes of the watched address. */
+const pauseMs = 10
+
+/** The watcher's words: what it last saw of the watched address, its longest gap since cleared. */
+const word = { ready: 0, seen: 1, stop: 2, gapUs: 3 } as const
+/** What it saw. */
 const seenUnlisted = 1
 const seenListed = 2
 
 /**
- * A thread that asks for one address without a pause, notes each change of the answer and its own
- * longest gap. Without a table it asks nothing: its gaps are the machine's.
+ * Asks for one address without a pause. Without a table it asks nothing: its gaps are the
+ * machine's.
  */
 const watcherCode = `
   const { workerData } = require('node:worker_threads')
   import(workerData.module).then(({ attachNativeTable }) => {
-    const table = workerData.handle === 0
-      ? { lookupClass4: () => 0 }
-      : attachNativeTable(workerData.handle)
-    const notes = workerData.notes
+    const { notes, word, handle } = workerData
+    const table = handle === 0 ? { lookupClass4: () => 0 } : attachNativeTable(handle)
     let last = performance.now()
-    let longest = 0
-    Atomics.store(notes, 0, 1)
-    while (Atomics.load(notes, 2) === 0) {
-      Atomics.store(notes, 1, table.lookupClass4(0x64400707) === 0 ? 1 : 2)
+    Atomics.store(notes, word.ready, 1)
+    while (Atomics.load(notes, word.stop) === 0) {
+      Atomics.store(notes, word.seen, table.lookupClass4(0x64400707) === 0 ? 1 : 2)
       const now = performance.now()
-      longest = Math.max(longest, now - last)
+      const gap = Math.round((now - last) * 1000)
+      if (gap > Atomics.load(notes, word.gapUs)) Atomics.store(notes, word.gapUs, gap)
       last = now
     }
-    Atomics.store(notes, 3, Math.round(longest * 1000))
   })`
+
+/** Milliseconds of each kind of change. */
+export interface ChangeTimes {
+  readonly build: Spread
+  /** The call of the swap. */
+  readonly swap: Spread
+  /** From the call of the swap until another thread answers from the new image. */
+  readonly swapSeen: Spread
+  readonly addSeen: Spread
+  /** The longest gap of a reader around each swap. */
+  readonly gap: Spread
+  /** The same of a thread that asks nothing while nothing is swapped. */
+  readonly controlGap: Spread
+}
+
+/** Builds three times, then swaps and adds while another thread watches. */
+export async function measureChanges(columns: PrefixColumns, rounds: number): Promise<ChangeTimes> {
+  const table = nativeTable.fromPrefixes([])
+  const builds = [0, 1, 2].map(() =>
+    timeMs(() => nativeTable.discard(nativeTable.compile(columns))),
+  )
+  const whole = nativeTable.compile(columns)
+  const other = nativeTable.compile(columnsOf([{ prefix: watched, list: 'watched' }]))
+  const watcher = await startWatcher(table.handle)
+  const swaps = await swapPaused(table, whole, watcher.notes, rounds)
+  const seen = await swapAndWait(table, { watched: other, whole }, watcher.notes, rounds)
+  const adds = await addAndWait(table, watcher.notes, rounds)
+  await watcher.stop()
+  const controlGap = await gapsOfControl(rounds)
+  nativeTable.discard(whole)
+  nativeTable.discard(other)
+  table.close()
+  return {
+    build: spreadOf(builds),
+    swap: spreadOf(swaps.calls),
+    swapSeen: spreadOf(seen),
+    addSeen: spreadOf(adds),
+    gap: spreadOf(swaps.gaps),
+    controlGap: spreadOf(controlGap),
+  }
+}
+
+/**
+ * Swaps to the same again and again: milliseconds of each call, and of the reader's longest gap.
+ */
+async function swapPaused(
+  table: NativeIpTable,
+  image: TableImage,
+  notes: Int32Array,
+  rounds: number,
+): Promise<{ calls: number[]; gaps: number[] }> {
+  const calls: number[] = []
+  const gaps: number[] = []
+  for (let round = 0; round < rounds; round++) {
+    const next = repeatImage(image)
+    await sleep(pauseMs)
+    Atomics.store(notes, word.gapUs, 0)
+    calls.push(timeMs(() => table.replace(next)))
+    await sleep(pauseMs)
+    gaps.push(Atomics.load(notes, word.gapUs) / 1000)
+  }
+  return { calls, gaps }
+}
+
+/** The longest gap of a thread that asks nothing, in as many and as long stretches. */
+async function gapsOfControl(rounds: number): Promise<readonly number[]> {
+  const control = await startWatcher(0)
+  const gaps: number[] = []
+  for (let round = 0; round < rounds; round++) {
+    await sleep(pauseMs)
+    Atomics.store(control.notes, word.gapUs, 0)
+    await sleep(pauseMs)
+    gaps.push(Atomics.load(control.notes, word.gapUs) / 1000)
+  }
+  await control.stop()
+  return gaps
+}
 
 interface SwapImages {
   readonly watched: TableImage
   readonly whole: TableImage
 }
 
-/** Milliseconds of each kind of change; medians and worst of `rounds`. */
-export interface ChangeTimes {
-  readonly buildMs: number
-  readonly swapMs: number
-  readonly swapWorstMs: number
-  /** From the call of the swap until another thread answers from the new image. */
-  readonly swapSeenMs: number
-  readonly swapSeenWorstMs: number
-  readonly addSeenMs: number
-  readonly addSeenWorstMs: number
-  readonly longestGapMs: number
-  /** The same of a thread that asks nothing, over as long a time beside as busy a thread. */
-  readonly controlGapMs: number
+/**
+ * Swaps to an image that lists the watched address alone, and back: milliseconds until each is
+ * seen.
+ */
+async function swapAndWait(
+  table: NativeIpTable,
+  images: SwapImages,
+  notes: Int32Array,
+  rounds: number,
+): Promise<readonly number[]> {
+  const times: number[] = []
+  for (let round = 0; round < rounds; round++) {
+    const watchedImage = repeatImage(images.watched)
+    const whole = repeatImage(images.whole)
+    times.push(timeUntilSeen(notes, seenListed, () => table.replace(watchedImage)))
+    await sleep(pauseMs)
+    times.push(timeUntilSeen(notes, seenUnlisted, () => table.replace(whole)))
+    await sleep(pauseMs)
+  }
+  return times
 }
 
-/** Builds once, then swaps and adds while another thread watches. */
-export async function measureChanges(columns: PrefixColumns, rounds: number): Promise<ChangeTimes> {
-  const table = nativeTable.fromPrefixes([])
-  const builds = [0, 1, 2].map(() =>
-    timeMs(() => nativeTable.discard(nativeTable.compile(columns))),
-  )
-  const image = nativeTable.compile(columns)
-  const watchedImage = nativeTable.compile(columnsOf([{ prefix: watched, list: 'watched' }]))
-  const watcher = await startWatcher(table.handle)
-  const start = performance.now()
-  const swaps: number[] = []
-  const seen: number[] = []
-  const adds: number[] = []
+/** Adds the watched address and removes it: milliseconds until each is seen. */
+async function addAndWait(
+  table: NativeIpTable,
+  notes: Int32Array,
+  rounds: number,
+): Promise<readonly number[]> {
+  const times: number[] = []
+  const ttlMs = 60_000
+  const add = () => table.add(watched, { list: 'dynamic', ttlMs })
+  const remove = () => table.remove(watched, { ttlMs })
   for (let round = 0; round < rounds; round++) {
-    const next = repeatImage(image)
-    swaps.push(timeMs(() => table.replace(next)))
-    const images = { watched: repeatImage(watchedImage), whole: repeatImage(image) }
-    seen.push(...swapAndWait(table, images, watcher.notes))
+    times.push(timeUntilSeen(notes, seenListed, add), timeUntilSeen(notes, seenUnlisted, remove))
+    await sleep(1)
   }
-  for (let round = 0; round < rounds; round++) {
-    adds.push(...changeAndWait(table, watcher.notes))
-  }
-  const tookMs = performance.now() - start
-  const longestGapMs = await watcher.stop()
-  const controlGapMs = await gapOfControl(tookMs)
-  nativeTable.discard(image)
-  nativeTable.discard(watchedImage)
-  table.close()
-  return {
-    buildMs: median(builds),
-    swapMs: median(swaps),
-    swapWorstMs: Math.max(...swaps),
-    swapSeenMs: median(seen),
-    swapSeenWorstMs: Math.max(...seen),
-    addSeenMs: median(adds),
-    addSeenWorstMs: Math.max(...adds),
-    longestGapMs,
-    controlGapMs,
-  }
-}
-
-/** The longest gap of a thread that asks nothing while this one spins for as long. */
-async function gapOfControl(spinMs: number): Promise<number> {
-  const control = await startWatcher(0)
-  const end = performance.now() + spinMs
-  while (performance.now() < end);
-  return control.stop()
+  return times
 }
 
 function timeMs(work: () => void): number {
@@ -112,33 +170,10 @@ function timeMs(work: () => void): number {
   return performance.now() - start
 }
 
-/**
- * Swaps to an image that lists the watched address alone, and back: milliseconds until each is
- * seen.
- */
-function swapAndWait(
-  table: NativeIpTable,
-  images: SwapImages,
-  notes: Int32Array,
-): readonly number[] {
-  return [
-    timeUntilSeen(notes, seenListed, () => table.replace(images.watched)),
-    timeUntilSeen(notes, seenUnlisted, () => table.replace(images.whole)),
-  ]
-}
-
-/** Adds the watched address and removes it: milliseconds until each is seen. */
-function changeAndWait(table: NativeIpTable, notes: Int32Array): readonly number[] {
-  return [
-    timeUntilSeen(notes, seenListed, () => table.add(watched, { list: 'dynamic', ttlMs: 60_000 })),
-    timeUntilSeen(notes, seenUnlisted, () => table.remove(watched, { ttlMs: 60_000 })),
-  ]
-}
-
 function timeUntilSeen(notes: Int32Array, note: number, change: () => void): number {
   return timeMs(() => {
     change()
-    while (Atomics.load(notes, 1) !== note);
+    while (Atomics.load(notes, word.seen) !== note);
   })
 }
 
@@ -146,14 +181,13 @@ function timeUntilSeen(notes: Int32Array, note: number, change: () => void): num
 async function startWatcher(handle: number) {
   const notes = new Int32Array(new SharedArrayBuffer(16))
   const module = new URL('../../src/tables/native-table.js', import.meta.url).href
-  const workerData = { module, handle, notes }
+  const workerData = { module, handle, notes, word }
   const worker = new Worker(watcherCode, { eval: true, workerData })
   const ended = once(worker, 'exit')
-  while (Atomics.load(notes, 0) === 0) await new Promise((resolve) => setTimeout(resolve, 5))
-  const stop = async (): Promise<number> => {
-    Atomics.store(notes, 2, 1)
+  while (Atomics.load(notes, word.ready) === 0) await sleep(5)
+  const stop = async (): Promise<void> => {
+    Atomics.store(notes, word.stop, 1)
     await ended
-    return Atomics.load(notes, 3) / 1000
   }
   return { notes, stop }
 }

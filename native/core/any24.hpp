@@ -10,6 +10,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 #include "core/huge_pages.hpp"
@@ -38,17 +39,23 @@ class Any24 {
 
   // Before a new image is published: nothing that either lists may be denied.
   void add(std::span<const std::uint64_t> words) noexcept {
-    for (std::size_t i = 0; i < word_count; ++i) {
-      const std::uint64_t now = words_[i].load(std::memory_order_relaxed);
-      if ((words[i] & ~now) != 0) words_[i].store(now | words[i], std::memory_order_release);
+    for (std::size_t line = 0; line < word_count; line += line_words) {
+      if (!differs(words, line)) continue;
+      for (std::size_t i = line; i < line + line_words; ++i) {
+        const std::uint64_t now = words_[i].load(std::memory_order_relaxed);
+        if ((words[i] & ~now) != 0) words_[i].store(now | words[i], std::memory_order_release);
+      }
     }
   }
 
   // After it: only what is needed remains.
   void assign(std::span<const std::uint64_t> words) noexcept {
-    for (std::size_t i = 0; i < word_count; ++i) {
-      if (words_[i].load(std::memory_order_relaxed) != words[i]) {
-        words_[i].store(words[i], std::memory_order_release);
+    for (std::size_t line = 0; line < word_count; line += line_words) {
+      if (!differs(words, line)) continue;
+      for (std::size_t i = line; i < line + line_words; ++i) {
+        if (words_[i].load(std::memory_order_relaxed) != words[i]) {
+          words_[i].store(words[i], std::memory_order_release);
+        }
       }
     }
   }
@@ -74,6 +81,15 @@ class Any24 {
  private:
   using Word = std::atomic<std::uint64_t>;
   static_assert(sizeof(Word) == sizeof(std::uint64_t) && Word::is_always_lock_free);
+
+  // A cache line: most are the same in the next image, and are passed over in one step.
+  static constexpr std::size_t line_words = 8;
+
+  // Nobody but the caller, a writer, changes what is compared.
+  [[nodiscard]] bool differs(std::span<const std::uint64_t> words,
+                             std::size_t line) const noexcept {
+    return std::memcmp(&words_[line], &words[line], line_words * sizeof(Word)) != 0;
+  }
 
   HugeVector<Word> words_;
 };
