@@ -1,8 +1,8 @@
 // Any octets as a snapshot file: refused, or an image whose every lookup stays in its arrays.
 //
-// Input: first octet even = the rest is the file. Odd = the rest changes a valid file, four octets
-// a change (section, place, place, value), and all checksums are made right again, so that only the
-// checks of every index are left.
+// Input: first octet even = the rest is the file. Odd = the rest changes a valid file, five octets
+// a change (section, three of the place, value), and all checksums are made right again, so that
+// only the checks of every index are left.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -23,6 +23,7 @@ namespace {
 using Octets = std::vector<std::uint8_t>;
 using Sections = std::vector<snapshot::Section>;
 
+constexpr std::size_t change_octets = 5;
 constexpr std::uint64_t some_upper_half = 0x2001'0db8'0000'0000ULL;
 
 std::string path_of(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
@@ -74,11 +75,13 @@ Octets forged_file(std::span<const std::uint8_t> changes) {
   Sections sections(snapshot::section_count);
   std::memcpy(sections.data(), file.data() + sizeof(snapshot::Header),
               sections.size() * sizeof sections[0]);
-  for (std::size_t at = 0; at + 4 <= changes.size(); at += 4) {
+  for (std::size_t at = 0; at + change_octets <= changes.size(); at += change_octets) {
     const snapshot::Section& section = sections[changes[at] % sections.size()];
     if (section.octets == 0) continue;
-    const std::size_t place = std::size_t{changes[at + 1]} << 8 | changes[at + 2];
-    file[section.offset + place % section.octets] = changes[at + 3];
+    // Three octets: the largest section has 4 MiB.
+    const std::size_t place =
+        std::size_t{changes[at + 1]} << 16 | std::size_t{changes[at + 2]} << 8 | changes[at + 3];
+    file[section.offset + place % section.octets] = changes[at + 4];
   }
   make_checksums_right(file, sections);
   return file;
