@@ -17,7 +17,7 @@ import {
   tlsDaemonSilentMsMax,
   tlsDaemonTickMs,
 } from '../base/limits.ts'
-import { failure, type Outcome, success, tlsCodes } from './api.ts'
+import { failure, type Outcome, success, type TlsCode, tlsCodes } from './api.ts'
 import { chargeOf } from './charge.ts'
 import { faultOf } from './fault.ts'
 import { FrameStream } from './frame-stream.ts'
@@ -47,17 +47,20 @@ export interface ChannelCall {
   readonly data: Uint8Array
 }
 
-/** An answer: on success its body, else the message (in `outcome`) and for a write the count. */
+/** An answer. */
 export interface Answer {
   readonly outcome: Outcome
+  /** What its body begins with, of read (pending) and write (written); of all others 0. */
+  readonly word: number
+  /** On success what follows; else empty. */
   readonly body: Uint8Array
 }
 
 interface Waiting {
   readonly call: ChannelCall
   readonly end: (answer: Answer) => void
-  /** The quiet call before it, which its answer stands for; 0: none. */
-  readonly before: number
+  /** The quiet write sent just before, which its answer stands for. */
+  before: ChannelCall | undefined
 }
 
 /** No octets. */
@@ -97,6 +100,7 @@ export class DaemonChannel {
   #creditCalls = tlsCreditCalls - 1
   #creditOctets = tlsCreditOctets - handleOctets
   #fault: Outcome | undefined
+  readonly #header = { kind: 0, flags: 0, priority: 0, code: 0, request: 0, lease: 0 }
   #isHeld = false
   #silentMs = 0
   #isAsking = false
@@ -157,11 +161,11 @@ export class DaemonChannel {
   call(call: ChannelCall): Promise<Answer> {
     return new Promise((resolve) => {
       if (this.#fault !== undefined) {
-        resolve({ outcome: this.#fault, body: noOctets })
+        resolve(faultAnswer(this.#fault))
         return
       }
       this.#hold()
-      this.#place({ call, end: resolve, before: 0 })
+      this.#place({ call, end: resolve, before: undefined })
     })
   }
 
@@ -170,18 +174,21 @@ export class DaemonChannel {
    * fault of the first or the answer of the second.
    */
   exchange(write: ChannelCall, read: ChannelCall, end: (answer: Answer) => void): void {
-    if (this.#fault !== undefined || this.#queued.length > 0 || !this.#hasCreditFor(write)) {
+    const octets = weightOf(write) + weightOf(read)
+    const isCovered = this.#creditCalls >= 2 && this.#creditOctets >= octets
+    if (this.#fault !== undefined || this.#queued.length > 0 || !isCovered) {
       void this.#exchangeInTurn(write, read).then(end)
       return
     }
     this.#hold()
-    const before = this.#send({ call: write, end, before: 0 })
-    this.#place({ call: read, end, before })
+    this.#charge(write)
+    this.#put(write)
+    this.#send({ call: read, end, before: write })
   }
 
   /** Sends a call that is never answered: a lease or its end, in order with the calls around it. */
   tell(call: ChannelCall): void {
-    if (this.#fault === undefined) this.#place({ call, end: ignore, before: 0 })
+    if (this.#fault === undefined) this.#place({ call, end: ignore, before: undefined })
   }
 
   async #exchangeInTurn(write: ChannelCall, read: ChannelCall): Promise<Answer> {
@@ -232,7 +239,7 @@ export class DaemonChannel {
     const end = (): void => {
       this.#isAsking = false
     }
-    this.#send({ call, end, before: 0 })
+    this.#send({ call, end, before: undefined })
   }
 
   #onSilent(): void {
@@ -257,18 +264,23 @@ export class DaemonChannel {
     else this.#send(waiting)
   }
 
-  #send(waiting: Waiting): number {
-    const { call } = waiting
+  #send(waiting: Waiting): void {
+    const request = this.#put(waiting.call)
+    if (waiting.end === ignore) return
+    this.#charge(waiting.call)
+    this.#unanswered.set(request, waiting)
+  }
+
+  #put({ kind, flags, priority, lease, head, readOctets, data }: ChannelCall): number {
     this.#request = this.#request === 0xffff_ffff ? 1 : this.#request + 1
-    const request = this.#request
-    if (waiting.end !== ignore) {
-      this.#creditCalls--
-      this.#creditOctets -= weightOf(call)
-      this.#unanswered.set(request, waiting)
-    }
-    const { kind, flags, priority, lease, head, readOctets, data } = call
-    this.#frames.put({ kind, flags, priority, code: 0, request, lease }, head, readOctets, data)
-    return request
+    const header = this.#header
+    header.kind = kind
+    header.flags = flags
+    header.priority = priority
+    header.request = this.#request
+    header.lease = lease
+    this.#frames.put(header, head, readOctets, data)
+    return this.#request
   }
 
   #onRead(): void {
@@ -289,23 +301,30 @@ export class DaemonChannel {
     const isHello = frame.request === 0 && frame.kind === (callKinds.hello | answerBit)
     const request = isHello ? 1 : frame.request
     const waiting = this.#unanswered.get(request)
-    if (waiting === undefined) return
-    const code = tlsCodes[frame.code] ?? 'refused'
-    const body = frame.body()
-    this.#settle(request, waiting, { outcome: outcomeOf(code, frame.kind, body), body })
-  }
-
-  #settle(request: number, waiting: Waiting, answer: Answer): void {
-    this.#giveBack(request, waiting)
-    if (waiting.before !== 0) {
-      const before = this.#unanswered.get(waiting.before)
-      if (before !== undefined) this.#giveBack(waiting.before, before)
+    if (waiting === undefined) this.#onWriteFailed(request, frame)
+    else {
+      this.#unanswered.delete(request)
+      this.#giveBack(waiting.call)
+      if (waiting.before !== undefined) this.#giveBack(waiting.before)
+      waiting.end(answerOf(frame))
     }
-    waiting.end(answer)
   }
 
-  #giveBack(request: number, { call }: Waiting): void {
-    this.#unanswered.delete(request)
+  /** The write of an exchange is answered where it failed; the read has the next number. */
+  #onWriteFailed(request: number, frame: Frame): void {
+    const waiting = this.#unanswered.get(request === 0xffff_ffff ? 1 : request + 1)
+    if (waiting?.before === undefined) return
+    this.#giveBack(waiting.before)
+    waiting.before = undefined
+    waiting.end(answerOf(frame))
+  }
+
+  #charge(call: ChannelCall): void {
+    this.#creditCalls--
+    this.#creditOctets -= weightOf(call)
+  }
+
+  #giveBack(call: ChannelCall): void {
     this.#creditCalls++
     this.#creditOctets += weightOf(call)
   }
@@ -313,7 +332,7 @@ export class DaemonChannel {
   #end(fault: Outcome): void {
     if (this.#fault !== undefined) return
     this.#fault = fault
-    const answer = { outcome: fault, body: noOctets }
+    const answer = faultAnswer(fault)
     for (const { end } of this.#unanswered.values()) end(answer)
     for (const { end } of this.#queued) end(answer)
     this.#unanswered.clear()
@@ -336,10 +355,23 @@ function weightOf({ head, readOctets, data }: ChannelCall): number {
   return chargeOf(head.length + wordOctets + data.length, readOctets)
 }
 
-function outcomeOf(code: Outcome['code'], kind: number, body: Uint8Array): Outcome {
-  if (code === 'none') return success
-  const start = kind === (callKinds.write | answerBit) ? 4 : 0
-  return failure(code, Buffer.from(body.subarray(start)).toString('utf8'))
+/** What a call ends with that no daemon has answered. */
+export function faultAnswer(outcome: Outcome): Answer {
+  return { outcome, word: 0, body: noOctets }
+}
+
+/** Whether the answer to a call begins with a number: a write's always, a read's on success. */
+export function hasWord(kind: number, code: TlsCode): boolean {
+  return kind === callKinds.write || (kind === callKinds.read && code === 'none')
+}
+
+function answerOf(frame: Frame): Answer {
+  const code = tlsCodes[frame.code] ?? 'refused'
+  const isCounted = hasWord(frame.kind & ~answerBit, code)
+  const word = isCounted ? readU32(frame.octets, frame.start) : 0
+  const body = frame.body(isCounted ? 4 : 0)
+  if (code === 'none') return { outcome: success, word, body }
+  return { outcome: failure(code, Buffer.from(body).toString('utf8')), word, body: noOctets }
 }
 
 /** A daemon of version 1 says only that it is one. */

@@ -68,9 +68,12 @@ export class ClientConnection {
     this.#server = new CallServer(calls, this.#frames, owner.extra)
   }
 
-  /** Sends one frame, together with what else leaves in this wake-up. */
-  put(header: FrameHeader, body: Uint8Array): void {
-    this.#frames.put(header, noOctets, -1, body)
+  /**
+   * Sends one frame, together with what else leaves in this wake-up.
+   * @param word in four octets before the body; −1: none.
+   */
+  put(header: FrameHeader, body: Uint8Array, word = -1): void {
+    this.#frames.put(header, noOctets, word, body)
   }
 
   /** Closes the client if it is late; the owner asks every second or so. */

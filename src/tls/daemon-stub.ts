@@ -25,11 +25,18 @@ import {
   type WriteOutcome,
   writeEnd,
 } from './api.ts'
-import { type Answer, type ChannelCall, DaemonChannel, noOctets, plain } from './channel.ts'
+import {
+  type Answer,
+  type ChannelCall,
+  DaemonChannel,
+  faultAnswer,
+  noOctets,
+  plain,
+} from './channel.ts'
 import type { DaemonStatistics } from './daemon.ts'
 import { DaemonAccess } from './daemon-access.ts'
 import { encodeHandle, hexText } from './handle.ts'
-import { callKinds, frameFlags, handleOctets, readU32 } from './wire.ts'
+import { callKinds, frameFlags, handleOctets } from './wire.ts'
 
 /** What is kept of a handle: two handles of one session have nothing in common here. */
 interface Known {
@@ -245,7 +252,7 @@ export class DaemonStub implements TlsCalls {
     const outcome = handle.fault ?? (head === undefined ? badToken : daemonGone)
     const channel = this.#access.current
     if (handle.fault !== undefined || head === undefined || channel === undefined) {
-      return { outcome, body: noOctets }
+      return faultAnswer(outcome)
     }
     const answer = await channel.call({ ...plain, ...more, kind, head })
     if (answer.outcome.code !== 'none') this.#note(handle, answer.outcome)
@@ -263,14 +270,14 @@ export class DaemonStub implements TlsCalls {
       flags: flags | (options.wait === false ? frameFlags.noWait : 0),
       data,
     })
-    return writeEnd(answer.outcome, answer.body.length >= 4 ? readU32(answer.body, 0) : 0)
+    return writeEnd(answer.outcome, answer.word)
   }
 
   #readEnd(handle: SessionHandle, answer: Answer): ReadOutcome {
     if (answer.outcome.code !== 'none') return emptyRead(this.#note(handle, answer.outcome))
     const known = this.#known.get(handle)
-    if (known !== undefined) known.pending = readU32(answer.body, 0)
-    return { code: 'none', message: '', data: answer.body.subarray(4) }
+    if (known !== undefined) known.pending = answer.word
+    return { code: 'none', message: '', data: answer.body }
   }
 
   #note(handle: SessionHandle, outcome: Outcome): Outcome {

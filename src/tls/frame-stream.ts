@@ -45,7 +45,9 @@ export class FrameStream {
   readonly #events: FrameEvents
   readonly #reader = new FrameReader()
   readonly #onFrame: (frame: Frame) => void
-  readonly #flushLater = (): void => this.flush()
+  readonly #flushNow = (): void => this.flush()
+  // One turn of promises more: what is said to an answer that was there at once leaves with it.
+  readonly #flushLater = (): void => void resolved.then(this.#flushNow)
   #staged: Buffer | undefined
   #stagedOctets = 0
 

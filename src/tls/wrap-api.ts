@@ -8,8 +8,15 @@
  */
 import type net from 'node:net'
 import { tlsCreditCalls, tlsCreditOctets } from '../base/limits.ts'
-import { type Outcome, success, tlsCodes } from './api.ts'
-import { type Answer, type ChannelCall, DaemonChannel, noOctets } from './channel.ts'
+import { type Outcome, tlsCodes } from './api.ts'
+import {
+  type Answer,
+  type ChannelCall,
+  DaemonChannel,
+  faultAnswer,
+  hasWord,
+  noOctets,
+} from './channel.ts'
 import { chargeOf } from './charge.ts'
 import { ClientConnection } from './client-connection.ts'
 import { DaemonAccess } from './daemon-access.ts'
@@ -56,7 +63,6 @@ export class ApiWrap {
 }
 
 const noDaemonId = '0000000000000000'
-const writtenOctets = 4
 
 /** One client: its own sessions here, its channel to the daemon. */
 class WrapClient {
@@ -98,10 +104,10 @@ class WrapClient {
       this.connection.close()
       return true
     }
-    void this.#call(call).then(({ outcome, body }) => {
+    void this.#call(call).then((answer) => {
       this.#unansweredCalls--
       this.#unansweredOctets -= charge
-      if (!isQuiet || outcome.code !== 'none') this.#answer(kind, request, outcome, body)
+      if (!isQuiet || answer.outcome.code !== 'none') this.#answer(kind, request, answer)
     })
     return true
   }
@@ -109,7 +115,7 @@ class WrapClient {
   async #call(call: ChannelCall): Promise<Answer> {
     const channel = await this.#reach(call.kind)
     if (channel instanceof DaemonChannel) return channel.call(call)
-    return { outcome: channel, body: noOctets }
+    return faultAnswer(channel)
   }
 
   /** The channel; `new` and statistics make another where the last one ended. */
@@ -119,11 +125,11 @@ class WrapClient {
     return mayOpen ? this.#access.open() : Promise.resolve(current)
   }
 
-  #answer(kind: number, request: number, outcome: Outcome, body: Uint8Array): void {
-    const payload = body.length > 0 ? body : messageOf(kind, outcome)
+  #answer(kind: number, request: number, { outcome, word, body }: Answer): void {
     const code = tlsCodes.indexOf(outcome.code)
+    const payload = outcome.code === 'none' ? body : Buffer.from(outcome.message)
     const header = { kind: kind | answerBit, flags: 0, priority: 0, code, request, lease: 0 }
-    this.connection.put(header, payload)
+    this.connection.put(header, payload, hasWord(kind, outcome.code) ? word : -1)
   }
 }
 
@@ -143,12 +149,4 @@ function isShared(frame: Frame): boolean {
   if (frame.kind !== callKinds.new) return routeOf(frame) === 'shared'
   const options = parseNewOptions(frame.body())
   return 'shared' in options && options.shared !== false
-}
-
-/** The body of a failed call that never reached a daemon. */
-function messageOf(kind: number, outcome: Outcome): Uint8Array {
-  if (outcome.code === success.code) return noOctets
-  const message = Buffer.from(outcome.message)
-  if (kind !== callKinds.write) return message
-  return Buffer.concat([new Uint8Array(writtenOctets), message])
 }
