@@ -3,8 +3,7 @@
  *
  * The kernel notes them at connect; nobody can forge them (unix(7), SO_PEERCRED). The control
  * socket and the TLS session daemon admit root and their own user by it. Without the addon nothing
- * is known, and the caller falls back to the mode of the socket (0600), which keeps other users out
- * as well.
+ * is known.
  */
 import type { Socket } from 'node:net'
 import { loadAddon } from './addon.ts'

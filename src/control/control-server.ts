@@ -1,14 +1,15 @@
 /**
  * The control socket of a running instance: mode 0600, and root or the own user by peer
- * credentials.
+ * credentials. Without the addon the mode alone keeps others out, so a loosened one admits nobody.
  *
  * Commands are a table of handlers that the composition root makes. A handler may be slow; it is
  * one promise and blocks nothing. What it throws is a fault of one line for the client. A stale
  * socket of a dead instance is replaced, that of a living one is not.
  */
-import { chmodSync, mkdirSync, rmSync } from 'node:fs'
+import { chmodSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { dirname } from 'node:path'
+import { loadAddon } from '../addon/addon.ts'
 import { isOwnUser, peerCredentials } from '../addon/peer-credentials.ts'
 import { messageOf, OperatingError } from '../base/errors.ts'
 import { controlConnectionsMax, controlLineOctetsMax } from '../base/limits.ts'
@@ -47,7 +48,8 @@ export async function openControlServer(
     }
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
-    serveClient(socket, handlers)
+    if (isAdmitted(socket, path)) serveClient(socket, handlers)
+    else deny(socket)
   })
   await listening(server, path)
   return {
@@ -97,21 +99,37 @@ async function removeStale(path: string): Promise<void> {
   throw new OperatingError('CONTROL_SOCKET', message)
 }
 
+function isAdmitted(socket: Socket, path: string): boolean {
+  if (loadAddon() !== undefined) return isOwnUser(peerCredentials(socket))
+  try {
+    return (statSync(path).mode & 0o077) === 0
+  } catch {
+    // Taken away or replaced meanwhile: nobody knows who may come by it.
+    return false
+  }
+}
+
+function deny(socket: Socket): void {
+  socket.on('error', () => socket.destroy())
+  send(socket, {
+    kind: 'fault',
+    code: 'CONTROL_DENIED',
+    message: 'only root and the own user may ask',
+  })
+  socket.end()
+}
+
+function send(socket: Socket, message: ControlMessage): void {
+  if (socket.writable) socket.write(`${JSON.stringify(message)}\n`)
+}
+
 function serveClient(socket: Socket, handlers: Readonly<Record<string, ControlHandler>>): void {
   const gone = new Promise<void>((resolve) => socket.once('close', () => resolve()))
-  const send = (message: ControlMessage): void => {
-    if (socket.writable) socket.write(`${JSON.stringify(message)}\n`)
-  }
   socket.on('error', () => socket.destroy())
-  if (!isOwnUser(peerCredentials(socket))) {
-    send({ kind: 'fault', code: 'CONTROL_DENIED', message: 'only root and the own user may ask' })
-    socket.end()
-    return
-  }
   const stream = {
     // A client that does not read loses lines, not our memory.
     line: (line: string) => {
-      if (socket.writableLength < controlLineOctetsMax) send({ kind: 'line', line })
+      if (socket.writableLength < controlLineOctetsMax) send(socket, { kind: 'line', line })
     },
     gone,
   }
@@ -120,7 +138,7 @@ function serveClient(socket: Socket, handlers: Readonly<Record<string, ControlHa
   socket.setEncoding('utf8')
   socket.on('data', (text: string) => {
     const isShort = cutter.take(text, (line) => {
-      turn = turn.then(async () => send(await answer(line, handlers, stream)))
+      turn = turn.then(async () => send(socket, await answer(line, handlers, stream)))
     })
     if (!isShort) socket.destroy()
   })

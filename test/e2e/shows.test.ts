@@ -1,11 +1,9 @@
 /**
- * Mechanisms of the main job on the running service: B1, B3, B4, B22, B24.
+ * Mechanisms of the main job on the running service: B1, B22, B24.
  */
 import { writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { ProxyProgram } from '../support/proxy-program.ts'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type RecordingMailhost, startRecordingMailhost } from '../support/recording-mailhost.ts'
 import { startProxy, testConfig } from '../support/running-proxy.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
@@ -47,38 +45,6 @@ test('B1: 60 clients at once are independent: every third breaks off, the others
   await expect.poll(() => proxy.verdicts().length).toBe(60)
   expect(proxy.status().counters.plain.faults).toBe(0)
   await proxy.end()
-})
-
-describe.each(['prefix', 'bitmap24', 'hashed', 'text'])('blacklist_form = %s', (form) => {
-  test('B3, B4: the whole block refused before HELO, its neighbours not, over a kill too', async () => {
-    const proxy = await ProxyProgram.start(
-      mailhost.port,
-      {
-        listen: 'proxy_protocol_from = ["127.0.0.2/32"]',
-        lists: `blacklist_form = "${form}"`,
-      },
-      (text) => `${text}[[lists.blacklist]]\nfile = "black.txt"\n`,
-      0,
-      (folder) => writeFileSync(join(folder, 'black.txt'), '192.135.140.0/24\n'),
-    )
-    const greetingOf = async (address: string) => {
-      const from = { host: '127.0.0.1', port: proxy.port, localAddress: '127.0.0.2' }
-      const client = new SmtpClient(connect(from))
-      client.send(`PROXY TCP4 ${address} 192.0.2.1 4000 25\r\n`)
-      const heard = await client.reply()
-      client.leave()
-      return heard.slice(0, 9)
-    }
-    for (let round = 0; round < 2; round++) {
-      for (const last of [0, 1, 128, 255]) {
-        expect(await greetingOf(`192.135.140.${last}`)).toBe('554 5.7.1')
-        expect(await greetingOf(`192.135.139.${last}`)).toMatch(/^220 /)
-        expect(await greetingOf(`192.135.141.${last}`)).toMatch(/^220 /)
-      }
-      if (round === 0) await proxy.killAndStart()
-    }
-    await proxy.end()
-  })
 })
 
 test('B24: at level connections each client leaves connect and disconnect, each message a transfer', async () => {

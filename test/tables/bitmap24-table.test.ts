@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Bitmap24File } from '../../src/tables/bitmap24-file.ts'
 import { bitmap24Form } from '../../src/tables/bitmap24-table.ts'
+import { chooseForm } from '../../src/tables/choose-form.ts'
 import { runTableContract } from '../contract/ip-table.ts'
 import { ipv4Number } from '../support/addresses.ts'
 
@@ -16,11 +17,19 @@ const coarser = [
 ]
 const longer = Array.from({ length: 8 }, (_, at) => `IPv4 /${25 + at} holds exactly its range (B6)`)
 
-runTableContract({
-  name: 'bitmap24',
-  newForm: (folder) => bitmap24Form(join(folder, 'bitmap24')),
-  skip: [{ reason: 'a bit refuses the whole /24', cases: [...longer, ...coarser] }],
-})
+for (const { name, formIn } of [
+  { name: 'bitmap24', formIn: bitmap24Form },
+  {
+    name: 'bitmap24, mirrored',
+    formIn: (folder: string) => chooseForm({ name: 'bitmap24', folder }),
+  },
+]) {
+  runTableContract({
+    name,
+    newForm: (folder) => formIn(join(folder, 'bitmap24')),
+    skip: [{ reason: 'a bit refuses the whole /24', cases: [...longer, ...coarser] }],
+  })
+}
 
 let folder = ''
 beforeAll(() => {
