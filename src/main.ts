@@ -37,7 +37,12 @@ import { Probing } from './edge/probing.ts'
 import { type ProbingCommand, probingCommands } from './edge/probing-commands.ts'
 import { RefusalLog } from './edge/refusal-log.ts'
 import type { ProxyStatus, RunningProxy, ServeParts } from './edge/running-proxy.ts'
-import { LocalThread, type ServingThreads, type ThreadPolicies } from './edge/thread.ts'
+import {
+  LocalThread,
+  type ServingThreads,
+  type SharedMemory,
+  type ThreadPolicies,
+} from './edge/thread.ts'
 import { WorkerThreads } from './edge/worker-threads.ts'
 import type { Gate, GatePolicy } from './io/gate.ts'
 import { newNativeGate } from './io/native-gate.ts'
@@ -45,6 +50,7 @@ import { newServerGate } from './io/server-gate.ts'
 import type { ListPort } from './journey/ports.ts'
 import type { ListReport } from './lists/list-report.ts'
 import type { SystemLog } from './log/system-log.ts'
+import { ProbeSwitch } from './probes/probe-switch.ts'
 import { Learnt } from './store/learnt.ts'
 import { SessionCap } from './transfer/session-cap.ts'
 
@@ -117,7 +123,7 @@ class Instance implements RunningProxy {
   /** Threads on native gate and engine; 0: the twins on this thread. */
   readonly #threadCount: number
   readonly #slots = new MailhostSlots()
-  readonly #memory: { readonly sessionCap: SharedArrayBuffer; readonly counters: SharedArrayBuffer }
+  readonly #memory: SharedMemory
   readonly #startedAtMs = Date.now()
   readonly #ticketSecret = randomBytes(32)
   #threads: ServingThreads | undefined
@@ -143,6 +149,7 @@ class Instance implements RunningProxy {
     this.#hasTrustedNames = lists.hasTrustedNames
     const { recipientDomains } = journeyPolicyOf(config, this.#files, false)
     this.dynamic = new DynamicEntries(lists, (prefix) => this.#probing.onRemoved(prefix))
+    const probeSwitch = ProbeSwitch.allocate()
     this.#probing = new Probing({
       config,
       recipientDomains,
@@ -150,6 +157,7 @@ class Instance implements RunningProxy {
       log: log.log,
       learnt,
       onListing: (listing) => this.dynamic.learn(listing, Date.now()),
+      probeSwitch: new ProbeSwitch(probeSwitch),
     })
     this.#configFile = parts.configFile ?? ''
     this.#onFatal = (fault) => {
@@ -168,7 +176,11 @@ class Instance implements RunningProxy {
     this.#threadCount = nativeGate === undefined ? 0 : threadsOf(config)
     this.#gatePolicy = gatePolicyOf(config, this.#lists.gate, false)
     const rows = Math.max(1, this.#threadCount)
-    this.#memory = { sessionCap: SessionCap.allocate(rows), counters: Counters.allocate(rows) }
+    this.#memory = {
+      sessionCap: SessionCap.allocate(rows),
+      counters: Counters.allocate(rows),
+      probeSwitch,
+    }
   }
 
   async start(): Promise<void> {
@@ -307,7 +319,8 @@ class Instance implements RunningProxy {
   #newThreads(policies: ThreadPolicies): ServingThreads {
     const log = this.#log
     const memory = this.#memory
-    const lists = { blacklist: this.#lists.gate.blacklist, store: this.#config.store.path }
+    const { gate, exempt } = this.#lists
+    const lists = { blacklist: gate.blacklist, ...exempt, store: this.#config.store.path }
     if (this.#threadCount === 0) {
       const setup = { thread: 0, policies, memory, lists }
       const surroundings = { log: log.log, asks: this.#probing, lists: this.#listPort() }

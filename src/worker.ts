@@ -6,11 +6,13 @@
  */
 import { threadId } from 'node:worker_threads'
 import { BugError } from './base/errors.ts'
-import { attachLists, nativeEngine, ThreadVerdicts } from './edge/native-edge.ts'
+import { attachLists, nativeEngine } from './edge/native-edge.ts'
 import { RemoteAsks } from './edge/remote-asks.ts'
 import { configureEdge, newEdge } from './edge/thread.ts'
 import type { ThreadBirth, ThreadOrder, ThreadReport } from './edge/thread-messages.ts'
+import { ThreadVerdicts } from './edge/thread-verdicts.ts'
 import { openThreadLog } from './log/thread-log.ts'
+import { ProbeSwitch } from './probes/probe-switch.ts'
 
 /** How often good hosts are told. */
 const tellEveryMs = 1_000
@@ -23,7 +25,8 @@ export default async function serveThread(birth: ThreadBirth): Promise<void> {
   const tell = (detail: string) =>
     log.record({ event: 'store', time: Date.now(), what: 'fault', detail })
   const lists = attachLists(setup.lists, tell)
-  const verdicts = new ThreadVerdicts(setup.lists.store, setup.policies.probes, tell)
+  const probeSwitch = new ProbeSwitch(setup.memory.probeSwitch)
+  const verdicts = new ThreadVerdicts(setup.lists, setup.policies.probes, probeSwitch, tell)
   const asks = new RemoteAsks(post, (question) => verdicts.answer(question))
   const edge = newEdge(setup, { log, asks, lists, newEngine: nativeEngine })
   const telling = setInterval(() => asks.flush(), tellEveryMs)

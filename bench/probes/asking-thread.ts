@@ -1,21 +1,29 @@
 /**
  * The thread of through-threads.ts: asks for known senders, one after the other and many at once.
+ * It answers from the store as a serving thread does, or knows nothing and asks the main thread.
  */
 import { parentPort, workerData } from 'node:worker_threads'
 import { RemoteDesk } from '../../src/edge/remote-asks.ts'
 import type { ThreadOrder } from '../../src/edge/thread-messages.ts'
+import { ThreadVerdicts } from '../../src/edge/thread-verdicts.ts'
 import type { Answer } from '../../src/journey/ports.ts'
+import { ProbeSwitch } from '../../src/probes/probe-switch.ts'
 import { nameOf } from './names.ts'
+import type { AskingData } from './through-threads.ts'
 
 const atOnce = 64
-const { entries, asks } = workerData as { readonly entries: number; readonly asks: number }
+const { entries, asks, store, settings } = workerData as AskingData
 const port = parentPort
 if (port === null) throw new Error('the asking thread is no program of its own')
 
-// It knows nothing by itself: every question goes to the main thread.
+const lists = { blacklist: 0, relay: 0, dialup: 0, store }
+const complain = (detail: string): never => {
+  throw new Error(detail)
+}
+const verdicts = new ThreadVerdicts(lists, settings, new ProbeSwitch(), complain)
 const desk = new RemoteDesk(
   (report) => port.postMessage(report),
-  () => undefined,
+  (question) => (store === '' ? undefined : verdicts.answer(question)),
 )
 port.on('message', (order: ThreadOrder) => {
   if (order.kind === 'answer') desk.onAnswer(order.number, order.answer)

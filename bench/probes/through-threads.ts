@@ -1,6 +1,7 @@
 /**
- * Known verdicts as a serving thread gets them where it may not answer by itself: a question by
- * message to the main thread, the desk and the broker there, the answer by message back.
+ * Known verdicts as a serving thread gets them: from the store by itself, while the main thread
+ * idles or has no rest, and, for what it may not answer, by a question to the main thread, the desk
+ * and the broker there, and the answer back.
  */
 import { Worker } from 'node:worker_threads'
 import { BrokerDesk } from '../../src/edge/broker-desk.ts'
@@ -8,6 +9,7 @@ import { AskServer } from '../../src/edge/remote-asks.ts'
 import type { ThreadReport } from '../../src/edge/thread-messages.ts'
 import type { ProbeBroker } from '../../src/probes/broker.ts'
 import type { NameService } from '../../src/probes/dns.ts'
+import type { ProbeSettings } from '../../src/probes/settings.ts'
 
 /** What the thread measured. */
 export interface ThreadMeasure {
@@ -18,16 +20,24 @@ export interface ThreadMeasure {
   readonly p99Us: number
 }
 
-/** Asks `asks` questions about senders `0 … entries` from a thread. */
+/** What the asking thread begins with. */
+export interface AskingData {
+  /** Senders `0 … entries` are known. */
+  readonly entries: number
+  readonly asks: number
+  /** Folder of the store that it answers from; '' = it asks the main thread. */
+  readonly store: string
+  readonly settings: ProbeSettings
+}
+
+/** Asks from a thread. @param isBusy the main thread works without a rest meanwhile */
 export async function throughThreads(
   broker: ProbeBroker,
   names: NameService,
-  entries: number,
-  asks: number,
+  asking: AskingData,
+  isBusy = false,
 ): Promise<ThreadMeasure> {
-  const worker = new Worker(new URL('./asking-thread.js', import.meta.url), {
-    workerData: { entries, asks },
-  })
+  const worker = new Worker(new URL('./asking-thread.js', import.meta.url), { workerData: asking })
   const desk = new BrokerDesk({
     broker,
     names: () => names,
@@ -37,6 +47,13 @@ export async function throughThreads(
   const nothing = (): void => undefined
   const answering = { desk, onFinding: nothing, onDelivered: nothing, onWritten: nothing }
   const server = new AskServer(answering, (order) => worker.postMessage(order))
+  let isDone = false
+  const work = (): void => {
+    const untilMs = performance.now() + 10
+    while (performance.now() < untilMs);
+    if (!isDone) setImmediate(work)
+  }
+  if (isBusy) work()
   try {
     return await new Promise<ThreadMeasure>((resolve, reject) => {
       worker.on('error', reject)
@@ -46,6 +63,7 @@ export async function throughThreads(
       })
     })
   } finally {
+    isDone = true
     server.close()
     await worker.terminate()
   }

@@ -8,10 +8,17 @@ import type { DynamicTable } from './dynamic-entries.ts'
 import type { Holding } from './look-up.ts'
 import type { GateTables } from './policies.ts'
 
+/** Handles of the native tables of exempt hosts, for the serving threads; 0 = none. */
+export interface ExemptTables {
+  readonly relay: number
+  readonly dialup: number
+}
+
 /** The lists of an instance, owned by the main thread. */
 export interface ListService extends ListPort, DynamicTable {
   /** For GatePolicy. */
   readonly gate: GateTables
+  readonly exempt: ExemptTables
   /** Are there trusted domain names to ask DNS for? */
   readonly hasTrustedNames: boolean
   /** For a gate without native tables: the class of an address in the table with this handle. */
@@ -41,6 +48,7 @@ export interface ListService extends ListPort, DynamicTable {
 /** An instance without lists. */
 export const noLists: ListService = {
   gate: { blacklist: 0, trusted: 0, proxyProtocolFrom: 0, classRules: [] },
+  exempt: { relay: 0, dialup: 0 },
   hasTrustedNames: false,
   tableOf: () => undefined,
   isWhitelisted: () => false,

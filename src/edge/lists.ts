@@ -29,7 +29,7 @@ import { BlacklistSnapshot, type KeptBlacklist, stampOf } from './blacklist-snap
 import { classRulesOf } from './class-rules.ts'
 import type { DynamicTable } from './dynamic-entries.ts'
 import { inlinePool } from './inline-pool.ts'
-import type { ListService } from './list-service.ts'
+import type { ExemptTables, ListService } from './list-service.ts'
 import type { Holding } from './look-up.ts'
 import type { GateTables } from './policies.ts'
 
@@ -89,6 +89,11 @@ export class Lists implements ListService {
 
   get gate(): GateTables {
     return this.#gate
+  }
+
+  get exempt(): ExemptTables {
+    const { relay, dialup } = this.tables ?? {}
+    return { relay: relay?.handle ?? 0, dialup: dialup?.handle ?? 0 }
   }
 
   /** The tables of the last load. */

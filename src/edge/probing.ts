@@ -15,6 +15,7 @@ import { DnsNameService } from '../probes/dns.ts'
 import { Feedback, type Listing } from '../probes/feedback.ts'
 import { identityFaults } from '../probes/identity.ts'
 import type { ProbeRecord } from '../probes/inquiry.ts'
+import type { ProbeSwitch } from '../probes/probe-switch.ts'
 import { RefusalWatch } from '../probes/refusal-watch.ts'
 import type { ProbeSettings, TestMode } from '../probes/settings.ts'
 import { MemoryVerdictCache, type VerdictCache } from '../probes/verdict-cache.ts'
@@ -40,6 +41,8 @@ export interface ProbingParts {
   readonly learnt: Learnt | undefined
   /** A finding that lists its host. */
   readonly onListing: (listing: Listing) => void
+  /** Shared with the serving threads. */
+  readonly probeSwitch: ProbeSwitch
 }
 
 /** Probing as `status` tells it. */
@@ -131,11 +134,12 @@ export class Probing {
   }
 
   /**
-   * A finding of a journey, not merely observed. Those of the tests came with their answer; headers
-   * are taken here.
+   * A finding of a journey; one of headers is not merely observed. Those of the tests may have come
+   * with the broker's answer already: a probe counts once, however often it is told.
    */
   onFinding(address: string, finding: Finding): void {
     if (finding.layer === 'headers') this.#feedBack(address, finding)
+    else this.#onFindings(address, [finding])
   }
 
   /** The mailhost accepted a message of this client. */
@@ -183,6 +187,7 @@ export class Probing {
       converse,
       cache: this.cache,
       exemptions: this.#parts.lists,
+      probeSwitch: this.#parts.probeSwitch,
       now: Date.now,
       onProbe: (record) => this.#tellProbe(record),
     })

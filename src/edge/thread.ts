@@ -23,7 +23,10 @@ import { ThreadTls, type TlsPolicy } from './thread-tls.ts'
 export interface ThreadLists {
   /** Handle of the native blacklist table, 0 = none. */
   readonly blacklist: number
-  /** Folder of the store with the whitelist. */
+  /** The same of the relay and dialup databases. */
+  readonly relay: number
+  readonly dialup: number
+  /** Folder of the store with whitelist and verdicts. */
   readonly store: string
 }
 
@@ -40,6 +43,7 @@ export interface ThreadPolicies {
 export interface SharedMemory {
   readonly sessionCap: SharedArrayBuffer
   readonly counters: SharedArrayBuffer
+  readonly probeSwitch: SharedArrayBuffer
 }
 
 /** The serving threads of an instance, as the main thread sees them. */

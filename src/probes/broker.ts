@@ -17,20 +17,15 @@ import { Caller } from './caller.ts'
 import type { Converse } from './converse.ts'
 import type { NameService } from './dns.ts'
 import { Inquiry, type ProbeRecord } from './inquiry.ts'
-import { Known } from './known.ts'
+import { type Exemptions, Known } from './known.ts'
 import type { NamePatterns } from './name-patterns.ts'
+import { ProbeSwitch } from './probe-switch.ts'
 import type { ProbeSettings } from './settings.ts'
 import { checkSpf } from './spf.ts'
 import { makeFinding, type TestResult } from './tools.ts'
 import type { UserResult } from './user-test.ts'
 import type { VerdictCache } from './verdict-cache.ts'
-import { type HostTests, hostCacheKey, VerdictMemory } from './verdict-memory.ts'
-
-/** Hosts that the tests leave alone: the relay and dialup databases. */
-export interface Exemptions {
-  isRelayExempt(address: string): boolean
-  isDialupExempt(address: string): boolean
-}
+import { VerdictMemory } from './verdict-memory.ts'
 
 /** Where an examination's answer goes. Exactly one `onAnswer`, which may come inside `examine`. */
 export interface Respondent {
@@ -47,6 +42,8 @@ export interface BrokerParts {
   readonly converse: Converse
   readonly cache: VerdictCache
   readonly exemptions: Exemptions
+  /** Absent: one of the broker's own. */
+  readonly probeSwitch?: ProbeSwitch
   readonly now: () => number
   readonly onProbe: (record: ProbeRecord) => void
 }
@@ -57,20 +54,19 @@ export class ProbeBroker {
   #settings: ProbeSettings
   readonly #caller: Caller
   #known: Known
-  #memory: VerdictMemory
   readonly #inquiry: Inquiry
-  #isStopped = false
+  readonly #switch: ProbeSwitch
   #isStressed = false
 
   constructor(parts: BrokerParts) {
     const { settings, names, patterns, converse, cache, now, onProbe } = parts
     this.#parts = parts
     this.#settings = settings
-    this.#caller = new Caller(settings, converse, now)
+    this.#switch = parts.probeSwitch ?? new ProbeSwitch()
+    this.#caller = new Caller(settings, converse, this.#switch, now)
     const memory = new VerdictMemory(cache, settings.keep, now)
     const caller = this.#caller
-    this.#memory = memory
-    this.#known = new Known(settings, memory)
+    this.#known = new Known(settings, memory, parts.exemptions)
     this.#inquiry = new Inquiry({ settings, names, patterns, caller, memory, now, onProbe })
   }
 
@@ -79,11 +75,11 @@ export class ProbeBroker {
    */
   configure(parts: Pick<BrokerParts, 'settings' | 'names' | 'patterns'>): void {
     const { settings } = parts
-    const memory = new VerdictMemory(this.#parts.cache, settings.keep, this.#parts.now)
+    const { cache, now, exemptions } = this.#parts
+    const memory = new VerdictMemory(cache, settings.keep, now)
     this.#parts = { ...this.#parts, ...parts }
     this.#settings = settings
-    this.#memory = memory
-    this.#known = new Known(settings, memory)
+    this.#known = new Known(settings, memory, exemptions)
     this.#caller.configure(settings)
     this.#inquiry.configure({ ...parts, memory })
   }
@@ -95,31 +91,24 @@ export class ProbeBroker {
 
   /** Answers a client's question, from the cache at once where that holds everything. */
   examine(question: Question, respondent: Respondent): void {
-    if (this.#isStopped) {
-      respondent.onAnswer([])
+    const known = this.#switch.isOn ? this.#known.findings(question) : []
+    if (known !== undefined || question.sender === '') {
+      respondent.onAnswer(known ?? [])
       return
     }
     const running = this.#caller.runningAgainst(question.address)
-    if (running !== undefined && question.sender !== '') {
-      respondent.onDeferred()
-      void this.#examineWithin(question, respondent, running)
-      return
-    }
-    const known = this.#known.findings(question, this.#hostTests(question.address))
-    if (known !== undefined) respondent.onAnswer(known)
-    else if (question.sender === '') respondent.onAnswer([])
-    else void this.#examineWithin(question, respondent, undefined)
+    if (running !== undefined) respondent.onDeferred()
+    void this.#examineWithin(question, respondent, running)
   }
 
   /** Off: no further question leaves, examinations are answered with nothing found. */
   switch(isOn: boolean): void {
-    this.#isStopped = !isOn
-    this.#caller.switch(isOn)
+    this.#switch.turn(isOn)
   }
 
   /** Is probing switched on? */
   get isOn(): boolean {
-    return !this.#isStopped
+    return this.#switch.isOn
   }
 
   /** Stress mode began or ended: examinations from now on have another budget. */
@@ -129,7 +118,7 @@ export class ProbeBroker {
 
   /** Asks about an address for an operator: past the cache, within guard and budgets, and kept. */
   askHost(address: string, only?: 'relay' | 'dialup'): Promise<TestResult> {
-    const tests = this.#hostTests(address)
+    const tests = this.#known.hostTests(address)
     const isAnyOn = tests.relay || tests.dialup
     const all = { relay: this.#settings.relayRecipient !== '', dialup: true }
     const chosen = { relay: only === 'relay', dialup: only === 'dialup' }
@@ -177,7 +166,7 @@ export class ProbeBroker {
   /** What is said of the steps that the budget left open. */
   #outOfTime(question: Question, found: readonly Finding[], waitMs: number): readonly Finding[] {
     const facts = [`no answer within ${waitMs} ms`]
-    const tests = this.#hostTests(question.address)
+    const tests = this.#known.hostTests(question.address)
     const isHostTold = found.some(({ layer }) => layer === 'relay' || layer === 'dialup')
     const isHostOpen = !isHostTold && !this.#known.isOurSender(question.sender)
     const missing: Finding[] = []
@@ -209,10 +198,10 @@ export class ProbeBroker {
   }
 
   #host({ address, sender }: Question): Promise<Finding> | undefined {
-    const tests = this.#hostTests(address)
+    const tests = this.#known.hostTests(address)
     if (!tests.relay && !tests.dialup) return undefined
     if (this.#known.isOurSender(sender)) {
-      const known = this.#memory.host(hostCacheKey(address, tests))
+      const known = this.#known.host(address, tests)
       return known === undefined ? undefined : Promise.resolve(known)
     }
     return this.#inquiry.host(address, tests)
@@ -223,14 +212,5 @@ export class ProbeBroker {
     if (asked.kind === 'unaskable') return Promise.resolve(asked.finding)
     if (asked.kind === 'nobody') return undefined
     return this.#inquiry.mailbox('user', asked.mailbox, address)
-  }
-
-  #hostTests(address: string): HostTests {
-    const { modes } = this.#settings
-    const { exemptions } = this.#parts
-    return {
-      relay: modes.relay !== 'off' && !exemptions.isRelayExempt(address),
-      dialup: modes.dialup !== 'off' && !exemptions.isDialupExempt(address),
-    }
   }
 }

@@ -1,15 +1,17 @@
 /**
  * Caller: the one place from which a probe connects to anybody.
  *
- * Before each connection: the switch, the breaker, the guard, back-off, the budgets of host,
- * network and all, and the number in flight. It knows whom we are asking right now, which is what
- * the rule against circles asks for. A TLS handshake that fails is tried once more without TLS.
+ * Before each connection: the switch (off: those that run are not cut), the breaker, the guard,
+ * back-off, the budgets of host, network and all, and the number in flight. It knows whom we are
+ * asking right now, which is what the rule against circles asks for. A TLS handshake that fails is
+ * tried once more without TLS.
  */
 
 import { callAheadInFlightMax } from '../base/limits.ts'
 import { BackOff, Breaker, RateBudget } from './budget.ts'
 import type { Conversation, Converse, Target } from './converse.ts'
 import { hostKey, networkKey, TargetGuard } from './guard.ts'
+import type { ProbeSwitch } from './probe-switch.ts'
 import type { ProbeSettings } from './settings.ts'
 import type { ProbePlan } from './smtp-probe.ts'
 import { targetOf } from './tools.ts'
@@ -23,6 +25,7 @@ export type Attempt =
 export class Caller {
   #settings: ProbeSettings
   readonly #converse: Converse
+  readonly #switch: ProbeSwitch
   readonly #now: () => number
   #guard: TargetGuard
   readonly #perHost: RateBudget
@@ -33,11 +36,16 @@ export class Caller {
   readonly #asked = new Map<string, Set<Promise<unknown>>>()
   #inFlight = 0
   #mailhostCalls = 0
-  #isStopped = false
 
-  constructor(settings: ProbeSettings, converse: Converse, now: () => number) {
+  constructor(
+    settings: ProbeSettings,
+    converse: Converse,
+    probeSwitch: ProbeSwitch,
+    now: () => number,
+  ) {
     this.#settings = settings
     this.#converse = converse
+    this.#switch = probeSwitch
     this.#now = now
     this.#guard = new TargetGuard(settings.ownNetworks, settings.allowLoopback)
     this.#perHost = new RateBudget(settings.perHost)
@@ -61,11 +69,6 @@ export class Caller {
   /** Conversations now. */
   get inFlight(): number {
     return this.#inFlight
-  }
-
-  /** Off: no new connection; those that run are not cut. */
-  switch(isOn: boolean): void {
-    this.#isStopped = !isOn
   }
 
   /** What runs against a host now, to be waited for; undefined: nothing does. */
@@ -111,7 +114,7 @@ export class Caller {
 
   /** Asks a mailhost of ours: no guard, no budget but the number at once. */
   async attemptMailhost(address: string, port: number, plan: ProbePlan): Promise<Attempt> {
-    if (this.#isStopped) return { kind: 'not-now', reason: 'probing is switched off' }
+    if (!this.#switch.isOn) return { kind: 'not-now', reason: 'probing is switched off' }
     if (this.#mailhostCalls >= callAheadInFlightMax) {
       return { kind: 'not-now', reason: 'too many questions to the mailhosts' }
     }
@@ -128,7 +131,7 @@ export class Caller {
     const nowMs = this.#now()
     const host = hostKey(address)
     const network = networkKey(address)
-    if (this.#isStopped) return 'probing is switched off'
+    if (!this.#switch.isOn) return 'probing is switched off'
     if (this.#breaker.isOpen(nowMs)) return 'most probes fail, all wait'
     if (this.#backOff.isResting(host, nowMs)) return 'the host said it is busy'
     if (this.#inFlight >= this.#settings.inFlightMax) return 'too many probes in flight'

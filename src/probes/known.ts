@@ -3,7 +3,7 @@
  * about.
  *
  * The broker asks it before it asks anybody else; so does each serving thread, which shares the
- * store and spares the way to the main thread (`harmless`). Pure but for the cache's reads.
+ * store and the databases and spares the way to the main thread. Pure but for their reads.
  */
 import type { Finding } from '../checks/finding.ts'
 import { type Mailbox, mailboxOf } from '../checks/sender-key.ts'
@@ -19,20 +19,28 @@ export type AskedSender =
   | { readonly kind: 'unaskable'; readonly finding: Finding }
   | { readonly kind: 'mailbox'; readonly mailbox: Mailbox }
 
+/** Hosts that the tests leave alone: the relay and dialup databases. */
+export interface Exemptions {
+  isRelayExempt(address: string): boolean
+  isDialupExempt(address: string): boolean
+}
+
 const nobody: AskedSender = { kind: 'nobody' }
 
 /** What is known, by the settings of one configuration. */
 export class Known {
   readonly #settings: ProbeSettings
   readonly #memory: VerdictMemory
+  readonly #exemptions: Exemptions
 
-  constructor(settings: ProbeSettings, memory: VerdictMemory) {
+  constructor(settings: ProbeSettings, memory: VerdictMemory, exemptions: Exemptions) {
     this.#settings = settings
     this.#memory = memory
+    this.#exemptions = exemptions
   }
 
   /** Every finding in the order of the steps, or undefined: something must be asked. */
-  findings(question: Question, tests: HostTests): readonly Finding[] | undefined {
+  findings(question: Question): readonly Finding[] | undefined {
     if (question.isWhitelisted === true) return undefined
     const findings: Finding[] = []
     const recipient = this.recipientToAsk(question)
@@ -42,8 +50,9 @@ export class Known {
       findings.push(found)
       if (found.outcome === 'positive') return findings
     }
+    const tests = this.hostTests(question.address)
     if (tests.relay || tests.dialup) {
-      const host = this.#memory.host(hostCacheKey(question.address, tests))
+      const host = this.host(question.address, tests)
       if (host === undefined) return undefined
       findings.push(host)
       if (this.isFinal(host)) return findings
@@ -55,16 +64,18 @@ export class Known {
     return user === undefined ? undefined : [...findings, user]
   }
 
-  /**
-   * The same for a thread, which knows neither the exemptions nor the switch, where everybody was
-   * cleared: that passes either way. What is positive is the broker's for feedback, and what is
-   * indeterminate too, since a policy may refuse it though the host is exempt or probing is off.
-   */
-  harmless(question: Question): readonly Finding[] | undefined {
+  /** Which tests are made of a host. */
+  hostTests(address: string): HostTests {
     const { relay, dialup } = this.#settings.modes
-    const tests = { relay: relay !== 'off', dialup: dialup !== 'off' }
-    const findings = this.findings(question, tests)
-    return findings?.every(({ outcome }) => outcome === 'negative') === true ? findings : undefined
+    return {
+      relay: relay !== 'off' && !this.#exemptions.isRelayExempt(address),
+      dialup: dialup !== 'off' && !this.#exemptions.isDialupExempt(address),
+    }
+  }
+
+  /** What these tests have found of a host. */
+  host(address: string, tests: HostTests): Finding | undefined {
+    return this.#memory.host(hostCacheKey(address, tests))
   }
 
   /**

@@ -40,6 +40,8 @@ export class VerdictStore implements VerdictCache {
   put(key: string, verdict: CachedVerdict): void {
     if (this.#store.isClosed || this.#store.isFull) return
     this.#waiting.set(key, verdict)
+    // One that is over takes an older one away, with which no thread may answer any more.
+    if (verdict.untilMs <= verdict.foundAtMs) queueMicrotask(() => this.#commit())
     if (this.#waiting.size >= storeBatchMax) this.#commit()
     else this.#timer ??= setTimeout(() => this.#commit(), storeBatchMs).unref()
   }

@@ -9,6 +9,7 @@ import { noLists } from '../../src/edge/list-service.ts'
 import { Probing } from '../../src/edge/probing.ts'
 import type { Log } from '../../src/log/records.ts'
 import type { Listing } from '../../src/probes/feedback.ts'
+import { ProbeSwitch } from '../../src/probes/probe-switch.ts'
 import { type Internet, startInternet } from '../internet/internet.ts'
 import { town } from '../internet/worlds/town.ts'
 import { probingSettings } from '../support/probing-proxy.ts'
@@ -60,6 +61,7 @@ function start(changes: Written) {
     log: silentLog,
     learnt: undefined,
     onListing: (listing) => listings.push(listing),
+    probeSwitch: new ProbeSwitch(),
   })
   probing = made
   const ask = (address: string, sender = 'anna@good.example') =>

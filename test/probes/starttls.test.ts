@@ -7,6 +7,7 @@ import { TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Caller } from '../../src/probes/caller.ts'
 import { converse } from '../../src/probes/converse.ts'
+import { ProbeSwitch } from '../../src/probes/probe-switch.ts'
 import type { ProbePlan } from '../../src/probes/smtp-probe.ts'
 import { testProbeSettings } from '../support/broker.ts'
 import { describeWith, needsProgram } from '../support/needs.ts'
@@ -68,6 +69,7 @@ describeWith([needsProgram('openssl')], 'STARTTLS in probes', () => {
       const caller = new Caller(
         { ...testProbeSettings, port, connectWaitMs: 10_000, replyWaitMs: 10_000 },
         converse,
+        new ProbeSwitch(),
         Date.now,
       )
       const attempt = await caller.attempt('127.0.0.9', 'mail.a.example', plan, true)
@@ -84,6 +86,7 @@ describeWith([needsProgram('openssl')], 'STARTTLS in probes', () => {
       const caller = new Caller(
         { ...testProbeSettings, port, connectWaitMs: 10_000, replyWaitMs: 10_000 },
         converse,
+        new ProbeSwitch(),
         Date.now,
       )
       const attempt = await caller.attempt('127.0.0.9', 'mail.a.example', plan, true)
