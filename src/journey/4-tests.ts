@@ -178,8 +178,8 @@ function takeTrust(session: Session, answer: Answer): void {
 }
 
 /**
- * Tells every finding; the first that policy refuses is the answer, and its evidence stands with
- * the refusal. What could not be found out says why here, known from the cache or asked now.
+ * Tells every finding with its evidence, whatever it says, known from the cache or asked now; the
+ * first that policy refuses is the answer.
  */
 function judgeFindings(
   session: Session,
@@ -190,11 +190,12 @@ function judgeFindings(
   for (const finding of findings) {
     const judgement = judge(session.compiled.policy, finding)
     if (finding.outcome === 'positive') session.ports.records.finding(finding)
-    transaction.evidence.push(`${finding.layer} ${finding.outcome} ${finding.name}`)
-    if (judgement === 'observe') transaction.observed ??= finding
+    const { layer, outcome, name, evidence } = finding
+    transaction.evidence.push(`${layer} ${outcome} ${name}`, ...evidence)
+    // Its evidence is told above.
+    if (judgement === 'observe') transaction.observed ??= { ...finding, evidence: [] }
     const isRefusal = judgement !== 'pass' && judgement !== 'observe' && refused === undefined
     if (isRefusal) refused = refusalOf(session, transaction, finding, judgement)
-    else if (finding.outcome === 'indeterminate') transaction.evidence.push(...finding.evidence)
   }
   return refused
 }
@@ -205,11 +206,11 @@ function refusalOf(
   finding: Finding,
   judgement: 'refuse' | 'tempfail',
 ): Refusal {
-  const { layer, name, evidence } = finding
+  const { layer, name } = finding
   const detail = layer === 'user' ? '1.8' : '7.1'
   const codes = judgement === 'refuse' ? `550 5.${detail}` : `450 4.${detail}`
   const text = textOf(finding)
-  const refused = namedRefusal(session, transaction, layer, name, codes, text, evidence)
+  const refused = namedRefusal(session, transaction, layer, name, codes, text, [])
   // A forged sender is an error, and the connection is closed at once.
   return { ...refused, closes: layer === 'user' && judgement === 'refuse' }
 }

@@ -5,7 +5,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { type Internet, startInternet } from '../internet/internet.ts'
 import { town } from '../internet/worlds/town.ts'
-import { townCases } from '../internet/worlds/town-cases.ts'
+import { annaExists, townCases } from '../internet/worlds/town-cases.ts'
 import { startDeafPort } from '../support/deaf-port.ts'
 import { describeWith } from '../support/needs.ts'
 import {
@@ -105,7 +105,7 @@ for (const { way, parts, needs } of ways) {
           'dialup indeterminate no-name',
           'reverse connection unreachable (ETIMEDOUT)',
           'no PTR',
-          'user negative user-exists',
+          ...annaExists,
         ])
       } finally {
         await deaf.end()
@@ -170,7 +170,7 @@ for (const { way, parts, needs } of ways) {
       expect(asked.filter((each) => each.startsWith('PTR'))).toEqual([])
       await expect.poll(() => verdicts().length).toBe(2)
       const [passed, refused] = verdicts().map((record) => record['evidence'] as string[])
-      expect(passed).toEqual(['user negative user-exists'])
+      expect(passed).toEqual(annaExists)
       expect(refused?.[0]).toBe('user positive no-such-user')
     })
 
@@ -180,7 +180,8 @@ for (const { way, parts, needs } of ways) {
       expect((await send({ from: '127.0.5.1' })).isTaken).toBe(true)
       await expect.poll(() => verdicts().length).toBe(1)
       const evidence = verdicts()[0]?.['evidence']
-      expect(evidence).toEqual(['relay negative not-asked', 'user negative user-exists'])
+      const unasked = ['relay negative not-asked', 'reverse connection made']
+      expect(evidence).toEqual([...unasked, ...annaExists])
       const asked = commandsAt('127.0.5.1', before)
       expect(asked.filter((line) => line.startsWith('RCPT'))).toEqual([])
     })
@@ -212,7 +213,7 @@ for (const { way, parts, needs } of ways) {
         expect((await send({ from: '127.0.1.1', sender })).last, depth).toMatch(want)
         await expect.poll(() => verdicts().length).toBe(1)
         const told = verdicts()[0]?.['evidence'] as string[]
-        expect(told[1], depth).toBe(found)
+        expect(told, depth).toContain(found)
         expect(told.join('\n'), depth).toContain(step)
         await end()
         proxy = undefined
@@ -251,43 +252,6 @@ for (const { way, parts, needs } of ways) {
       const letter = { from: '127.0.5.1', sender: 'nobody@good.example' }
       expect((await send(letter)).isTaken).toBe(true)
       expect([internet.allSessions().length, internet.dns.questions.length]).toEqual(before)
-    })
-
-    test.each([
-      { at: 'mail', replies: 3 },
-      { at: 'rcpt', replies: 4 },
-      { at: 'data', replies: 5 },
-    ])('Show 6: with tests.at = $at the refusal is reply $replies', async ({ at, replies }) => {
-      const { send } = await start({ changes: { tests: { at }, feedback: { layers: [] } } })
-      const sent = await send({ from: '127.0.5.1' })
-      expect(sent.last).toMatch(/^550 5\.7\.1/)
-      expect(sent.replies.findIndex((reply) => reply.startsWith('5')) + 1).toBe(replies)
-      expect((await send({ from: '127.0.1.1' })).isTaken).toBe(true)
-    })
-
-    test.each(['mail', 'rcpt', 'data'])(
-      'B26, Show 6: a tarpit as remote host at %s: answered in budget, a second connection is no way round',
-      async (at) => {
-        const { send } = await start({
-          changes: {
-            tests: { at, relay: { mode: 'enforce', indeterminate: 'tempfail' } },
-            probe: { budget: '2s', connect_wait: '30s', reply_wait: '30s' },
-          },
-        })
-        const both = await Promise.all([send({ from: '127.0.6.2' }), send({ from: '127.0.6.2' })])
-        expect(both.map(({ isTaken }) => isTaken)).toEqual([false, false])
-        for (const { last } of both) expect(last).toMatch(/^4/)
-      },
-    )
-
-    test('B26 a tarpit as mailhost of the sender: answered in budget', async () => {
-      const { send, verdicts } = await start({
-        changes: { probe: { budget: '2s', connect_wait: '30s', reply_wait: '30s' } },
-      })
-      const letter = { from: '127.0.1.1', sender: 'x@tarpit.example' }
-      expect((await send(letter)).isTaken).toBe(true)
-      await expect.poll(() => verdicts().length).toBe(1)
-      expect(verdicts()[0]?.['evidence']).toContain('user indeterminate budget-spent')
     })
 
     test('B20 the proxy itself passes the relay probes, from a trusted host too', async () => {

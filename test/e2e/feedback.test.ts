@@ -13,8 +13,10 @@ import {
   needsAddon,
   type ProbingParts,
   type ProbingProxy,
+  probingSettings,
   startProbingProxy,
 } from '../support/probing-proxy.ts'
+import { testConfig } from '../support/running-proxy.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 
 const relays = { name: 'r.open.example', smtp: 'open-relay' } as const
@@ -117,6 +119,26 @@ for (const { way, isNative, needs } of ways) {
       expect((await second.send({ from: '127.0.5.1' })).last).toMatch(/^550/)
       expect(internet.sessionsAt('127.0.5.1').length).toBe(asked + 1)
       expect(second.listings()).toEqual(['127.0.5.1/32 open-relay'])
+    })
+
+    test('a verdict of the time of observe refuses and lists after a reload, nobody asked anew', async () => {
+      const relay = { mode: 'observe' }
+      const {
+        send,
+        listings,
+        reload,
+        folder: home,
+      } = await start({ changes: { tests: { relay } } })
+      expect((await send({ from: '127.0.5.1' })).isTaken).toBe(true)
+      expect(listings()).toEqual([])
+      const asked = internet.sessionsAt('127.0.5.1').length
+      // Committed, so that a serving thread has it and answers by itself.
+      await expect.poll(() => proxy?.learnt?.verdicts.size).toBeGreaterThan(1)
+      const mailhostPort = Number(internet.mailhost.endpoint.split(':').pop())
+      await reload(testConfig([mailhostPort], probingSettings(internet), home))
+      expect((await send({ from: '127.0.5.1' })).last).toMatch(/^550 5\.7\.1/)
+      await expect.poll(listings).toEqual(['127.0.5.1/32 open-relay'])
+      expect(internet.sessionsAt('127.0.5.1').length).toBe(asked)
     })
 
     test('three bad hosts make their /24 bad, over a restart; a good host in it keeps the block out', async () => {
