@@ -98,7 +98,8 @@ for (const { way, isNative, needs } of ways) {
       expect((await send({ from, sender })).last).toMatch(/^450 4\.[17]\.[18] /)
       await expect.poll(() => verdicts().length, { timeout: 20_000 }).toBe(1)
       const record = verdicts()[0]
-      // Nothing has been found out of a host whose dialup test has not ended: it is the relay test's.
+      // Nothing has been found out of a host whose dialup test has not ended: it is the relay
+      // test's.
       const told = layer === 'dialup' ? 'relay' : layer
       expect(record).toMatchObject({ layer: told, finding: 'budget-spent', action: 'tempfail' })
       const evidence = record?.['evidence'] as readonly string[]
