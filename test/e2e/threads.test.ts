@@ -79,7 +79,40 @@ describeWith([needsAddon], 'serving threads', () => {
     await expect.poll(() => faults, { timeout: 20_000 }).toEqual(['THREADS_DIE'])
   }, 120_000)
 
-  test('workers share the cap of mailhost sessions', async () => {
+  test('the cap is one over all threads: two sessions serve, others wait and get 451 4.3.2', async () => {
+    const silent = await startRecordingMailhost({
+      answer: (line) => (line.startsWith('RCPT') ? '' : undefined),
+    })
+    const running = await startProxy([silent.port], {
+      listen: { workers: 2 },
+      mailhost: { sessions_max: 2, wait: '1s' },
+    })
+    proxy = running
+    const clients = await Promise.all(
+      Array.from({ length: 6 }, async () => {
+        const client = await SmtpClient.open(running.port)
+        await client.saysAll('EHLO c.example', 'MAIL FROM:<a@x.example>')
+        return client
+      }),
+    )
+    const isAsked = () =>
+      silent.sessions.filter(({ commands }) => commands.at(-1)?.startsWith('RCPT'))
+    const replies: string[] = []
+    const asking = clients.map(async (client) => {
+      replies.push(await client.says('RCPT TO:<b@example.test>'))
+    })
+    await expect.poll(() => replies.length, { timeout: 20_000 }).toBe(4)
+    expect(replies.map((reply) => reply.slice(0, 9))).toEqual(Array(4).fill('451 4.3.2'))
+    expect(isAsked().length).toBe(2)
+    expect(running.status().mailhosts.map(({ sessions }) => sessions)).toEqual([2])
+    for (const { socket } of isAsked()) socket.write('250 2.1.5 Ok\r\n')
+    await Promise.all(asking)
+    expect(replies.slice(4).map((reply) => reply.slice(0, 3))).toEqual(['250', '250'])
+    for (const client of clients) client.leave()
+    await silent.stop()
+  })
+
+  test('workers take turns within the cap of mailhost sessions', async () => {
     const running = await startProxy([mailhost.port], {
       listen: { workers: 2 },
       mailhost: { sessions_max: 2 },
