@@ -388,6 +388,12 @@ export const dialogueLinesMax = 100
 /** Records of one DNS answer that are looked at; the rest is left out. */
 export const dnsRecordsMax = 50
 
+/**
+ * Longest that trouble of the DNS (SERVFAIL, no answer) is kept, milliseconds, also where
+ * `dns.negative_ttl` is longer: it passes, and RFC 2308 §7 allows five minutes at most.
+ */
+export const dnsTroubleKeepMsMax = 60_000
+
 /** Mail exchangers of a domain that are tried, within the time budget. The rest is left alone. */
 export const exchangersTriedMax = 5
 

@@ -97,16 +97,23 @@ export class BackOff {
 const breakerWindow = 100
 const breakerResultsMin = 20
 
+interface Result {
+  /** As registered: what one owner may have any number of names in. */
+  readonly domain: string
+  readonly isFailure: boolean
+}
+
 /**
  * Opens when a share of the last results failed; after its wait it begins anew. A network has one
- * vote, its last result: a client chooses whom we ask, and one dead exchanger that is asked for
- * many made-up senders must not end all asking.
+ * vote, its last result, and so has a registered domain: a client chooses whom we ask, and neither
+ * one dead exchanger that is asked for many made-up senders nor one domain with names in many dead
+ * networks must end all asking.
  */
 export class Breaker {
   #share: number
   #waitMs: number
   /** By network, the one heard last at the end. */
-  readonly #failures = new Map<string, boolean>()
+  readonly #results = new Map<string, Result>()
   #openUntilMs = 0
 
   constructor(share: number, waitMs: number) {
@@ -124,17 +131,25 @@ export class Breaker {
     return this.#openUntilMs > nowMs
   }
 
-  /** What asking a host in this network came to. */
-  onResult(network: string, isFailure: boolean, nowMs: number): void {
-    this.#failures.delete(network)
-    this.#failures.set(network, isFailure)
-    if (this.#failures.size > breakerWindow) forgetOldest(this.#failures)
-    const failures = [...this.#failures.values()].filter((each) => each).length
-    const isEnough = this.#failures.size >= breakerResultsMin
-    if (!isEnough || failures < this.#share * this.#failures.size) return
+  /** What asking a host in this network for this domain came to. */
+  onResult(network: string, domain: string, isFailure: boolean, nowMs: number): void {
+    this.#results.delete(network)
+    this.#results.set(network, { domain: registeredDomain(domain), isFailure })
+    if (this.#results.size > breakerWindow) forgetOldest(this.#results)
+    const votes = new Map([...this.#results.values()].map((each) => [each.domain, each.isFailure]))
+    const failures = [...votes.values()].filter((each) => each).length
+    if (votes.size < breakerResultsMin || failures < this.#share * votes.size) return
     this.#openUntilMs = nowMs + this.#waitMs
-    this.#failures.clear()
+    this.#results.clear()
   }
+}
+
+/**
+ * The last two labels. Of `example.co.uk` that is too much: all of its neighbours share one vote,
+ * which opens the breaker later, never wrongly.
+ */
+function registeredDomain(domain: string): string {
+  return domain.split('.').slice(-2).join('.')
 }
 
 function forgetOldest(map: Map<string, unknown>): void {

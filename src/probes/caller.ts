@@ -91,12 +91,15 @@ export class Caller {
     return work
   }
 
-  /** Connects and converses, or says why not. `isJudged`: the breaker learns from the outcome. */
+  /**
+   * Connects and converses, or says why not. `domain`: whose exchanger is asked, for the breaker;
+   * '' = it learns nothing from the outcome. A fault of ours counts against nobody.
+   */
   async attempt(
     address: string,
     serverName: string,
     plan: ProbePlan,
-    isJudged: boolean,
+    domain: string,
   ): Promise<Attempt> {
     const forbidden = this.#guard.reasonAgainst(address)
     if (forbidden !== '') return { kind: 'forbidden', reason: forbidden }
@@ -108,7 +111,8 @@ export class Caller {
     const attempt = isTlsBroken
       ? await this.#converseMarked(target, { ...plan, isTlsTried: false })
       : first
-    this.#learn(address, attempt, isJudged)
+    if (attempt.kind === 'our-fault') this.#giveBack(address)
+    else this.#learn(address, attempt, domain)
     return attempt
   }
 
@@ -152,7 +156,15 @@ export class Caller {
     }
   }
 
-  #learn(address: string, attempt: Conversation, isJudged: boolean): void {
+  /** Nobody was asked: nothing was spent. */
+  #giveBack(address: string): void {
+    const nowMs = this.#now()
+    this.#perHost.giveBack(hostKey(address), nowMs)
+    this.#perNetwork.giveBack(networkKey(address), nowMs)
+    this.#total.giveBack('', nowMs)
+  }
+
+  #learn(address: string, attempt: Conversation, domain: string): void {
     const nowMs = this.#now()
     const isMade = attempt.kind === 'made'
     const codes = isMade ? attempt.report.answers.map((answer) => answer.reply.code) : []
@@ -161,8 +173,8 @@ export class Caller {
     } else if (codes.some((code) => code >= 200 && code < 300)) {
       this.#backOff.onServed(hostKey(address))
     }
-    if (!isJudged && attempt.kind !== 'our-fault') return
+    if (domain === '') return
     const isFailure = !isMade || codes.every((code) => code >= 400)
-    this.#breaker.onResult(networkKey(address), isFailure, nowMs)
+    this.#breaker.onResult(networkKey(address), domain, isFailure, nowMs)
   }
 }

@@ -34,7 +34,7 @@ export type Conversation =
 /** How the tests reach the outside: `converse`, or a stand-in of a test. */
 export type Converse = (target: Target, plan: ProbePlan) => Promise<Conversation>
 
-/** Errors of connect() that speak of us, not of the other side. */
+/** Errors of connect() that speak of us, not of the other side, whenever they come. */
 const ourFaults: ReadonlySet<string> = new Set([
   'EMFILE',
   'ENFILE',
@@ -45,10 +45,15 @@ const ourFaults: ReadonlySet<string> = new Set([
   'ENOBUFS',
   'ENOMEM',
   'EAFNOSUPPORT',
-  'ENETUNREACH',
   'ENETDOWN',
   'EINVAL',
 ])
+
+/**
+ * Errors that speak of our routes where connect() itself says so; later they are what a router or
+ * the host's own firewall has answered (ICMP), which the host may choose: no fault of ours then.
+ */
+const routeFaults: ReadonlySet<string> = new Set(['ENETUNREACH', 'EHOSTUNREACH', 'EHOSTDOWN'])
 
 /** At depth `message` a server that has not refused within this time has not refused. */
 const messageWaitMs = 2000
@@ -69,6 +74,8 @@ class Line implements ProbeEffects {
   #raw: net.Socket = new net.Socket()
   #socket: net.Socket = this.#raw
   #isMade = false
+  /** Nothing has been read from the network since connect(). */
+  #isAtOnce = true
   #stepTimer: NodeJS.Timeout | undefined
   #totalTimer: NodeJS.Timeout | undefined
 
@@ -86,6 +93,9 @@ class Line implements ProbeEffects {
     const socket = net.connect({ host: address, port, noDelay: true, ...local })
     this.#raw = socket
     this.#socket = socket
+    setImmediate(() => {
+      this.#isAtOnce = false
+    })
     socket.on('connect', () => {
       this.#isMade = true
       this.#listen(socket)
@@ -174,11 +184,19 @@ class Line implements ProbeEffects {
     clearTimeout(this.#stepTimer)
     clearTimeout(this.#totalTimer)
     this.#socket.destroy()
-    this.#settle({ kind: kindOf(code), reason: code })
+    this.#settle({ kind: faultKind(code, this.#isAtOnce), reason: code })
   }
 }
 
-function kindOf(code: string): 'refused' | 'unreachable' | 'our-fault' {
+/**
+ * What an error of connect() says. @param isAtOnce it came before anything could come back from the
+ * network
+ */
+export function faultKind(
+  code: string,
+  isAtOnce: boolean,
+): 'refused' | 'unreachable' | 'our-fault' {
   if (code === 'ECONNREFUSED' || code === 'ECONNRESET') return 'refused'
-  return ourFaults.has(code) ? 'our-fault' : 'unreachable'
+  const isOurs = ourFaults.has(code) || (isAtOnce && routeFaults.has(code))
+  return isOurs ? 'our-fault' : 'unreachable'
 }

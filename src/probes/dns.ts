@@ -3,17 +3,17 @@
  *
  * Over the Resolver of node:dns (c-ares) with servers, tries and time-outs of our own. *There is no
  * such name* and *the name has no such record* are answers; everything else (SERVFAIL, REFUSED,
- * time-out, an answer that cannot be parsed, TCP refused after truncation) is trouble, proves
- * nothing and is not kept. c-ares tells the time to live of A and AAAA alone: the other answers are
- * kept for a set time. PTR is asked as an ordinary query, since `reverse()` reads the hosts file
- * first. Names in answers are checked: what is no host name is left out. RFC 1035, RFC 2308, RFC
- * 7505.
+ * time-out, an answer that cannot be parsed, TCP refused after truncation) is trouble and proves
+ * nothing; it is kept for a short time, so that a dead zone is not asked at each connection. c-ares
+ * tells the time to live of A and AAAA alone: the other answers are kept for a set time. PTR is
+ * asked as an ordinary query, since `reverse()` reads the hosts file first. Names in answers are
+ * checked: what is no host name is left out. RFC 1035, RFC 2308, RFC 7505.
  */
 import { Resolver } from 'node:dns'
 import { domainToASCII } from 'node:url'
 import { messageOf } from '../base/errors.ts'
 import { newPrefixCell, parseAddress } from '../base/ip-address.ts'
-import { dnsRecordsMax } from '../base/limits.ts'
+import { dnsRecordsMax, dnsTroubleKeepMsMax } from '../base/limits.ts'
 import { isHostName } from '../checks/dialup-name.ts'
 
 /** An answer: records (at least one), no such name, no such record, or trouble. */
@@ -160,9 +160,10 @@ export class DnsNameService implements NameService {
       }
     } catch (error) {
       answer = answerOfFault(error)
+      if (answer.kind === 'trouble') ttlMs = Math.min(ttlMs, dnsTroubleKeepMsMax)
     }
     this.#running.delete(key)
-    if (answer.kind !== 'trouble' && ttlMs > 0) this.#keep(key, answer, ttlMs)
+    if (ttlMs > 0) this.#keep(key, answer, ttlMs)
     return answer
   }
 

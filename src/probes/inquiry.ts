@@ -171,7 +171,7 @@ export class Inquiry {
     const isEachAsked = memory.domainFact(role, mailbox.domain) !== undefined
     const found =
       role === 'user'
-        ? await testUser(mailbox, isEachAsked, this.#tools(true))
+        ? await testUser(mailbox, isEachAsked, this.#tools(mailbox.domain))
         : await callAhead(mailbox, isEachAsked, {
             settings,
             attempt: (address, port, plan) => caller.attemptMailhost(address, port, plan),
@@ -199,7 +199,7 @@ export class Inquiry {
 
   /** Step 5: the reverse connection, then relay or dialup by its outcome. */
   async #testHost(address: string, tests: HostTests): Promise<TestResult> {
-    const tools = this.#tools(false)
+    const tools = this.#tools('')
     const { settings } = tools
     const needsName = tests.relay && settings.relayForms.some((form) => form !== 'plain')
     const names = needsName ? await tools.names.names(address) : undefined
@@ -224,13 +224,14 @@ export class Inquiry {
     return { finding, dialogue: facts, target }
   }
 
-  #tools(isJudged: boolean): ProbeTools {
+  /** `domain`: for whom the breaker learns. */
+  #tools(domain: string): ProbeTools {
     const { settings, names, patterns, caller } = this.#parts
     return {
       settings,
       names,
       patterns,
-      attempt: (address, name, plan) => caller.attempt(address, name, plan, isJudged),
+      attempt: (address, name, plan) => caller.attempt(address, name, plan, domain),
       randomLocalPart,
     }
   }
@@ -256,9 +257,12 @@ function notAsked(layer: 'relay' | 'dialup', fact: string, dialogue: readonly st
   return { finding: makeFinding(layer, 'negative', 'not-asked', [fact]), dialogue }
 }
 
-/** Nobody was asked, for a budget, back-off or the breaker: the asker's budgets are not spent. */
+/**
+ * Nobody was asked, for a budget, back-off, the breaker or a fault of ours: the asker's budgets are
+ * not spent.
+ */
 function isUnasked({ name }: Finding): boolean {
-  return name === 'not-now'
+  return name === 'not-now' || name === 'our-fault'
 }
 
 function spent(layer: 'relay' | 'dialup' | MailboxRole, whose: 'client' | 'domain'): TestResult {

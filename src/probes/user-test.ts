@@ -53,10 +53,10 @@ export async function testUser(
 
 /** Where none was even tried, that is what is said: it is not kept as an answer of theirs. */
 function nameOfNothing(kinds: ReadonlySet<string>): string {
-  const only = kinds.size === 1 ? [...kinds][0] : undefined
-  if (only === 'trouble') return 'dns-trouble'
-  const isUntried = only === 'not-now' || only === 'forbidden' || only === 'our-fault'
-  return isUntried ? only : 'unreachable'
+  if (kinds.size === 1 && kinds.has('trouble')) return 'dns-trouble'
+  const untried = ['not-now', 'our-fault', 'forbidden']
+  const isTried = [...kinds].some((kind) => !untried.includes(kind))
+  return (isTried ? undefined : untried.find((kind) => kinds.has(kind))) ?? 'unreachable'
 }
 
 /** Names to ask in order of preference, or the finding that there is nobody to ask. */

@@ -246,7 +246,6 @@ describe('the breaker', () => {
   const failing = [
     { label: 'nobody answers', conversation: { kind: 'unreachable', reason: 'ETIMEDOUT' } },
     { label: 'connections refused', conversation: { kind: 'refused', reason: 'ECONNREFUSED' } },
-    { label: 'no descriptor', conversation: { kind: 'our-fault', reason: 'EMFILE' } },
   ] as const
 
   test.each(failing)('opens after $label: all wait, then it begins anew', async (fault) => {
@@ -257,9 +256,7 @@ describe('the breaker', () => {
     const { ask, asked, clock } = scriptedBroker(settings, manyDomains, converse)
     for (let index = 1; index <= resultsMin; index++) {
       const [finding] = await ask('127.0.9.1', `known@d${index}.example`)
-      expect(finding?.name).toBe(
-        fault.conversation.kind === 'our-fault' ? 'our-fault' : 'unreachable',
-      )
+      expect(finding?.name).toBe('unreachable')
       expect(asked).toHaveLength(index)
     }
     conversation = undefined
@@ -289,12 +286,16 @@ describe('the breaker', () => {
   const deadNetworks = [
     { label: 'one dead exchanger', senders: (index: number) => `x${index}@d1.example` },
     { label: 'a network of dead exchangers', senders: (index: number) => `x@n${index}.example` },
+    {
+      label: 'one domain with names in many dead networks',
+      senders: (index: number) => `x@s${index}.evil.example`,
+    },
   ]
   test.each(deadNetworks)(
     'made-up senders at $label do not end all asking',
     async ({ senders }) => {
       const converse: Converse = async ({ address }, plan) =>
-        address.startsWith('127.1.1.')
+        /^127\.(1\.1|3\.\d+)\./.test(address)
           ? { kind: 'unreachable', reason: 'ETIMEDOUT' }
           : conversationWith(honestServer, plan)
       const settings = { modes: userOnly, ...breaker }
@@ -333,25 +334,68 @@ describe('the breaker', () => {
   })
 })
 
-test('the breaker opens after faults of ours at reverse connections too', async () => {
-  const converse: Converse = async () => ({ kind: 'our-fault', reason: 'EMFILE' })
-  const settings = { modes: hostOnly, breakerShare: 0.8, breakerWaitMs: 60_000 }
-  const { ask, asked } = scriptedBroker(settings, names, converse)
-  for (let index = 1; index <= 20; index++) {
-    const findings = await ask(`127.2.${index}.1`, 'a@b.example')
-    expect(findings).toMatchObject([{ outcome: 'indeterminate', name: 'our-fault' }])
+describe('faults of ours', () => {
+  const budget = { count: 5, windowMs: 3_600_000 }
+  const settings = {
+    breakerShare: 0.8,
+    breakerWaitMs: 60_000,
+    perHost: budget,
+    perNetwork: budget,
+    perDomain: budget,
+    perClient: budget,
+    total: budget,
   }
-  const findings = await ask('127.0.8.200', 'a@b.example')
-  expect(findings).toMatchObject([{ outcome: 'indeterminate', name: 'not-now' }])
-  expect(asked).toHaveLength(20)
+  const reasons = ['EMFILE', 'EADDRNOTAVAIL', 'ENETUNREACH', 'EHOSTUNREACH']
+
+  test.each(reasons)('%s: unknown, not kept, counted against nobody', async (reason) => {
+    let conversation: Conversation | undefined = { kind: 'our-fault', reason }
+    const converse: Converse = async (_target, plan) =>
+      conversation ?? conversationWith(honestServer, plan)
+    const parts = { modes: userOnly, ...settings }
+    const { ask, asked } = scriptedBroker(parts, manyDomains, converse)
+    for (let index = 1; index <= 100; index++) {
+      const findings = await ask('127.0.9.1', `known@d${index}.example`)
+      expect(findings).toMatchObject([{ outcome: 'indeterminate', name: 'our-fault' }])
+      await ask('127.0.9.1', 'known@d1.example')
+    }
+    expect(asked).toHaveLength(200)
+    conversation = undefined
+    expect(await ask('127.0.9.1', 'known@d1.example')).toMatchObject(exists)
+  })
+
+  test('at reverse connections too', async () => {
+    const converse: Converse = async () => ({ kind: 'our-fault', reason: 'EMFILE' })
+    const { ask, asked } = scriptedBroker({ modes: hostOnly, ...settings }, names, converse)
+    for (let index = 1; index <= 100; index++) {
+      const findings = await ask('127.2.1.1', 'a@b.example')
+      expect(findings).toMatchObject([{ outcome: 'indeterminate', name: 'our-fault' }])
+      expect(asked).toHaveLength(index)
+    }
+  })
+
+  test('beside a budget that is spent: nobody was asked, and nothing is kept', async () => {
+    const spent = { count: 1, windowMs: 3_600_000 }
+    const two = { mx: { 'two.example': ['a.example', 'b.example'] }, addresses: twoHosts }
+    const converse: Converse = async ({ address }, plan) =>
+      address === '127.1.1.1'
+        ? conversationWith(honestServer, plan)
+        : { kind: 'our-fault', reason: 'EMFILE' }
+    const { ask } = scriptedBroker({ modes: userOnly, perHost: spent }, two, converse)
+    await ask('127.0.9.1', 'known@a.example')
+    expect(await ask('127.0.9.1', 'known@two.example')).toMatchObject([{ name: 'not-now' }])
+  })
 })
 
-/** `d1` … each in a network of its own, `n1` … all in that of `d1`. */
+/** Two exchangers. */
+const twoHosts = { 'a.example': ['127.1.1.1'], 'b.example': ['127.1.2.1'] }
+
+/** `d1` … and `s1.evil` … each in a network of its own, `n1` … all in that of `d1`. */
 const manyDomains = {
   addresses: Object.fromEntries(
     Array.from({ length: 201 }, (_, index): [string, string[]][] => [
       [`d${index}.example`, [`127.1.${index}.1`]],
       [`n${index}.example`, [`127.1.1.${index}`]],
+      [`s${index}.evil.example`, [`127.3.${index}.1`]],
     ]).flat(),
   ),
 }

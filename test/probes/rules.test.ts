@@ -257,10 +257,11 @@ describe('bounded', () => {
 
   test('the breaker opens when most probes fail, and closes after its wait', () => {
     const breaker = new Breaker(0.8, 1000)
-    for (let index = 0; index < 19; index++) breaker.onResult(`${index}`, true, 0)
-    for (let index = 0; index < 19; index++) breaker.onResult('0', true, 0)
+    for (let index = 0; index < 19; index++)
+      breaker.onResult(`${index}`, `d${index}.example`, true, 0)
+    for (let index = 0; index < 19; index++) breaker.onResult('0', 'd0.example', true, 0)
     expect(breaker.isOpen(0)).toBe(false)
-    breaker.onResult('19', true, 0)
+    breaker.onResult('19', 'd19.example', true, 0)
     expect(breaker.isOpen(999)).toBe(true)
     expect(breaker.isOpen(1000)).toBe(false)
   })

@@ -72,7 +72,7 @@ describeWith([needsProgram('openssl')], 'STARTTLS in probes', () => {
         new ProbeSwitch(),
         Date.now,
       )
-      const attempt = await caller.attempt('127.0.0.9', 'mail.a.example', plan, true)
+      const attempt = await caller.attempt('127.0.0.9', 'mail.a.example', plan, 'a.example')
       expect(attempt).toMatchObject({ kind: 'made', report: { end: 'finished' } })
       const dialogue = attempt.kind === 'made' ? attempt.report.dialogue : []
       expect(dialogue).toContain('-: TLS')
@@ -89,7 +89,7 @@ describeWith([needsProgram('openssl')], 'STARTTLS in probes', () => {
         new ProbeSwitch(),
         Date.now,
       )
-      const attempt = await caller.attempt('127.0.0.9', 'mail.a.example', plan, true)
+      const attempt = await caller.attempt('127.0.0.9', 'mail.a.example', plan, 'a.example')
       expect(attempt).toMatchObject({ kind: 'made', report: { end: 'finished' } })
       const dialogue = attempt.kind === 'made' ? attempt.report.dialogue : []
       expect(dialogue).toContain('C: RCPT TO:<anna@a.example>')

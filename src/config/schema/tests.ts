@@ -182,7 +182,7 @@ export const probe = section(
     breakerShare: share(
       'breaker_share',
       0.8,
-      'Share of failures that stops all asking for `breaker_wait`; a network has one vote.',
+      'Share of failures that stops all asking for `breaker_wait`; a network has one vote, and so has a registered domain.',
     ),
     breakerWaitMs: time('breaker_wait', '1m', 'How long the breaker stays open.', { min: '1s' }),
     allowLoopback: flag(
@@ -218,7 +218,11 @@ export const dns = section('dns', 'Name servers and how long their answers are k
     '10m',
     'How long MX and PTR answers are kept (their own time is not told to us).',
   ),
-  negativeTtlMs: time('negative_ttl', '2m', 'How long the answer that there is nothing is kept.'),
+  negativeTtlMs: time(
+    'negative_ttl',
+    '2m',
+    'How long the answer that there is nothing is kept; trouble for a minute at most.',
+  ),
   entriesMax: count('entries_max', 100_000, 'Answers in memory; the oldest go first.', {
     min: 100,
   }),
