@@ -43,6 +43,7 @@ import {
   type SharedMemory,
   type ThreadPolicies,
 } from './edge/thread.ts'
+import { TlsDaemonWatch } from './edge/tls-daemon-watch.ts'
 import { WorkerThreads } from './edge/worker-threads.ts'
 import type { Gate, GatePolicy } from './io/gate.ts'
 import { newNativeGate } from './io/native-gate.ts'
@@ -52,6 +53,7 @@ import type { ListReport } from './lists/list-report.ts'
 import type { SystemLog } from './log/system-log.ts'
 import { ProbeSwitch } from './probes/probe-switch.ts'
 import { Learnt } from './store/learnt.ts'
+import type { Outcome } from './tls/api.ts'
 import { SessionCap } from './transfer/session-cap.ts'
 
 const drainEveryMs = 100
@@ -114,6 +116,7 @@ class Instance implements RunningProxy {
   readonly #log: SystemLog
   readonly #lists: ListService
   readonly #probing: Probing
+  readonly #tlsDaemon: TlsDaemonWatch
   readonly dynamic: DynamicEntries
   readonly learnt: Learnt | undefined
   readonly #onFatal: (fault: OperatingError) => void
@@ -159,6 +162,9 @@ class Instance implements RunningProxy {
       onListing: (listing) => this.dynamic.learn(listing, Date.now()),
       probeSwitch: new ProbeSwitch(probeSwitch),
     })
+    this.#tlsDaemon = new TlsDaemonWatch(config.tlsDaemon.socket, (what, detail) =>
+      this.#tell(what, detail),
+    )
     this.#configFile = parts.configFile ?? ''
     this.#onFatal = (fault) => {
       this.#tell('fault', fault.message)
@@ -270,6 +276,7 @@ class Instance implements RunningProxy {
         sessions: cap.held(slot),
       })),
       probes: this.#probing.state,
+      tlsDaemon: this.#tlsDaemon.state,
     }
   }
 
@@ -321,9 +328,15 @@ class Instance implements RunningProxy {
     const memory = this.#memory
     const { gate, exempt } = this.#lists
     const lists = { blacklist: gate.blacklist, ...exempt, store: this.#config.store.path }
+    const onTlsDaemon = (standing: Outcome): void => this.#tlsDaemon.take(standing)
     if (this.#threadCount === 0) {
       const setup = { thread: 0, policies, memory, lists }
-      const surroundings = { log: log.log, asks: this.#probing, lists: this.#listPort() }
+      const surroundings = {
+        log: log.log,
+        asks: this.#probing,
+        onTlsDaemon,
+        lists: this.#listPort(),
+      }
       return new LocalThread(this.#gate, setup, surroundings)
     }
     return new WorkerThreads({
@@ -332,6 +345,7 @@ class Instance implements RunningProxy {
       memory,
       log,
       asks: this.#probing,
+      onTlsDaemon,
       policies,
       lists,
       onFatal: this.#onFatal,

@@ -13,6 +13,7 @@ import type { ThreadBirth, ThreadOrder, ThreadReport } from './edge/thread-messa
 import { ThreadVerdicts } from './edge/thread-verdicts.ts'
 import { openThreadLog } from './log/thread-log.ts'
 import { ProbeSwitch } from './probes/probe-switch.ts'
+import type { OnDaemon } from './tls/daemon-access.ts'
 
 /** How often good hosts are told. */
 const tellEveryMs = 1_000
@@ -28,7 +29,8 @@ export default async function serveThread(birth: ThreadBirth): Promise<void> {
   const probeSwitch = new ProbeSwitch(setup.memory.probeSwitch)
   const verdicts = new ThreadVerdicts(setup.lists, setup.policies.probes, probeSwitch, tell)
   const asks = new RemoteAsks(post, (question) => verdicts.answer(question))
-  const edge = newEdge(setup, { log, asks, lists, newEngine: nativeEngine })
+  const onTlsDaemon: OnDaemon = (standing) => post({ kind: 'tls-daemon', standing })
+  const edge = newEdge(setup, { log, asks, onTlsDaemon, lists, newEngine: nativeEngine })
   const telling = setInterval(() => asks.flush(), tellEveryMs)
   await edge.ready()
   await new Promise<void>((resolve) => {

@@ -103,7 +103,14 @@ function statusLines(status: ProxyStatus & { readonly pid: number }): readonly s
     ...status.warnings.map((warning) => `warning: ${warning}`),
     ...status.mailhosts.map(({ address, sessions }) => `mailhost ${address}: ${sessions} sessions`),
     probesLine(status.probes),
+    ...tlsDaemonLines(status.tlsDaemon),
   ]
+}
+
+function tlsDaemonLines({ socket, code, message, lost }: ProxyStatus['tlsDaemon']) {
+  if (code === 'none' && lost === 0) return []
+  const now = code === 'none' ? 'serves' : `does not serve: ${message}`
+  return [`TLS daemon ${socket}: ${now}; lost ${lost} times`]
 }
 
 function probesLine({ isOn, inFlight, made, refusedUs }: ProxyStatus['probes']): string {

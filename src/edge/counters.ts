@@ -37,6 +37,7 @@ const plainNames = [
   'octets',
   'faults',
   'sent',
+  'direct',
   'sockets',
   'backlog',
   'stashes',
@@ -46,9 +47,10 @@ const plainNames = [
 
 /**
  * A plain count: clients seen, clients now, mailhost sessions now, message octets, our bugs,
- * verdicts. Then what is held now and must come back to nothing: sockets of both sides, octets that
- * they have not taken, blocks of messages kept back, sessions that a transaction holds, and
- * transactions that wait for one.
+ * verdicts, mailhost sessions of our own where the TLS daemon should have had one. Then what is
+ * held now and must come back to nothing: sockets of both sides, octets that they have not taken,
+ * blocks of messages kept back, sessions that a transaction holds, and transactions that wait for
+ * one.
  */
 export type CounterName = (typeof plainNames)[number]
 

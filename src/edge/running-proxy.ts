@@ -12,6 +12,7 @@ import type { DynamicEntries } from './dynamic-entries.ts'
 import type { ListService } from './list-service.ts'
 import type { ProbesState } from './probing.ts'
 import type { ProbingCommand } from './probing-commands.ts'
+import type { TlsDaemonState } from './tls-daemon-watch.ts'
 
 /** What an instance is doing. */
 export interface ProxyStatus {
@@ -29,6 +30,7 @@ export interface ProxyStatus {
   readonly warnings: readonly string[]
   readonly mailhosts: readonly { readonly address: string; readonly sessions: number }[]
   readonly probes: ProbesState
+  readonly tlsDaemon: TlsDaemonState
 }
 
 /** A serving instance. */

@@ -6,6 +6,7 @@ import type { Finding } from '../checks/finding.ts'
 import type { EngineToken } from '../io/gate.ts'
 import type { Answer, Question } from '../journey/ports.ts'
 import type { ThreadLogInit } from '../log/thread-log.ts'
+import type { Outcome } from '../tls/api.ts'
 import type { EdgeSetup, ThreadPolicies } from './thread.ts'
 
 /** What a serving thread begins with; the ports in it are transferred. */
@@ -32,4 +33,5 @@ export type ThreadReport =
   | { readonly kind: 'forget'; readonly number: number }
   | { readonly kind: 'finding'; readonly address: string; readonly finding: Finding }
   | { readonly kind: 'delivered'; readonly addresses: readonly string[] }
+  | { readonly kind: 'tls-daemon'; readonly standing: Outcome }
   | { readonly kind: 'written'; readonly addresses: readonly string[] }

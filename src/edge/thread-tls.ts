@@ -10,6 +10,7 @@ import tls from 'node:tls'
 import { tlsHandshakeMsMax, tlsLeaseMsMax } from '../base/limits.ts'
 import type { ConnectionId, Engine, EngineHandler } from '../io/engine.ts'
 import type { CarrierEvents } from '../tls/carrier.ts'
+import type { OnDaemon } from '../tls/daemon-access.ts'
 import { InboundTls, type InboundTlsPolicy } from '../tls/inbound.ts'
 import { sharedNameOf } from '../tls/options.ts'
 import { SecureEngine } from '../tls/secure-engine.ts'
@@ -57,6 +58,10 @@ export class ThreadTls {
   readonly #overdue = new Set<ConnectionId>()
   /** Told when `isWanted` has become true of a connection. */
   onWanted: () => void = () => undefined
+  /** Told how the daemon stands, once for each change. */
+  onDaemon: OnDaemon = () => undefined
+  /** Told of each connection to a mailhost that stands in for a shared session. */
+  onDirect: () => void = () => undefined
 
   constructor(policy: TlsPolicy) {
     this.#policy = policy
@@ -128,7 +133,10 @@ export class ThreadTls {
 
   #carrierOf({ daemonSocket, mailhost, sessionsMax, ehlo }: TlsPolicy) {
     if (daemonSocket === '' || mailhost === undefined) return undefined
-    this.#wrapper ??= new TlsWrapper({ daemon: daemonSocket })
+    this.#wrapper ??= new TlsWrapper({
+      daemon: daemonSocket,
+      onDaemon: (standing) => this.onDaemon(standing),
+    })
     const wrapper = this.#wrapper
     const { ca, servername, isChecked } = mailhost
     const plainHosts: PlainHosts | undefined = isChecked ? undefined : new Map()
@@ -162,6 +170,7 @@ export class ThreadTls {
       onData: (chunk) => events.onData(chunk),
       onDrain: () => events.onDrain(),
       onEnd: () => events.onEnd(),
+      onDirect: () => this.onDirect(),
       onWanted: () => {
         if (isWanted) return
         isWanted = true

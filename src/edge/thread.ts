@@ -11,6 +11,7 @@ import { type CompiledPolicy, compilePolicy, type JourneyPolicy } from '../journ
 import type { ListPort } from '../journey/ports.ts'
 import type { Log } from '../log/records.ts'
 import type { ProbeSettings } from '../probes/settings.ts'
+import type { OnDaemon } from '../tls/daemon-access.ts'
 import type { TransferPolicy } from '../transfer/mailhost.ts'
 import { SessionCap } from '../transfer/session-cap.ts'
 import { Counters } from './counters.ts'
@@ -85,6 +86,8 @@ export interface ThreadAsks {
 export interface EdgeSurroundings {
   readonly log: Log
   readonly asks: ThreadAsks
+  /** Told how the TLS daemon stands, once for each change. */
+  readonly onTlsDaemon: OnDaemon
   readonly lists: ListPort
   readonly newEngine: (handler: EngineHandler, options: EngineOptions) => Engine
 }
@@ -94,7 +97,10 @@ export function newEdge(setup: EdgeSetup, surroundings: EdgeSurroundings): Edge 
   const { log, asks, lists, newEngine } = surroundings
   const compiled = compileThreadPolicy(setup.policies)
   const clientDeadlineMs = setup.policies.journey.timeouts.firstCommandMs
+  const counters = new Counters(setup.memory.counters, setup.thread)
   const threadTls = new ThreadTls(setup.policies.tls)
+  threadTls.onDaemon = surroundings.onTlsDaemon
+  threadTls.onDirect = () => counters.add('direct', 1)
   return new Edge({
     newEngine: (handler: EngineHandler) =>
       threadTls.around(handler, (inner) => newEngine(inner, { clientDeadlineMs })),
@@ -103,7 +109,7 @@ export function newEdge(setup: EdgeSetup, surroundings: EdgeSurroundings): Edge 
     compiled,
     transfer: setup.policies.transfer,
     cap: new SessionCap(setup.memory.sessionCap, setup.thread),
-    counters: new Counters(setup.memory.counters, setup.thread),
+    counters,
     lists,
     questions: asks.desk,
     onFinding: (finding, peer) => asks.onFinding(peer.address, finding),

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { messageOf, OperatingError } from '../base/errors.ts'
 import type { Config } from '../config/schema.ts'
 import type { LogSink, OpenTlsSyslog, SinkEvents } from '../log/sink.ts'
+import type { Outcome } from '../tls/api.ts'
 import { sharedNameOf } from '../tls/options.ts'
 import { openTlsSyslog } from '../tls/syslog-sink.ts'
 import { TlsWrapper } from '../tls/wrapper.ts'
@@ -19,7 +20,12 @@ export const openSyslogOverTls: OpenTlsSyslog = (
 ): LogSink => {
   const { ca, servername, tag } = config.log
   const { address, port } = server
-  const wrapper = new TlsWrapper({ daemon: config.tlsDaemon.socket })
+  const daemon = config.tlsDaemon.socket
+  const onDaemon = ({ code, message }: Outcome): void => {
+    if (code === 'none') return
+    events.onFault(`the TLS daemon at ${daemon} does not serve the log: ${message}`)
+  }
+  const wrapper = new TlsWrapper({ daemon, onDaemon })
   const asked = {
     host: address,
     port,

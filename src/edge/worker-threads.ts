@@ -14,6 +14,7 @@ import { messageOf, OperatingError } from '../base/errors.ts'
 import { threadDeathsMax, threadDeathsWindowMs } from '../base/limits.ts'
 import type { EngineToken, Gate } from '../io/gate.ts'
 import type { SystemLog } from '../log/system-log.ts'
+import type { OnDaemon } from '../tls/daemon-access.ts'
 import { SessionCap } from '../transfer/session-cap.ts'
 import { AskServer } from './remote-asks.ts'
 import type {
@@ -32,6 +33,8 @@ export interface WorkerThreadsParts {
   readonly memory: SharedMemory
   readonly log: SystemLog
   readonly asks: ThreadAsks
+  /** Told how the TLS daemon stands, by each thread for itself. */
+  readonly onTlsDaemon: OnDaemon
   readonly policies: ThreadPolicies
   readonly lists: ThreadLists
   /** A thread could not be kept alive: the instance cannot serve. */
@@ -101,9 +104,9 @@ export class WorkerThreads implements ServingThreads {
   }
 
   #begin(row: number): void {
-    const { memory, lists, log, gate, asks, threads } = this.#parts
+    const { memory, lists, log, gate, threads } = this.#parts
     const setup = { thread: row, policies: this.#policies, memory, lists }
-    const thread = new WorkerThread(this.#piscina, setup, log.newThread(threads), asks)
+    const thread = new WorkerThread(this.#piscina, setup, log.newThread(threads), this.#parts)
     this.#threads[row] = thread
     thread.ready.then((token) => {
       if (this.#isStressed) thread.order({ kind: 'stress', isStressed: true })
@@ -140,7 +143,7 @@ class WorkerThread {
     piscina: Piscina,
     setup: ThreadBirth['setup'],
     log: ThreadBirth['log'],
-    asks: ThreadAsks,
+    { asks, onTlsDaemon }: Pick<WorkerThreadsParts, 'asks' | 'onTlsDaemon'>,
   ) {
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
@@ -156,7 +159,8 @@ class WorkerThread {
           this.token = report.token
           this.threadId = report.threadId
           resolve(report.token)
-        } else desk.onReport(report)
+        } else if (report.kind === 'tls-daemon') onTlsDaemon(report.standing)
+        else desk.onReport(report)
       })
       this.ended.then(() => reject(new Error('ended before it was ready')), reject)
     })

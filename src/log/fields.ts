@@ -99,7 +99,7 @@ export const fieldsOf: Readonly<Record<LogEvent, readonly Field[]>> = {
   store: [field('what', 'what', 'opened, rebuilt, full or fault.'), detail],
   log_dropped: [field('count', 'count', 'Records that found the buffer full since the last one.')],
   service: [
-    field('what', 'what', 'ready, warning, fault, stress, worker, lists, mailhost or stop.'),
+    field('what', 'what', 'ready, warning, fault, stress, worker, lists, mailhost, tls or stop.'),
     detail,
   ],
   dialogue: [

@@ -133,7 +133,7 @@ export interface LogDroppedLogRecord {
 export interface ServiceLogRecord {
   readonly event: 'service'
   readonly time: number
-  /** `ready`, `warning`, `fault`, `stress`, `worker`, `lists`, `mailhost`, `stop`. */
+  /** `ready`, `warning`, `fault`, `stress`, `worker`, `lists`, `mailhost`, `tls`, `stop`. */
   readonly what: string
   readonly detail: string
 }

@@ -11,6 +11,8 @@ export interface CarrierEvents {
   onData(chunk: Uint8Array): void
   onDrain(): void
   onEnd(): void
+  /** It is a session of this process: the daemon was away, or refused. */
+  onDirect?(): void
   /** Others wait for what carries it: it is to be closed as soon as it is not needed. */
   onWanted?(): void
   /** It was kept for long: this connection, and no other, is to be closed likewise. */

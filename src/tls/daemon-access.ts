@@ -5,11 +5,17 @@
  * after `tlsDaemonSilentMsMax` of its silence is told at once, while one attempt goes on in the
  * background. When the daemon speaks again, or another takes its place, the next one who asks gets
  * the channel.
+ *
+ * Its owner is told when the daemon begins to serve and when it ceases to, once for each change: a
+ * daemon of another version refuses everybody, and those who fall back would never notice.
  */
-import type { Outcome } from './api.ts'
+import { type Outcome, success } from './api.ts'
 import { DaemonChannel, daemonSilent } from './channel.ts'
 
 type Reached = DaemonChannel | Outcome
+
+/** Told how the daemon stands: `none`, it serves; else why it does not. Once for each change. */
+export type OnDaemon = (standing: Outcome) => void
 
 /** The way to the daemon at a socket. */
 export class DaemonAccess {
@@ -18,10 +24,13 @@ export class DaemonAccess {
   #opening: Promise<Reached> | undefined
   #abort: AbortController | undefined
   #isSilent = false
+  readonly #onDaemon: OnDaemon
+  #standing = ''
 
   /** @param path of the daemon's socket, or of `tls wrap --api`. */
-  constructor(path: string) {
+  constructor(path: string, onDaemon: OnDaemon = () => undefined) {
     this.#path = path
+    this.#onDaemon = onDaemon
   }
 
   /** The channel that was opened last; one that has ended answers `daemonGone` to every call. */
@@ -52,14 +61,26 @@ export class DaemonAccess {
     return new Promise((resolve) => {
       const onSilent = (): void => {
         this.#isSilent = true
+        this.#note(daemonSilent)
         resolve(daemonSilent)
       }
       void DaemonChannel.open(this.#path, { signal: abort.signal, onSilent }).then((reached) => {
         this.#opening = undefined
         this.#isSilent = false
         this.#current = reached instanceof DaemonChannel ? reached : undefined
+        if (!abort.signal.aborted) {
+          this.#note(reached instanceof DaemonChannel ? success : reached)
+        }
         resolve(reached)
       })
     })
+  }
+
+  /** Away is away, however the system words it; refusals differ. */
+  #note(standing: Outcome): void {
+    const now = standing.code === 'refused' ? standing.message : standing.code
+    if (now === this.#standing) return
+    this.#standing = now
+    this.#onDaemon(standing)
   }
 }

@@ -34,7 +34,7 @@ import {
   plain,
 } from './channel.ts'
 import type { DaemonStatistics } from './daemon.ts'
-import { DaemonAccess } from './daemon-access.ts'
+import { DaemonAccess, type OnDaemon } from './daemon-access.ts'
 import { encodeHandle, hexText } from './handle.ts'
 import { callKinds, frameFlags, handleOctets } from './wire.ts'
 
@@ -59,8 +59,8 @@ export class DaemonStub implements TlsCalls {
   readonly #known = new WeakMap<SessionHandle, Known>()
 
   /** @param path of the daemon's socket, or of `tls wrap --api`. */
-  constructor(path: string) {
-    this.#access = new DaemonAccess(path)
+  constructor(path: string, onDaemon?: OnDaemon) {
+    this.#access = new DaemonAccess(path, onDaemon)
   }
 
   async new(options: NewOptions): Promise<SessionHandle> {

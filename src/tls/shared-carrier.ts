@@ -100,6 +100,7 @@ class SharedCarrier implements Carrier {
       return
     }
     this.#greeting = lease.greeting
+    if (session.route === 'unshared') this.#events.onDirect?.()
     this.#events.onConnected()
     this.#events.onData(Buffer.from(`220 ${firstWord(lease.greeting)} ESMTP\r\n`, 'latin1'))
     // A direct connection stands in for the daemon, which may be back.

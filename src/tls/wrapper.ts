@@ -20,6 +20,7 @@ import type {
   WriteOutcome,
 } from './api.ts'
 import { emptyRead } from './api.ts'
+import type { OnDaemon } from './daemon-access.ts'
 import { DaemonStub } from './daemon-stub.ts'
 import { OwnSessions } from './own-sessions.ts'
 
@@ -27,6 +28,11 @@ import { OwnSessions } from './own-sessions.ts'
 export interface TlsWrapperOptions {
   /** Path of the daemon's Unix socket; needed for shared sessions only. */
   readonly daemon?: string
+  /**
+   * Told when the daemon begins to serve (`none`) and when it ceases to, or speaks another version,
+   * which the message says: sessions with `fallback` go on, and would never tell.
+   */
+  readonly onDaemon?: OnDaemon
 }
 
 /** A handle with the calls as methods: `session.write(data)` is `wrapper.write(session, data)`. */
@@ -111,7 +117,7 @@ export class TlsWrapper implements TlsCalls {
   readonly #stub: DaemonStub
 
   constructor(options: TlsWrapperOptions = {}) {
-    this.#stub = new DaemonStub(options.daemon ?? '/run/activemx/tls.sock')
+    this.#stub = new DaemonStub(options.daemon ?? '/run/activemx/tls.sock', options.onDaemon)
   }
 
   async new(options: NewOptions): Promise<TlsSession> {
