@@ -62,6 +62,12 @@ export function parseRate(text: string): Rate | undefined {
   return { count: Number(count), windowMs }
 }
 
+/** A rate as it is written: `60/min`; no limit is ''. */
+export function formatRate({ count, windowMs }: Rate): string {
+  const unit = ['s', 'min', 'h', 'd'].find((name) => windowsMs[name] === windowMs)
+  return count === 0 || unit === undefined ? '' : `${count}/${unit}`
+}
+
 /** Milliseconds as the largest unit that leaves a whole number: 90000 → `90s`. */
 export function formatDuration(ms: number): string {
   if (ms === 0) return '0s'

@@ -38,7 +38,7 @@ export async function runCommandLine(
   terminal: Terminal,
 ): Promise<ExitStatus> {
   let status: ExitStatus = exitStatus.fine
-  const program = newProgram(terminal)
+  const program = newProgram(terminal, () => helpOf(program, words))
   const context: CommandContext = {
     terminal,
     exit(ending) {
@@ -51,11 +51,15 @@ export async function runCommandLine(
     await program.parseAsync([...words], { from: 'user' })
     return status
   } catch (fault) {
+    if (fault instanceof CommanderError && fault.code === 'commander.help') {
+      const asked = ['activemx', ...words].join(' ')
+      terminal.warn(`${asked}: name a command; see ${helpOf(program, words)}`)
+    }
     return endingOf(fault, terminal)
   }
 }
 
-function newProgram(terminal: Terminal): Command {
+function newProgram(terminal: Terminal, help: () => string): Command {
   const program = new Command('activemx')
   const write = (to: (line: string) => void) => (text: string) => to(text.replace(/\n$/, ''))
   return program
@@ -64,9 +68,23 @@ function newProgram(terminal: Terminal): Command {
     .exitOverride()
     .configureOutput({
       writeOut: write(terminal.print),
-      writeErr: (text) => terminal.warn(text.trimEnd().replaceAll(/\s*\n\s*/g, ' ')),
-      outputError: (text, warn) => warn(text.replace(/^error: /, 'activemx: ')),
+      // The whole help, where a command is missing: one line of `endingOf` stands for it.
+      writeErr: () => {},
+      outputError: (text) => {
+        const line = text
+          .trimEnd()
+          .replace(/^error: /, '')
+          .replaceAll(/\s*\n\s*/g, ' ')
+        terminal.warn(`activemx: ${line}; see ${help()}`)
+      },
     })
+}
+
+/** The command that explains these words. */
+function helpOf(program: Command, [first = '']: readonly string[]): string {
+  return program.commands.some((command) => command.name() === first)
+    ? `activemx ${first} --help`
+    : 'activemx --help'
 }
 
 /** --help and --version end by an exception too. Misuse has been printed already. */

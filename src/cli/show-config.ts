@@ -3,9 +3,10 @@
  */
 import type { Command } from 'commander'
 import { OperatingError } from '../base/errors.ts'
-import { formatDuration, formatOctets } from '../base/units.ts'
+import { formatDuration, formatOctets, formatRate, type Rate } from '../base/units.ts'
 import { type SettingValue, settingsOf } from '../config/differences.ts'
 import { explainSetting, findSetting } from '../config/explain.ts'
+import type { Endpoint } from '../config/kinds.ts'
 import { readConfig } from './ask.ts'
 import type { CommandContext } from './command.ts'
 
@@ -54,7 +55,18 @@ function show(options: ShowOptions, { terminal }: CommandContext): void {
 function writtenValue({ value, unit }: SettingValue): string {
   if (typeof value === 'number' && unit === 'ms') return `"${formatDuration(value)}"`
   if (typeof value === 'number' && unit === 'octets') return `"${formatOctets(value)}"`
-  return JSON.stringify(value)
+  return JSON.stringify(written(value))
+}
+
+/** Endpoints and rates are objects to the program. */
+function written(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(written)
+  if (typeof value !== 'object' || value === null) return value
+  if ('address' in value && 'port' in value) {
+    const { address, port } = value as Endpoint
+    return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+  }
+  return formatRate(value as Rate)
 }
 
 function unknownSetting(name: string, nearest: string | undefined): OperatingError {

@@ -95,7 +95,7 @@ async function wrapRelay(options: TlsWrapOptions, { terminal }: CommandContext):
 }
 
 function sessionOf(options: TlsWrapOptions): NewOptions {
-  const { host, port } = targetOf(options.to ?? '')
+  const { host, port } = targetOf('--to', options.to ?? '')
   if (options.starttls !== undefined && options.starttls !== 'smtp') {
     throw new OperatingError('USAGE', `--starttls ${options.starttls}: only smtp is known`)
   }
@@ -124,14 +124,15 @@ function readPem(file: string): string {
   }
 }
 
-function targetOf(text: string): { readonly host: string; readonly port: number } {
+function targetOf(option: string, text: string): { readonly host: string; readonly port: number } {
   const found = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text)
   const host = found?.[1] ?? found?.[2]
-  if (host === undefined) throw new OperatingError('USAGE', `--to ${text}: give HOST:PORT`)
+  if (host === undefined) throw new OperatingError('USAGE', `${option} ${text}: give HOST:PORT`)
   return { host, port: Number(found?.[3]) }
 }
 
 function endpointOf(text: string): RelayOptions['listen'] {
   if (text.includes('/')) return { path: text }
-  return /^\d{1,5}$/.test(text) ? { host: '127.0.0.1', port: Number(text) } : targetOf(text)
+  if (/^\d{1,5}$/.test(text)) return { host: '127.0.0.1', port: Number(text) }
+  return targetOf('--listen', text)
 }

@@ -39,7 +39,8 @@ export function loadConfig(file: string): LoadedConfig {
   try {
     text = readFileSync(file, 'utf8')
   } catch (error) {
-    return faulty({ key: '', value: file, remedy: `not readable: ${messageOf(error)}` })
+    const remedy = `not readable: ${messageOf(error)}; name a readable file`
+    return faulty({ key: '', value: '', remedy })
   }
   return parseConfig(text, dirname(resolve(file)))
 }
@@ -72,8 +73,9 @@ export function buildConfig(
 
 /** A fault as one line: key, value, remedy. */
 export function faultLine(fault: ConfigFault): string {
-  const value = fault.value === '' ? '' : fault.key === '' ? fault.value : ` = ${fault.value}`
-  return `${fault.key}${value}: ${fault.remedy}`
+  const { key, value, remedy } = fault
+  const named = key === '' || value === '' ? `${key}${value}` : `${key} = ${value}`
+  return named === '' ? remedy : `${named}: ${remedy}`
 }
 
 /** Freezes a configuration deeply; a copy that came by message is not frozen any more. */

@@ -52,7 +52,7 @@ export function askInstance(asking: Asking): Promise<unknown> {
     socket.on('error', (error) =>
       fail(
         'CONTROL_AWAY',
-        `control.socket = ${path}: ${messageOf(error)}; is the instance running?`,
+        `control.socket = ${path}: ${messageOf(error)}; is the instance running? (--socket, --config)`,
       ),
     )
     socket.on('close', () =>

@@ -133,7 +133,7 @@ describe('control socket', () => {
     expect(status).toBe(2)
     expect(warned).toHaveLength(1)
     expect(warned[0]).toMatch(
-      /^activemx: control\.socket = .*none\.sock: .*is the instance running\?$/,
+      /^activemx: control\.socket = .*none\.sock: .*is the instance running\? \(--socket, --config\)$/,
     )
   })
 })

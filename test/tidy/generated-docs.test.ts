@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { sections } from '../../src/config/explain.ts'
-import { faultLine, loadConfig } from '../../src/config/load.ts'
+import { faultLine, loadConfig, parseConfig } from '../../src/config/load.ts'
 import { configurationPage, logFieldTables } from '../../src/documentation.ts'
 import { projectRoot } from '../support/needs.ts'
 
@@ -31,6 +31,14 @@ test('every setting is documented in a sentence', () => {
 test('examples/activemx.toml passes the check', () => {
   const loaded = loadConfig(join(projectRoot, 'examples/activemx.toml'))
   expect(loaded.ok ? [] : loaded.error.map(faultLine)).toEqual([])
+})
+
+test('examples/activemx.toml passes the check with everything in it switched on', () => {
+  const text = readFileSync(join(projectRoot, 'examples/activemx.toml'), 'utf8')
+  const whole = text.replaceAll(/^# (?=\[|[a-z_]+ = )/gm, '')
+  const loaded = parseConfig(whole, '/etc/activemx')
+  expect(loaded.ok ? [] : loaded.error.map(faultLine)).toEqual([])
+  expect(whole.match(/^\[\[/gm)).toHaveLength(4)
 })
 
 test('docs/commands.md names every command that the program has', async () => {
