@@ -1,39 +1,27 @@
 /**
  * Two handles of one name in one process: one session, and nothing else in common.
  */
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import type { NewOptions } from '../../src/tls/api.ts'
 import { DaemonStub } from '../../src/tls/daemon-stub.ts'
-import { TlsWrapper } from '../../src/tls/wrapper.ts'
-import { type Authority, makeAuthority } from './support/certificates.ts'
-import { startPeer, type TlsPeer } from './support/peer.ts'
-import { type RunningDaemon, startDaemon } from './support/processes.ts'
+import type { TlsWrapper } from '../../src/tls/wrapper.ts'
+import type { TlsPeer } from './support/peer.ts'
+import type { RunningDaemon } from './support/processes.ts'
+import { sessionScene } from './support/session-scene.ts'
 
-let authority: Authority
+const scene = sessionScene()
 let peer: TlsPeer
 let daemon: RunningDaemon
 let wrapper: TlsWrapper
 
-beforeAll(async () => {
-  authority = makeAuthority()
-  peer = await startPeer(authority.issue('peer.test'))
-})
 beforeEach(async () => {
-  daemon = await startDaemon()
-  wrapper = new TlsWrapper({ daemon: daemon.socket })
-})
-afterEach(async () => {
-  await wrapper.close()
-  await daemon.end('SIGKILL')
-})
-afterAll(async () => {
-  await peer.close()
-  authority.remove()
+  peer = await scene.peer('echo')
+  daemon = await scene.daemon()
+  wrapper = scene.wrapper(daemon.socket)
 })
 
 function options(more: Partial<NewOptions> = {}): NewOptions {
-  const to = { host: '127.0.0.1', port: peer.port, ca: authority.ca, servername: 'peer.test' }
-  return { shared: 'both', ...to, ...more }
+  return scene.optionsOf(peer.port, 'both', more)
 }
 
 async function twoHandles(more: Partial<NewOptions> = {}) {

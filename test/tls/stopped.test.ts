@@ -4,45 +4,33 @@
  */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { tlsDaemonSilentMsMax } from '../../src/base/limits.ts'
 import type { NewOptions } from '../../src/tls/api.ts'
 import { DaemonStub } from '../../src/tls/daemon-stub.ts'
 import { type TlsSession, TlsWrapper } from '../../src/tls/wrapper.ts'
-import { type Authority, makeAuthority } from './support/certificates.ts'
-import { startPeer, type TlsPeer } from './support/peer.ts'
+import type { TlsPeer } from './support/peer.ts'
 import { newFolder, type RunningDaemon, run, startDaemon, startWrap } from './support/processes.ts'
+import { sessionScene } from './support/session-scene.ts'
 
-let authority: Authority
+const scene = sessionScene()
 let peer: TlsPeer
 let daemon: RunningDaemon
 let wrapper: TlsWrapper
-const ends: (() => unknown)[] = []
 const gone = { code: 'daemonGone', message: expect.stringContaining('silent') }
 
-beforeAll(async () => {
-  authority = makeAuthority()
-  peer = await startPeer(authority.issue('peer.test'))
-})
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end()
-})
-afterAll(async () => {
-  await peer.close()
-  authority.remove()
+beforeEach(async () => {
+  peer = await scene.peer('echo')
 })
 
-/** A daemon and a wrapper, anew for each test. */
+/** A daemon and a wrapper. */
 async function start(): Promise<void> {
-  daemon = await startDaemon()
-  ends.push(() => daemon.end('SIGKILL'))
-  wrapper = new TlsWrapper({ daemon: daemon.socket })
-  ends.push(() => wrapper.close())
+  daemon = await scene.daemon()
+  wrapper = scene.wrapper(daemon.socket)
 }
 
 function optionsOf(shared: string, more: Partial<NewOptions> = {}): NewOptions {
-  const to = { host: '127.0.0.1', port: peer.port, ca: authority.ca, servername: 'peer.test' }
-  return { shared, ...to, ...more }
+  return scene.optionsOf(peer.port, shared, more)
 }
 
 async function echoes(session: TlsSession, text: string): Promise<void> {
@@ -126,15 +114,15 @@ test('A8: stopped before its hello, then used, then stopped again: daemonGone ag
 
 test('a daemon that starts in the place of a stopped one is used by the next who asks', async () => {
   const folder = newFolder()
-  ends.push(() => rmSync(folder, { recursive: true, force: true }))
+  scene.atEnd(() => rmSync(folder, { recursive: true, force: true }))
   const stopped = await startDaemon([], { folder })
   wrapper = new TlsWrapper({ daemon: stopped.socket })
-  ends.push(() => wrapper.close())
+  scene.atEnd(() => wrapper.close())
   process.kill(stopped.pid, 'SIGSTOP')
   expect((await wrapper.new(optionsOf('next', { fallback: true }))).route).toBe('unshared')
   await stopped.end('SIGKILL')
   const fresh = await startDaemon([], { folder })
-  ends.push(() => fresh.end('SIGKILL'))
+  scene.atEnd(() => fresh.end('SIGKILL'))
   await echoes(await sharedAgain('next'), 'from the new one')
 })
 
@@ -159,12 +147,12 @@ test('tls sessions of a stopped daemon ends with status 1', async () => {
 test('tls wrap --api before a stopped daemon: daemonGone for shared, unshared goes on', async () => {
   await start()
   const folder = newFolder()
-  ends.push(() => rmSync(folder, { recursive: true, force: true }))
+  scene.atEnd(() => rmSync(folder, { recursive: true, force: true }))
   const path = join(folder, 'api.sock')
   const wrap = await startWrap('--api', path, '--daemon', daemon.socket)
-  ends.push(() => wrap.end('SIGKILL'))
+  scene.atEnd(() => wrap.end('SIGKILL'))
   const stub = new DaemonStub(path)
-  ends.push(() => stub.close())
+  scene.atEnd(() => stub.close())
   const own = await stub.new({ ...optionsOf('own'), shared: false })
   expect(await stub.connect(own)).toMatchObject({ code: 'none' })
   const shared = await stub.new(optionsOf('by-wrap'))

@@ -1,0 +1,64 @@
+/**
+ * A session leased for one conversation, between real processes.
+ */
+import { describe, expect, test } from 'vitest'
+import { TlsWrapper } from '../../src/tls/wrapper.ts'
+import type { Application } from './support/processes.ts'
+import { base64, open, sessionScene, textOf } from './support/session-scene.ts'
+
+const scene = sessionScene()
+
+describe('A20: leases', () => {
+  test('a conversation is nobody else’s: other tenants and common calls wait for its end', async () => {
+    const daemon = await scene.daemon()
+    const peer = await scene.peer('silent')
+    const [one, two, common] = [1, 2, 3].map(() => scene.application(daemon.socket)) as [
+      Application,
+      Application,
+      Application,
+    ]
+    for (const app of [one, two, common]) await open(app, scene.optionsOf(peer.port, 'leased'))
+    await one.ask({ do: 'lease', session: 's', lease: 'l' })
+    const second = two.ask({ do: 'lease', session: 's', lease: 'l' })
+    await two.ask({ do: 'pid' })
+    const third = common.ask({ do: 'write', session: 's', data: base64('C') })
+    await common.ask({ do: 'pid' })
+    await one.ask({ do: 'write', session: 's', lease: 'l', data: base64('A') })
+    await one.ask({ do: 'write', session: 's', lease: 'l', data: base64('A') })
+    await one.ask({ do: 'release', lease: 'l' })
+    await second
+    await two.ask({ do: 'write', session: 's', lease: 'l', data: base64('B') })
+    await two.ask({ do: 'release', lease: 'l' })
+    await third
+    await peer.receives(4)
+    expect(peer.received().toString()).toBe('AABC')
+    expect(peer.handshakes()).toBe(1)
+  })
+
+  test('a holder that dies gives its lease back to the one who waits', async () => {
+    const daemon = await scene.daemon()
+    const peer = await scene.peer('echo')
+    const [dying, heir] = [scene.application(daemon.socket), scene.application(daemon.socket)]
+    await open(dying, scene.optionsOf(peer.port, 'heritage'))
+    await open(heir, scene.optionsOf(peer.port, 'heritage'))
+    await dying.ask({ do: 'lease', session: 's', lease: 'l' })
+    const waiting = heir.ask({ do: 'lease', session: 's', lease: 'l' })
+    await heir.ask({ do: 'pid' })
+    await dying.end('SIGKILL')
+    expect(await waiting).toMatchObject({ code: 'none' })
+    await heir.ask({ do: 'write', session: 's', lease: 'l', data: base64('mine now') })
+    expect(textOf(await heir.ask({ do: 'read', session: 's', lease: 'l' }))).toBe('mine now')
+  })
+
+  test('a lease held too long is taken back; its calls answer refused', async () => {
+    const daemon = await scene.daemon()
+    const peer = await scene.peer('echo')
+    const wrapper = new TlsWrapper({ daemon: daemon.socket })
+    scene.atEnd(() => wrapper.close())
+    const session = await wrapper.new(scene.optionsOf(peer.port, 'slow', { leaseMs: 100 }))
+    await session.connect()
+    const lease = await session.lease()
+    expect(await session.read(10, { lease: lease.id })).toMatchObject({ code: 'refused' })
+    expect((await session.lease()).code).toBe('none')
+  })
+})

@@ -1,0 +1,74 @@
+/**
+ * In which order calls of several processes are served, and whom a call that waits stops.
+ */
+import { expect, test } from 'vitest'
+import { TlsWrapper } from '../../src/tls/wrapper.ts'
+import type { TlsPeer } from './support/peer.ts'
+import type { RunningDaemon } from './support/processes.ts'
+import { open, sessionScene } from './support/session-scene.ts'
+
+const scene = sessionScene()
+
+/**
+ * Queues labelled writes of several processes behind a lease, in order; then gives the lease back.
+ */
+async function queueBehindLease(
+  daemon: RunningDaemon,
+  peer: TlsPeer,
+  calls: readonly { readonly label: string; readonly priority: number }[],
+): Promise<string> {
+  const holder = scene.application(daemon.socket)
+  await open(holder, scene.optionsOf(peer.port, 'queue'))
+  await holder.ask({ do: 'lease', session: 's', lease: 'l' })
+  const watch = new TlsWrapper({ daemon: daemon.socket })
+  const session = await watch.new(scene.optionsOf(peer.port, 'queue'))
+  // One process makes the calls, so that their order of arrival is the order here.
+  const writes = calls.map(({ label, priority }) => session.write(label, { priority }))
+  await session.read(1, { wait: false })
+  await holder.ask({ do: 'release', lease: 'l' })
+  await Promise.all(writes)
+  await peer.receives(calls.length)
+  await watch.close()
+  return peer.received().toString()
+}
+
+test('A10: calls that wait are served first in, first out, whatever their priority', async () => {
+  const daemon = await scene.daemon('--queue', 'fifo')
+  const peer = await scene.peer('silent')
+  const calls = [...'abcdefgh'].map((label, at) => ({ label, priority: at }))
+  expect(await queueBehindLease(daemon, peer, calls)).toBe('abcdefgh')
+})
+
+test('A11: with priority a late high call overtakes the low ones; equals stay in order', async () => {
+  const daemon = await scene.daemon('--queue', 'priority')
+  const peer = await scene.peer('silent')
+  const low = [...'abcd'].map((label) => ({ label, priority: 0 }))
+  const calls = [...low, { label: 'H', priority: 9 }, { label: 'I', priority: 9 }]
+  expect(await queueBehindLease(daemon, peer, calls)).toBe('HIabcd')
+})
+
+test('A12: a session that waits for its peer stops no other session', async () => {
+  const daemon = await scene.daemon()
+  const stuck = await scene.peer('silent')
+  const echo = await scene.peer('echo')
+  const wrapper = new TlsWrapper({ daemon: daemon.socket })
+  scene.atEnd(() => wrapper.close())
+  const blocked = await wrapper.new(scene.optionsOf(stuck.port, 'stuck'))
+  await blocked.connect()
+  ;(await stuck.connection(0)).pause()
+  const reading = blocked.read(1)
+  let isWritten = false
+  const writing = blocked.write(Buffer.alloc(20_000_000)).then(() => {
+    isWritten = true
+  })
+  const other = new TlsWrapper({ daemon: daemon.socket })
+  scene.atEnd(() => other.close())
+  const free = await other.new(scene.optionsOf(echo.port, 'free'))
+  await free.connect()
+  await free.write('still served')
+  expect(Buffer.from((await free.read(100)).data).toString()).toBe('still served')
+  expect(isWritten).toBe(false)
+  await daemon.end('SIGKILL')
+  expect((await reading).code).toBe('daemonGone')
+  await writing
+})
