@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { InstanceCommands } from '../../src/cli/instance-commands.ts'
-import { runCommandLine } from '../../src/cli/run.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/schema.ts'
 import { type ControlServer, openControlServer } from '../../src/control/control-server.ts'
@@ -16,6 +15,7 @@ import { DynamicList } from '../../src/store/dynamic-list.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { Store } from '../../src/store/store.ts'
 import { WhitelistStore } from '../../src/store/whitelist-store.ts'
+import { runCommand } from '../support/command-line.ts'
 
 const text = `
 name = "mx1.example.net"
@@ -91,16 +91,6 @@ function loadedConfig(): Config {
   return loaded.value
 }
 
-async function run(...words: readonly string[]) {
-  const printed: string[] = []
-  const warned: string[] = []
-  const terminal = {
-    print: (line: string) => void printed.push(line),
-    warn: (line: string) => void warned.push(line),
-  }
-  return { status: await runCommandLine(words, terminal), printed, warned }
-}
-
 describe('control socket', () => {
   test('is for its user alone, survives nonsense, and names its commands', async () => {
     expect(statSync(server.path).mode & 0o777).toBe(0o600)
@@ -129,7 +119,7 @@ describe('control socket', () => {
   })
 
   test('no instance: one line with the socket, status 2', async () => {
-    const { status, warned } = await run('status', '--socket', join(folder, 'none.sock'))
+    const { status, warned } = await runCommand('status', '--socket', join(folder, 'none.sock'))
     expect(status).toBe(2)
     expect(warned).toHaveLength(1)
     expect(warned[0]).toMatch(
@@ -140,20 +130,20 @@ describe('control socket', () => {
 
 describe('commands', () => {
   test('status, as text and as JSON', async () => {
-    const { status, printed } = await run('status', '--config', file)
+    const { status, printed } = await runCommand('status', '--config', file)
     expect(status).toBe(0)
     expect(printed).toContain('mailhost 127.0.0.1:1025: 2 sessions')
     expect(printed).toContain('warning: lists.allow_loopback = true: so')
     expect(printed).toContain('loading lists: 1 of 3, last drop')
     expect(printed).toContain('probes: on, 3 in flight, 40 made, 5 answered by a refusal of us')
     expect(printed).toContain('TLS daemon /run/tls.sock: does not serve: too old; lost 2 times')
-    const json = await run('status', '--config', file, '--json')
+    const json = await runCommand('status', '--config', file, '--json')
     expect(JSON.parse(json.printed[0] ?? '')).toMatchObject({ pid: process.pid, threads: 1 })
   })
 
   test('reload takes the file, says what changed and what needs a restart', async () => {
     writeFileSync(file, `${text}body.stray = "normalise"\nstore.path = "elsewhere"\n`)
-    const { status, printed } = await run('reload', '--config', file)
+    const { status, printed } = await runCommand('reload', '--config', file)
     expect(status).toBe(0)
     expect(printed).toEqual(['reloaded; changed: body.stray', 'needs a restart: store.path'])
     expect(reloaded[0]?.body.stray).toBe('normalise')
@@ -167,7 +157,7 @@ describe('commands', () => {
   test('reload of a wrong file: each fault, status 2, the last good one stays', async () => {
     writeFileSync(file, `${text}log.format = "xml"\n`)
     const socket = server.path
-    const { status, warned } = await run('reload', '--socket', socket)
+    const { status, warned } = await runCommand('reload', '--socket', socket)
     expect(status).toBe(2)
     expect(warned[0]).toMatch(/^activemx: log\.format = "xml": write one of/)
     expect(warned[1]).toMatch(/the last good configuration stays$/)
@@ -176,7 +166,7 @@ describe('commands', () => {
 
   test('B23: the dynamic list by hand: add with reason and end, show, export, import, remove', async () => {
     const at = ['--socket', server.path]
-    const added = await run(
+    const added = await runCommand(
       'list',
       'dynamic',
       'add',
@@ -188,37 +178,41 @@ describe('commands', () => {
       ...at,
     )
     expect(added).toEqual({ status: 0, printed: ['192.0.2.7 is in dynamic'], warned: [] })
-    const wrong = await run('list', 'dynamic', 'add', '192.0.2.300', ...at)
+    const wrong = await runCommand('list', 'dynamic', 'add', '192.0.2.300', ...at)
     expect(wrong.status).toBe(2)
     expect(wrong.warned).toEqual(['activemx: entry 192.0.2.300: write an address or network'])
     const source = join(folder, 'more.txt')
     writeFileSync(source, '# more\n2001:db8::/64 # block\nnonsense\n')
-    const imported = await run('list', 'dynamic', 'import', source, '--ttl', '0', ...at)
+    const imported = await runCommand('list', 'dynamic', 'import', source, '--ttl', '0', ...at)
     expect(imported.status).toBe(1)
     expect(imported.warned[0]).toMatch(/more\.txt:3: skipped: entry nonsense/)
     store.flush()
-    const shown = await run('list', 'dynamic', 'show', ...at)
+    const shown = await runCommand('list', 'dynamic', 'show', ...at)
     expect(shown.printed[0]).toMatch(/^192\.0\.2\.7\/32 {2}until \d{4}-.*Z {2}x$/)
-    expect((await run('list', 'dynamic', 'export', ...at)).printed).toEqual([
+    expect((await runCommand('list', 'dynamic', 'export', ...at)).printed).toEqual([
       '192.0.2.7/32',
       '2001:db8::/64',
     ])
-    expect((await run('list', 'dynamic', 'remove', '192.0.2.7', ...at)).status).toBe(0)
-    expect((await run('list', 'dynamic', 'remove', '192.0.2.7', ...at)).status).toBe(1)
+    expect((await runCommand('list', 'dynamic', 'remove', '192.0.2.7', ...at)).status).toBe(0)
+    expect((await runCommand('list', 'dynamic', 'remove', '192.0.2.7', ...at)).status).toBe(1)
     expect(changes).toEqual(['add 192.0.2.7/32', 'add 2001:db8::/64', 'remove 192.0.2.7/32'])
-    expect((await run('list', 'drop', 'show', ...at)).warned[0]).toMatch(
+    expect((await runCommand('list', 'drop', 'show', ...at)).warned[0]).toMatch(
       /no list of this instance has that name/,
     )
   })
 
   test('B7: the whitelist by hand', async () => {
     const at = ['--socket', server.path]
-    expect((await run('list', 'whitelist', 'add', 'Bob@Remote.Example', ...at)).status).toBe(0)
-    expect((await run('list', 'whitelist', 'export', ...at)).printed).toEqual([
+    expect((await runCommand('list', 'whitelist', 'add', 'Bob@Remote.Example', ...at)).status).toBe(
+      0,
+    )
+    expect((await runCommand('list', 'whitelist', 'export', ...at)).printed).toEqual([
       'bob@remote.example',
     ])
-    expect((await run('list', 'whitelist', 'add', 'nobody', ...at)).status).toBe(2)
-    expect((await run('list', 'whitelist', 'remove', 'bob@remote.example', ...at)).status).toBe(0)
+    expect((await runCommand('list', 'whitelist', 'add', 'nobody', ...at)).status).toBe(2)
+    expect(
+      (await runCommand('list', 'whitelist', 'remove', 'bob@remote.example', ...at)).status,
+    ).toBe(0)
   })
 
   test('trace shows the records of a network until the client hangs up', async () => {
@@ -236,28 +230,28 @@ describe('commands', () => {
     expect(said).not.toContain('192.0.3.7')
     socket.destroy()
     await vi.waitFor(() => expect(log.log.isTraced('192.0.2.7')).toBe(false))
-    expect((await run('trace', '--source', 'x', '--socket', server.path)).status).toBe(2)
+    expect((await runCommand('trace', '--source', 'x', '--socket', server.path)).status).toBe(2)
   })
 })
 
 describe('configuration commands', () => {
   test('check-config: right, wrong, and a file that is not there', async () => {
-    expect((await run('check-config', '--config', file)).status).toBe(0)
+    expect((await runCommand('check-config', '--config', file)).status).toBe(0)
     writeFileSync(file, `${text}tls.certificate = "c.pem"\ntls.key = "k.pem"\n`)
-    const missing = await run('check-config', '--config', file)
+    const missing = await runCommand('check-config', '--config', file)
     expect(missing.status).toBe(2)
     expect(missing.warned).toHaveLength(2)
     expect(missing.warned[0]).toMatch(/tls\.certificate = ".*c\.pem": not readable: ENOENT/)
     writeFileSync(file, `${text}greet_dely = 1\nlog.format = "xml"\n`)
-    const wrong = await run('check-config', '--config', file)
+    const wrong = await runCommand('check-config', '--config', file)
     expect(wrong.status).toBe(2)
     expect(wrong.warned).toHaveLength(2)
   })
 
   test('show-config: all, what differs, and what a setting means', async () => {
-    const all = await run('show-config', '--config', file)
+    const all = await runCommand('show-config', '--config', file)
     expect(all.printed).toContain('listen.greet_delay = "0s"')
-    const some = await run('show-config', '--config', file, '--non-default')
+    const some = await runCommand('show-config', '--config', file, '--non-default')
     expect(some.printed.map((line) => line.split(' ')[0])).toEqual([
       'name',
       'listen.smtp',
@@ -266,11 +260,11 @@ describe('configuration commands', () => {
       'log.to',
       'control.socket',
     ])
-    const one = await run('show-config', '--explain', 'lists.blacklist[0].every')
+    const one = await runCommand('show-config', '--explain', 'lists.blacklist[0].every')
     expect(one.printed[0]).toMatch(
       /^lists\.blacklist\[\]\.every: time\n.*\ndefault: "1h"\nat least: 1m\n/,
     )
-    const none = await run('show-config', '--explain', 'listen.greet_delai')
+    const none = await runCommand('show-config', '--explain', 'listen.greet_delai')
     expect(none.status).toBe(2)
     expect(none.warned[0]).toMatch(/did you mean listen\.greet_delay\?$/)
   })

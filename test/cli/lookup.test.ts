@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { runCommandLine } from '../../src/cli/run.ts'
+import { runCommand } from '../support/command-line.ts'
 
 let folder = ''
 const file = (name: string) => join(folder, name)
@@ -17,18 +17,8 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-async function run(...words: readonly string[]) {
-  const printed: string[] = []
-  const warned: string[] = []
-  const terminal = {
-    print: (line: string) => void printed.push(line),
-    warn: (line: string) => void warned.push(line),
-  }
-  return { status: await runCommandLine(words, terminal), printed, warned }
-}
-
 test('a listed address ends with status 0 and names list, file and line', async () => {
-  const { status, printed, warned } = await run(
+  const { status, printed, warned } = await runCommand(
     ...['lookup', '192.0.2.7', '--list', file('drop.netset'), file('level.txt.gz')],
   )
   expect(status).toBe(0)
@@ -42,12 +32,17 @@ test('a listed address ends with status 0 and names list, file and line', async 
 })
 
 test('an address that is not listed ends with status 1', async () => {
-  const { status, printed } = await run('lookup', '203.0.113.1', '--list', file('drop.netset'))
+  const { status, printed } = await runCommand(
+    'lookup',
+    '203.0.113.1',
+    '--list',
+    file('drop.netset'),
+  )
   expect({ status, printed }).toEqual({ status: 1, printed: ['203.0.113.1 is not listed'] })
 })
 
 test('--json gives one object with every origin and the bad lines', async () => {
-  const { status, printed } = await run(
+  const { status, printed } = await runCommand(
     ...['lookup', '::ffff:198.51.100.9', '--json', '--list', file('typing.txt')],
   )
   expect(status).toBe(0)
@@ -71,7 +66,7 @@ test('--json gives one object with every origin and the bad lines', async () => 
 })
 
 test('a bad line is reported with file, line, text and reason, and skipped (B6)', async () => {
-  const { status, warned } = await run('lookup', '203.0.113.1', '--list', file('typing.txt'))
+  const { status, warned } = await runCommand('lookup', '203.0.113.1', '--list', file('typing.txt'))
   expect(status).toBe(0)
   expect(warned).toEqual([`${file('typing.txt')}:2: skipped: octet above 255: "198.51.100.300"`])
 })
@@ -97,7 +92,7 @@ test.each([
   },
 ])('misuse and faults end with status 2 and one line: $label', async ({ words, says }) => {
   const inFolder = words.map((word) => (/^(?:drop|page)\.|^none$/.test(word) ? file(word) : word))
-  const { status, printed, warned } = await run(...inFolder)
+  const { status, printed, warned } = await runCommand(...inFolder)
   expect({ status, printed }).toEqual({ status: 2, printed: [] })
   expect(warned).toHaveLength(1)
   expect(warned[0]).toMatch(/^activemx: /)
@@ -106,8 +101,8 @@ test.each([
 })
 
 test('--help and --version end with status 0', async () => {
-  expect((await run('lookup', '--help')).status).toBe(0)
-  const { status, printed } = await run('--version')
+  expect((await runCommand('lookup', '--help')).status).toBe(0)
+  const { status, printed } = await runCommand('--version')
   expect(status).toBe(0)
   expect(printed[0]).toMatch(/^\d+\.\d+\.\d+/)
 })

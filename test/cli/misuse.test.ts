@@ -2,7 +2,7 @@
  * Misuse ends with status 2 and one line that names the thing, the value and the remedy.
  */
 import { expect, test } from 'vitest'
-import { runCommandLine } from '../../src/cli/run.ts'
+import { runCommand } from '../support/command-line.ts'
 
 const cases = [
   { words: '', says: 'activemx: name a command; see activemx --help' },
@@ -45,13 +45,10 @@ const cases = [
 ]
 
 test.each(cases)('activemx $words', async ({ words, says }) => {
-  const printed: string[] = []
-  const warned: string[] = []
-  const terminal = {
-    print: (line: string) => void printed.push(line),
-    warn: (line: string) => void warned.push(line),
-  }
-  expect(await runCommandLine(words === '' ? [] : words.split(' '), terminal)).toBe(2)
+  const { status, printed, warned } = await runCommand(
+    ...words.split(' ').filter((word) => word !== ''),
+  )
+  expect(status).toBe(2)
   expect(printed).toEqual([])
   expect(warned).toHaveLength(1)
   expect(warned[0]).not.toContain('\n')

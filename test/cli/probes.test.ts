@@ -4,10 +4,10 @@
  */
 import { existsSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { runCommandLine } from '../../src/cli/run.ts'
 import { type Internet, startInternet } from '../internet/internet.ts'
 import { sendLetter } from '../internet/letter.ts'
 import { town } from '../internet/worlds/town.ts'
+import { runCommand } from '../support/command-line.ts'
 import { ProxyProgram } from '../support/proxy-program.ts'
 
 let internet: Internet
@@ -40,14 +40,8 @@ afterAll(async () => {
 })
 
 async function run(...words: readonly string[]) {
-  const printed: string[] = []
-  const warned: string[] = []
-  const terminal = {
-    print: (line: string) => void printed.push(line),
-    warn: (line: string) => void warned.push(line),
-  }
-  const status = await runCommandLine([...words, '--config', proxy.file], terminal)
-  return { status, printed, warned, answer: () => JSON.parse(printed.join('\n')) }
+  const ended = await runCommand(...words, '--config', proxy.file)
+  return { ...ended, answer: () => JSON.parse(ended.printed.join('\n')) }
 }
 
 async function send(from: string, sender = 'anna@good.example'): Promise<string> {

@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { runCommandLine } from '../../src/cli/run.ts'
+import { runCommand } from '../support/command-line.ts'
 import { runProgram } from '../support/programs.ts'
 import { ProxyProgram, program } from '../support/proxy-program.ts'
 import { type RecordingMailhost, startRecordingMailhost } from '../support/recording-mailhost.ts'
@@ -33,16 +33,7 @@ afterAll(async () => {
   await mailhost.stop()
 })
 
-async function run(...words: readonly string[]) {
-  const printed: string[] = []
-  const warned: string[] = []
-  const terminal = {
-    print: (line: string) => void printed.push(line),
-    warn: (line: string) => void warned.push(line),
-  }
-  const status = await runCommandLine([...words, '--config', proxy.file], terminal)
-  return { status, printed, warned }
-}
+const run = (...words: readonly string[]) => runCommand(...words, '--config', proxy.file)
 
 test('lookup: a listed address with list, file, line, action and reply', async () => {
   const { status, printed } = await run('lookup', '127.0.0.9')

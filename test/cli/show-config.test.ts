@@ -5,10 +5,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { runCommandLine } from '../../src/cli/run.ts'
 import { settingsOf } from '../../src/config/differences.ts'
 import { sections } from '../../src/config/explain.ts'
 import { loadConfig, parseConfig } from '../../src/config/load.ts'
+import { runCommand } from '../support/command-line.ts'
 
 const text = `
 name = "mx.example.net"
@@ -29,9 +29,8 @@ test('what it prints is a configuration that says the same, every setting once',
   const folder = mkdtempSync(join(tmpdir(), 'activemx-show-'))
   const file = join(folder, 'activemx.toml')
   writeFileSync(file, text)
-  const printed: string[] = []
-  const terminal = { print: (line: string) => void printed.push(line), warn: () => {} }
-  expect(await runCommandLine(['show-config', '--config', file], terminal)).toBe(0)
+  const { status, printed } = await runCommand('show-config', '--config', file)
+  expect(status).toBe(0)
   const keys = printed.map((line) => line.split(' = ')[0])
   const single = sections().flatMap(({ settings }) => settings.map(({ key }) => key))
   expect(keys).toEqual(single.filter((key) => !key.includes('[')))

@@ -7,9 +7,8 @@ import { type Internet, startInternet } from '../internet/internet.ts'
 import { town } from '../internet/worlds/town.ts'
 import { annaExists, townCases } from '../internet/worlds/town-cases.ts'
 import { startDeafPort } from '../support/deaf-port.ts'
-import { describeWith } from '../support/needs.ts'
+import { describeWith, needsAddon } from '../support/needs.ts'
 import {
-  needsAddon,
   type ProbingParts,
   type ProbingProxy,
   startProbingProxy,
@@ -33,11 +32,11 @@ afterEach(async () => {
 afterAll(() => internet.close())
 
 const ways: readonly { way: string; parts: ProbingParts; needs: string | undefined }[] = [
-  { way: 'native threads, lists as files', parts: {}, needs: needsAddon },
+  { way: 'native threads, lists as files', parts: {}, needs: needsAddon() },
   {
     way: 'native threads, all in one store (B25)',
     parts: { changes: { lists: { keep: 'store' } } },
-    needs: needsAddon,
+    needs: needsAddon(),
   },
   { way: 'the twins', parts: { isNative: false }, needs: undefined },
 ]

@@ -8,9 +8,8 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type Internet, startInternet } from '../internet/internet.ts'
 import { town } from '../internet/worlds/town.ts'
-import { describeWith } from '../support/needs.ts'
+import { describeWith, needsAddon } from '../support/needs.ts'
 import {
-  needsAddon,
   type ProbingParts,
   type ProbingProxy,
   probingSettings,
@@ -46,7 +45,7 @@ afterAll(async () => {
 })
 
 const ways = [
-  { way: 'native', isNative: true, needs: needsAddon },
+  { way: 'native', isNative: true, needs: needsAddon() },
   { way: 'twins', isNative: false, needs: undefined },
 ]
 

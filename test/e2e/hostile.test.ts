@@ -5,7 +5,7 @@
  * ours; after each case an honest client is served and no session or connection is left over.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { adversarialCases } from '../support/adversarial.ts'
+import { adversarialCases, plainAreas } from '../support/adversarial.ts'
 import { codesOf, type Demand, demands } from '../support/adversarial-demands.ts'
 import { honestClientIsServed } from '../support/honest-client.ts'
 import { judgeMailhost } from '../support/judge-mailhost.ts'
@@ -18,15 +18,6 @@ import {
 import { startProxy, type TestProxy } from '../support/running-proxy.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 
-/** Cases whose inputs hold markers for steps of TLS are those of the TLS suites. */
-const areas = [
-  'end-of-data',
-  'bdat',
-  'pipelining',
-  'lines-8bit',
-  'injection',
-  'relay-forms',
-] as const
 const strays = ['refuse', 'normalise'] as const
 
 describeWith([needsSharedData()], 'hostile clients', () => {
@@ -49,7 +40,7 @@ describeWith([needsSharedData()], 'hostile clients', () => {
         await mailhost.stop()
       })
 
-      for (const area of areas) {
+      for (const area of plainAreas) {
         for (const { id, name, kind, input } of adversarialCases(area)) {
           const demand = demands[id]
           if (kind !== 'bytes' || demand === undefined) continue

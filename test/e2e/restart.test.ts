@@ -8,15 +8,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { addonFault, loadAddon } from '../../src/addon/addon.ts'
 import { formatIpv4 } from '../../src/base/ip-address.ts'
 import { openSystemLog } from '../../src/log/system-log.ts'
 import { serve } from '../../src/main.ts'
-import { describeWith } from '../support/needs.ts'
+import { describeWith, needsAddon } from '../support/needs.ts'
 import { freePort } from '../support/ports.ts'
 import { testConfig } from '../support/running-proxy.ts'
-
-const needsAddon = loadAddon() === undefined ? `no addon: ${addonFault()}` : undefined
 
 let folder = ''
 beforeEach(() => {
@@ -39,7 +36,7 @@ async function startLateMailhost(): Promise<{ port: number; stop(): void }> {
   return { port, stop: () => server.close() }
 }
 
-describeWith([needsAddon], 'a restart from the snapshot', () => {
+describeWith([needsAddon()], 'a restart from the snapshot', () => {
   test('the gate opens when the service is ready, however early the lists are', async () => {
     const mailhost = await startLateMailhost()
     const list = join(folder, 'black.txt')

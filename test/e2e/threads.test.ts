@@ -10,15 +10,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { addonFault, loadAddon } from '../../src/addon/addon.ts'
 import { threadDeathsMax } from '../../src/base/limits.ts'
-import { describeWith, projectRoot } from '../support/needs.ts'
+import { describeWith, needsAddon, projectRoot } from '../support/needs.ts'
 import { freePort, portAnswers } from '../support/ports.ts'
 import { type RecordingMailhost, startRecordingMailhost } from '../support/recording-mailhost.ts'
 import { startProxy, type TestProxy, testConfig } from '../support/running-proxy.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 
-const needsAddon = loadAddon() === undefined ? `no addon: ${addonFault()}` : undefined
 const message = 'Subject: x\r\n\r\nbody\r\n.'
 
 let mailhost: RecordingMailhost
@@ -47,7 +45,7 @@ async function inData(port: number): Promise<SmtpClient> {
   return client
 }
 
-describeWith([needsAddon], 'serving threads', () => {
+describeWith([needsAddon()], 'serving threads', () => {
   test('a dead thread takes its own connections, no others, and another takes its place', async () => {
     const running = await startProxy([mailhost.port], { listen: { workers: 2 } })
     proxy = running

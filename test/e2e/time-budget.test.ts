@@ -5,9 +5,8 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type Internet, startInternet } from '../internet/internet.ts'
 import { town } from '../internet/worlds/town.ts'
-import { describeWith } from '../support/needs.ts'
+import { describeWith, needsAddon } from '../support/needs.ts'
 import {
-  needsAddon,
   type ProbingParts,
   type ProbingProxy,
   startProbingProxy,
@@ -25,7 +24,7 @@ afterEach(async () => {
 afterAll(() => internet.close())
 
 const ways = [
-  { way: 'native threads', isNative: true, needs: needsAddon },
+  { way: 'native threads', isNative: true, needs: needsAddon() },
   { way: 'the twins', isNative: false, needs: undefined },
 ]
 

@@ -6,8 +6,8 @@ import { afterEach, expect, test } from 'vitest'
 import { type Internet, startInternet } from '../internet/internet.ts'
 import { sendLetter } from '../internet/letter.ts'
 import type { World } from '../internet/world.ts'
-import { describeWith } from '../support/needs.ts'
-import { needsAddon, type ProbingProxy, startProbingProxy } from '../support/probing-proxy.ts'
+import { describeWith, needsAddon } from '../support/needs.ts'
+import { type ProbingProxy, startProbingProxy } from '../support/probing-proxy.ts'
 
 const addresses = { east: '127.0.8.1', west: '127.0.8.2' } as const
 type Side = keyof typeof addresses
@@ -72,7 +72,7 @@ const cases = ways.flatMap((way) =>
   ['mail', 'rcpt', 'data'].flatMap((at) => [1, 4].map((letters) => ({ ...way, at, letters }))),
 )
 
-describeWith([needsAddon], 'B27, Show 2: two instances', () => {
+describeWith([needsAddon()], 'B27, Show 2: two instances', () => {
   test.each(cases)(
     '$letters letters each way at once on $way, tests.at = $at: bounded connections, all delivered',
     async ({ isNative, at, letters }) => {

@@ -13,8 +13,7 @@ import { endHostVerdicts, hostCacheKey, VerdictMemory } from '../../src/probes/v
 import { Learnt } from '../../src/store/learnt.ts'
 import { nativeTable } from '../../src/tables/native-table.ts'
 import { testProbeSettings } from '../support/broker.ts'
-import { describeWith } from '../support/needs.ts'
-import { needsAddon } from '../support/probing-proxy.ts'
+import { describeWith, needsAddon } from '../support/needs.ts'
 
 const address = '127.0.1.1'
 const mailbox = { local: 'anna', domain: 'good.example' }
@@ -54,7 +53,7 @@ async function findOut(host: Outcome, user: Outcome, tests = { relay: true, dial
   await learnt.verdicts.flushed()
 }
 
-describeWith([needsAddon], 'a serving thread', () => {
+describeWith([needsAddon()], 'a serving thread', () => {
   test.each(pairs)('answers what is known: host $host, sender $user', async ({ host, user }) => {
     await findOut(host, user)
     const { thread } = newThread()

@@ -15,6 +15,16 @@ export interface AdversarialCase {
   readonly expect: string
 }
 
+/** Areas of octets in the clear; others' hold markers for steps of TLS, or steps of a mailhost. */
+export const plainAreas = [
+  'end-of-data',
+  'bdat',
+  'pipelining',
+  'lines-8bit',
+  'injection',
+  'relay-forms',
+] as const
+
 /** The cases of an area in file order. */
 export function adversarialCases(area: string): readonly AdversarialCase[] {
   if (needsSharedData() !== undefined) return []

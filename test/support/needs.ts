@@ -7,6 +7,7 @@
 import { accessSync, constants, existsSync } from 'node:fs'
 import { delimiter, join, resolve } from 'node:path'
 import { describe } from 'vitest'
+import { addonFault, loadAddon } from '../../src/addon/addon.ts'
 
 /** Root of the checkout: the tests run from it. */
 export const projectRoot = resolve(import.meta.dirname, '../..')
@@ -28,6 +29,11 @@ export function needsSharedData(): Need {
 export function needsProgram(...names: readonly string[]): Need {
   const missing = names.filter((name) => findProgram(name) === undefined)
   return missing.length === 0 ? undefined : `not installed: ${missing.join(', ')}`
+}
+
+/** The addon, built for this machine. */
+export function needsAddon(): Need {
+  return loadAddon() === undefined ? `no addon: ${addonFault()}` : undefined
 }
 
 /** Rights of root. */

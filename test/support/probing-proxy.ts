@@ -6,7 +6,6 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { addonFault, loadAddon } from '../../src/addon/addon.ts'
 import type { DynamicEntry } from '../../src/store/dynamic-list.ts'
 import type { Internet } from '../internet/internet.ts'
 import { type Letter, type Sending, sendLetter } from '../internet/letter.ts'
@@ -37,9 +36,6 @@ export interface ProbingProxy extends TestProxy {
   recordsOf(event: string): readonly Record<string, unknown>[]
   send(letter: Partial<Letter> & { readonly from: string }): Promise<Sending>
 }
-
-/** Why the native way cannot be taken, undefined: it can. */
-export const needsAddon = loadAddon() === undefined ? `no addon: ${addonFault()}` : undefined
 
 /** Every test enforced, with the waits of a test. */
 export async function startProbingProxy(

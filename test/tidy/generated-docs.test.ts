@@ -7,6 +7,7 @@ import { expect, test } from 'vitest'
 import { sections } from '../../src/config/explain.ts'
 import { faultLine, loadConfig, parseConfig } from '../../src/config/load.ts'
 import { configurationPage, logFieldTables } from '../../src/documentation.ts'
+import { runCommand } from '../support/command-line.ts'
 import { projectRoot } from '../support/needs.ts'
 
 function page(name: string): string {
@@ -42,10 +43,7 @@ test('examples/activemx.toml passes the check with everything in it switched on'
 })
 
 test('docs/commands.md names every command that the program has', async () => {
-  const { runCommandLine } = await import('../../src/cli/run.ts')
-  const printed: string[] = []
-  const terminal = { print: (line: string) => void printed.push(line), warn: () => {} }
-  await runCommandLine(['--help'], terminal)
+  const { printed } = await runCommand('--help')
   const names = [...printed.join('\n').matchAll(/^ {2}([a-z][a-z-]+)/gm)].map(
     ([, name = '']) => name,
   )

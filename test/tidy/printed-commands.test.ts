@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { runCommandLine } from '../../src/cli/run.ts'
+import { runCommand } from '../support/command-line.ts'
 import { projectRoot } from '../support/needs.ts'
 
 const pages = [
@@ -17,7 +17,7 @@ const pages = [
 ]
 
 /** What stands in backquotes or in a block, `\|` of tables read as "or". */
-function printed(program: string): readonly { readonly page: string; readonly words: string }[] {
+function commandsOf(program: string): readonly { readonly page: string; readonly words: string }[] {
   return pages.flatMap((page) => {
     const text = readFileSync(join(projectRoot, page), 'utf8').replaceAll('\\|', '|')
     const spans = [...text.matchAll(/`([^`]+)`/g)].map(([, span = '']) => span)
@@ -32,10 +32,8 @@ function printed(program: string): readonly { readonly page: string; readonly wo
 
 /** Undefined where there is no such command: the help is that of the one above it then. */
 async function helpOf(...words: readonly string[]): Promise<string | undefined> {
-  const lines: string[] = []
-  const terminal = { print: (line: string) => void lines.push(line), warn: () => {} }
-  await runCommandLine([...words, '--help'], terminal)
-  const help = lines.join('\n')
+  const { printed } = await runCommand(...words, '--help')
+  const help = printed.join('\n')
   return help.startsWith(`Usage: ${['activemx', ...words].join(' ')} `) ? help : undefined
 }
 
@@ -49,7 +47,7 @@ async function helpFor(first: string, second: string): Promise<string | undefine
 }
 
 test('each `activemx …` of the pages is a command with options that it takes', async () => {
-  const found = printed('activemx')
+  const found = commandsOf('activemx')
   expect(found.length).toBeGreaterThan(40)
   const wrong: string[] = []
   for (const { page, words } of found) {
@@ -65,7 +63,7 @@ test('each `activemx …` of the pages is a command with options that it takes',
 
 test('each `npm run …` of the pages is a script of the package', () => {
   const { scripts } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8'))
-  const found = printed('npm').filter(({ words }) => words.startsWith('npm run '))
+  const found = commandsOf('npm').filter(({ words }) => words.startsWith('npm run '))
   expect(found.length).toBeGreaterThan(5)
   const unknown = found.filter(({ words }) => scripts[words.split(' ')[2] ?? ''] === undefined)
   expect(unknown).toEqual([])

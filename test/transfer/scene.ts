@@ -14,6 +14,10 @@ import { MemoryEngine } from '../support/memory-engine.ts'
 export const ehlo =
   '250-mailhost\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n250-XFORWARD NAME ADDR PORT PROTO HELO SOURCE\r\n250 8BITMIME\r\n'
 
+/** What `Client.offers` with one recipient comes to, and what a mailhost says to it. */
+export const envelope = 'MAIL FROM:<a@x.example>\r\nRCPT TO:<b@y.example>\r\n'
+export const accepted = '250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n'
+
 /** Two mailhosts. */
 export const first: Mailhost = { address: '192.0.2.1', port: 25, slot: 0 }
 export const second: Mailhost = { address: '192.0.2.2', port: 25, slot: 1 }
@@ -111,6 +115,15 @@ export class Scene {
       (listener) => new Transfer(place, peer, listener),
       () => this.#flush(),
     )
+  }
+
+  /** A client whose recipient session `id` has taken, and which may send its message. */
+  inData(id: number): Client {
+    const client = this.client().offers('b@y.example')
+    this.says(id, accepted)
+    client.data()
+    this.says(id, '354 go on\r\n')
+    return client
   }
 
   #flush(): void {

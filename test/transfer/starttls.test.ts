@@ -1,11 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { tlsPlainMs } from '../../src/base/limits.ts'
 import type { TransferPolicy } from '../../src/transfer/mailhost.ts'
-import { policyWith, Scene } from './scene.ts'
+import { accepted, envelope, policyWith, Scene } from './scene.ts'
 
 const offer = '250-mailhost\r\n250-PIPELINING\r\n250 STARTTLS\r\n'
-const envelope = 'MAIL FROM:<a@x.example>\r\nRCPT TO:<b@y.example>\r\n'
-const accepted = '250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n'
 
 /** A scene whose engine knows TLS; `shake` ends the handshake that was begun last. */
 function sceneWith(tls: TransferPolicy['tls']) {

@@ -2,18 +2,13 @@
  * A session that is to be given back is given back between two transactions, and no other with it.
  */
 import { expect, test } from 'vitest'
-import { type Client, Scene } from './scene.ts'
-
-const accepted = '250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n'
+import { accepted, type Client, Scene } from './scene.ts'
 
 /** Two sessions: the first inside the body of a slow client's message, the second unused. */
 function sceneWithSlowClient(): { scene: Scene; slow: Client } {
   const scene = new Scene()
   scene.open(1)
-  const slow = scene.client().offers('b@y.example')
-  scene.says(1, accepted)
-  slow.data()
-  scene.says(1, '354 go on\r\n')
+  const slow = scene.inData(1)
   const quick = scene.client().offers('c@y.example')
   scene.open(2)
   scene.says(2, accepted)
