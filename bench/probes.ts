@@ -1,6 +1,7 @@
 /**
  * Question: what does a verdict that is known cost, how many can be kept and asked at once, and
- * what is left of the proxy's message rate with every test on `observe`?
+ * what is left of the proxy's message rate with every test on `observe`? How soon does a finding
+ * refuse, and how large a whitelist can be mined?
  *
  * Cached verdicts are asked of a broker over the LMDB store on the main thread; of a thread that
  * reads the store, as serving threads do; and by message to the main thread, the way of what is not
@@ -26,9 +27,12 @@ import {
   type BenchOptions,
   type BenchQuestion,
   type BenchResult,
+  type Measurement,
 } from './bench.ts'
 import { growthInFlight } from './probes/in-flight.ts'
+import { type ListingDelays, listingDelays } from './probes/listing-delay.ts'
 import { messageRates } from './probes/message-rate.ts'
+import { type MiningMeasure, mineMany } from './probes/mining.ts'
 import { nameOf } from './probes/names.ts'
 import { type ThreadMeasure, throughThreads } from './probes/through-threads.ts'
 
@@ -56,6 +60,8 @@ async function run({ isQuick, isFull }: BenchOptions): Promise<BenchResult> {
       isQuick,
     )
     const { offPerSecond, observePerSecond, ratio } = await messageRates(isQuick ? 1000 : 10_000)
+    const listing = await listingDelays(isQuick ? 100 : 500)
+    const mined = await mineMany(folder, isQuick ? 100_000 : 2_000_000)
     const group = `${entries.toLocaleString('en')} verdicts in the store`
     return {
       measurements: [
@@ -66,6 +72,8 @@ async function run({ isQuick, isFull }: BenchOptions): Promise<BenchResult> {
         ...rowsOf(group, 'in a serving thread, main thread busy', busy),
         ...rowsOf(group, 'by message to the main thread', asked),
         { group: `${flights} probes in flight`, name: 'memory', value: inFlightMb, unit: 'MB' },
+        ...rowsOfFeedback(listing),
+        ...rowsOfMining(mined),
         { group: 'messages', name: 'tests off', value: offPerSecond, unit: '1/s' },
         { group: 'messages', name: 'observe, warm', value: observePerSecond, unit: '1/s' },
       ],
@@ -77,11 +85,16 @@ async function run({ isQuick, isFull }: BenchOptions): Promise<BenchResult> {
         atMost('the same while the main thread is busy, microseconds', busy.p50Us, 100),
         atMost('p99 of a read of the store, microseconds', p99Us, 1000),
         atMost(`${flights} probes in flight, MB`, inFlightMb, 200),
+        atMost('a listing in force in every thread, p50, ms', listing.threadsP50Us / 1000, 1),
+        atMost('a listing in force at the gate, p50, ms', listing.gateP50Us / 1000, 1),
+        atLeast('addresses mined', mined.addresses, isQuick ? 100_000 : 2_000_000),
+        atMost('memory of mining, MB', mined.memoryMb, 256),
         atLeast('message rate with tests on observe', ratio, 0.8),
       ],
       notes: [
         'message rate: native gate and one serving thread; clients, mailhost and broker share the main thread; 400 senders by turns, header rules on observe too',
         'in flight: asked of a broker, scripted DNS, a socket each',
+        'a listing: p99 is the wait of a thread for a core, where there are as many threads as cores',
         ...(isFull ? [] : ['10 M verdicts: --full']),
       ],
     }
@@ -96,6 +109,25 @@ function rowsOf(group: string, where: string, { perSecond, p50Us, p99Us }: Threa
     { group, name: `${where}, one by one, p50`, value: p50Us, unit: 'µs' },
     { group, name: `${where}, one by one, p99`, value: p99Us, unit: 'µs' },
   ] as const
+}
+
+function rowsOfFeedback(delays: ListingDelays): readonly Measurement[] {
+  const group = 'a host that feedback enters'
+  return [
+    { group, name: 'seen by every thread, p50', value: delays.threadsP50Us, unit: 'µs' },
+    { group, name: 'seen by every thread, p99', value: delays.threadsP99Us, unit: 'µs' },
+    { group, name: 'refused at the gate, p50', value: delays.gateP50Us, unit: 'µs' },
+    { group, name: 'refused at the gate, p99', value: delays.gateP99Us, unit: 'µs' },
+  ]
+}
+
+function rowsOfMining(mined: MiningMeasure): readonly Measurement[] {
+  const group = `${mined.addresses.toLocaleString('en')} addresses mined, killed once`
+  return [
+    { group, name: 'time', value: mined.seconds, unit: 's' },
+    { group, name: 'memory', value: mined.memoryMb, unit: 'MB' },
+    { group, name: 'store', value: mined.storeMb, unit: 'MB' },
+  ]
 }
 
 /** On the main thread, and the three ways of a thread. */

@@ -3,10 +3,11 @@
  * closes. However it ends, no process, no temporary file and no file beside it is left.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { freshCopy } from '../packaging/fresh-copy.ts'
 import { describeWith, findProgram, needsProgram, projectRoot } from '../support/needs.ts'
 
 const program = join(projectRoot, 'dist/test/internet/demo.js')
@@ -29,7 +30,7 @@ class Demo {
   constructor(...words: readonly string[]) {
     this.#child = spawn(words[0] ?? '', words.slice(1), {
       cwd: join(folder, 'here'),
-      env: { ...process.env, TMPDIR: join(folder, 'tmp') },
+      env: { ...process.env, TMPDIR: join(folder, 'tmp'), NODE_DISABLE_COMPILE_CACHE: '1' },
       detached: true,
       stdio: ['pipe', 'pipe', 'pipe'],
     })
@@ -113,6 +114,28 @@ function sumsOf(output: string): Record<string, number> {
     return [sum.slice(0, at), Number(sum.slice(at + 1))] as const
   })
   return Object.fromEntries(sums)
+}
+
+describeWith([needsProgram('npm')], '`npm run demo` in a fresh copy', () => {
+  test('Show 4: builds, runs, ends by itself, leaves nothing', async () => {
+    const copy = freshCopy()
+    try {
+      symlinkSync(join(projectRoot, 'build'), join(copy.path, 'build'))
+      const before = filesIn(copy.path)
+      const run = new Demo('npm', '--prefix', copy.path, 'run', 'demo', '--', '4')
+      expect(await run.end()).toBe(0)
+      expect(rowsOf(run.output).length).toBeGreaterThan(10)
+      expect(sumsOf(run.output)['delivered']).toBeGreaterThan(0)
+      expect(filesIn(copy.path)).toEqual(before)
+    } finally {
+      copy.remove()
+    }
+  }, 240_000)
+})
+
+/** What lies at the top of the copy; what is built lies below dist. */
+function filesIn(path: string): readonly string[] {
+  return readdirSync(path).toSorted()
 }
 
 describe('the demo', () => {
