@@ -53,7 +53,7 @@ store.path = ${JSON.stringify(path)}
   return { addresses: count, seconds, memoryMb, storeMb: sizeOf(join(path, 'data.mdb')) / 1e6 }
 }
 
-/** Runs the command to its end, or kills it as soon as `isEnough`; looks at it twenty times a second. */
+/** Runs the command to its end, or kills it as soon as `isEnough`. */
 async function run(log: string, config: string, isEnough: () => boolean) {
   const words = [program, 'whitelist', 'mine', log, '--config', config]
   const child = spawn(process.execPath, words, { stdio: ['ignore', 'ignore', 'inherit'] })

@@ -31,6 +31,15 @@ function answer(socket: Socket, onStartTls: () => void): void {
   })
 }
 
+/** What is said to a server on this port; the conversation ends in order. */
+async function askAt(port: number): Promise<readonly string[]> {
+  const settings = { ...testProbeSettings, port, connectWaitMs: 10_000, replyWaitMs: 10_000 }
+  const caller = new Caller(settings, converse, new ProbeSwitch(), Date.now)
+  const attempt = await caller.attempt('127.0.0.9', 'mail.a.example', plan, 'a.example')
+  expect(attempt).toMatchObject({ kind: 'made', report: { end: 'finished' } })
+  return attempt.kind === 'made' ? attempt.report.dialogue : []
+}
+
 describeWith([needsProgram('openssl')], 'STARTTLS in probes', () => {
   let authority: Authority
   const servers: Server[] = []
@@ -66,15 +75,7 @@ describeWith([needsProgram('openssl')], 'STARTTLS in probes', () => {
           answer(secured, () => secured.write('503 once is enough\r\n'))
         })
       })
-      const caller = new Caller(
-        { ...testProbeSettings, port, connectWaitMs: 10_000, replyWaitMs: 10_000 },
-        converse,
-        new ProbeSwitch(),
-        Date.now,
-      )
-      const attempt = await caller.attempt('127.0.0.9', 'mail.a.example', plan, 'a.example')
-      expect(attempt).toMatchObject({ kind: 'made', report: { end: 'finished' } })
-      const dialogue = attempt.kind === 'made' ? attempt.report.dialogue : []
+      const dialogue = await askAt(port)
       expect(dialogue).toContain('-: TLS')
       expect(dialogue.indexOf('-: TLS')).toBeLessThan(
         dialogue.indexOf('C: RCPT TO:<anna@a.example>'),
@@ -83,15 +84,7 @@ describeWith([needsProgram('openssl')], 'STARTTLS in probes', () => {
 
     test('a handshake that breaks: asked once more, without TLS', async () => {
       const port = await listen((socket) => socket.write('220 go\r\n', () => socket.destroy()))
-      const caller = new Caller(
-        { ...testProbeSettings, port, connectWaitMs: 10_000, replyWaitMs: 10_000 },
-        converse,
-        new ProbeSwitch(),
-        Date.now,
-      )
-      const attempt = await caller.attempt('127.0.0.9', 'mail.a.example', plan, 'a.example')
-      expect(attempt).toMatchObject({ kind: 'made', report: { end: 'finished' } })
-      const dialogue = attempt.kind === 'made' ? attempt.report.dialogue : []
+      const dialogue = await askAt(port)
       expect(dialogue).toContain('C: RCPT TO:<anna@a.example>')
       expect(dialogue).not.toContain('C: STARTTLS')
     })
