@@ -9,7 +9,6 @@
  */
 import { readFileSync } from 'node:fs'
 import { messageOf } from '../../src/base/errors.ts'
-import { freePort, portAnswers } from '../../test/support/ports.ts'
 import type { Authority } from '../../test/tls/support/certificates.ts'
 import { atMost, type Bar, type BenchResult } from '../bench.ts'
 import { startHaraka } from '../peers/haraka.ts'
@@ -76,12 +75,7 @@ function contenders(folder: string, files: CertificateFiles, mailhostPort: numbe
   const sections = `[tls]\ncertificate = "${certificateFile}"\nkey = "${keyFile}"`
   return {
     [own]: () => startActivemx(folder, mailhostPort, { sections }),
-    [queueName]: async () => {
-      const port = await freePort()
-      const server = startPostfixQueue(port, mailhostPort, postfixTls)
-      await portAnswers(port)
-      return server
-    },
+    [queueName]: () => startPostfixQueue(mailhostPort, postfixTls),
     [proxyName]: () => startPostfixProxyWith(mailhostPort, postfixTls),
     [harakaName]: () =>
       startHaraka({

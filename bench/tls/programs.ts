@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { packageRoot } from '../../src/addon/package-root.ts'
+import { freePort, portAnswers } from '../../test/support/ports.ts'
 import { follow, type Running } from '../../test/tls/support/processes.ts'
 import { startPostfix } from '../peers/postfix.ts'
 import { loadCore, type Server, serverAt, serverCore } from '../processes.ts'
@@ -56,11 +57,11 @@ export async function startMailhost(files: CertificateFiles): Promise<Mailhost> 
 /**
  * Postfix that takes mail into its queue and sends it on. @param settings beside the usual ones.
  */
-export function startPostfixQueue(
-  port: number,
+export async function startPostfixQueue(
   mailhostPort: number,
   settings: Readonly<Record<string, string>>,
-): Server {
+): Promise<Server> {
+  const port = await freePort()
   const services = [
     `127.0.0.1:${port} inet n - n - 100 smtpd`,
     'pickup unix n - n 60 1 pickup',
@@ -77,7 +78,7 @@ export function startPostfixQueue(
     'anvil unix - - n - 1 anvil',
     'postlog unix-dgram n - n - 1 postlogd',
   ]
-  return startPostfix({
+  const server = startPostfix({
     name: 'Postfix',
     core: serverCore,
     port,
@@ -96,4 +97,6 @@ export function startPostfixQueue(
       ...settings,
     },
   })
+  await portAnswers(port)
+  return server
 }

@@ -9,7 +9,6 @@
  */
 import { join } from 'node:path'
 import { messageOf } from '../../src/base/errors.ts'
-import { freePort, portAnswers } from '../../test/support/ports.ts'
 import type { Authority } from '../../test/tls/support/certificates.ts'
 import { atMost, type BenchResult } from '../bench.ts'
 import { startActivemx } from '../peers/proxies.ts'
@@ -120,15 +119,12 @@ function startDaemonOn(socket: string): Server {
   return serverOf('daemon', 0, startOn(serverCore, 'node', ...words))
 }
 
-async function startPostfixReuse(mailhostPort: number): Promise<Server> {
-  const port = await freePort()
-  const server = startPostfixQueue(port, mailhostPort, {
+function startPostfixReuse(mailhostPort: number): Promise<Server> {
+  return startPostfixQueue(mailhostPort, {
     smtp_tls_security_level: 'encrypt',
     smtp_tls_connection_reuse: 'yes',
     smtp_connection_cache_destinations: `[127.0.0.1]:${mailhostPort}`,
   })
-  await portAnswers(port)
-  return server
 }
 
 async function measure(

@@ -1,15 +1,17 @@
 /**
  * TLS on both legs with real programs: swaks and Postfix, sessions of our own and shared ones.
  */
+import { spawn } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { DaemonStub } from '../../src/tls/daemon-stub.ts'
 import { sharedNameOf } from '../../src/tls/options.ts'
 import { describeWith, needsProgram, needsRoot } from '../support/needs.ts'
+import { freePort } from '../support/ports.ts'
 import { type Postfix, startPostfix } from '../support/postfix.ts'
 import { swaks } from '../support/programs.ts'
 import { startRecordingMailhost, usualKeywords } from '../support/recording-mailhost.ts'
-import { type Application, newFolder, startDaemon } from '../tls/support/processes.ts'
+import { type Application, follow, newFolder, startDaemon } from '../tls/support/processes.ts'
 import { certificateOf, handshakesOf, tlsScene } from '../tls/support/scene.ts'
 
 const scene = tlsScene()
@@ -335,9 +337,6 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
   })
 
   test('A9: openssl s_server as the peer counts one handshake for three processes', async () => {
-    const { spawn } = await import('node:child_process')
-    const { follow } = await import('../tls/support/processes.ts')
-    const { freePort } = await import('../support/ports.ts')
     const port = await freePort()
     const words = [
       '-accept',
@@ -348,6 +347,10 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
       scene.service.keyFile,
     ]
     const server = spawn('openssl', ['s_server', ...words, '-rev'])
+    let told = ''
+    server.stderr.on('data', (chunk: Buffer) => {
+      told += chunk
+    })
     const following = follow(server)
     scene.atEnd(() => following.end('SIGKILL'))
     while (!(await following.line()).includes('ACCEPT'));
@@ -378,5 +381,7 @@ describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS wi
     const stub = new DaemonStub(daemon.socket)
     expect(await stub.statistics()).toMatchObject({ sessions: [{ handshakes: 1, holders: 3 }] })
     stub.close()
+    await expect.poll(() => told).toContain('CONNECTION ESTABLISHED')
+    expect(told.match(/CONNECTION ESTABLISHED/g)).toHaveLength(1)
   })
 })
