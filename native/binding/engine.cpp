@@ -100,8 +100,9 @@ EngineBuffers buffers_of(const Napi::Object& buffers) {
 
 EngineLimits limits_of(const Napi::Object& limits) {
   const auto number = [&](const char* name) { return limits.Get(name).ToNumber(); };
-  return {number("backlogLowOctets").Uint32Value(), number("backlogOctetsMax").Uint32Value(),
-          number("lingerMs").Int64Value(), number("closeFlushMs").Int64Value()};
+  return {number("backlogLowOctets").Uint32Value(), number("backlogHighOctets").Uint32Value(),
+          number("backlogOctetsMax").Uint32Value(), number("lingerMs").Int64Value(),
+          number("closeFlushMs").Int64Value()};
 }
 
 // newEngine(buffers, limits, onEvents) → handle
@@ -171,8 +172,16 @@ Napi::Value connect_socket(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-SlotName name_of(const Napi::CallbackInfo& info) {
-  return {info[1].As<Napi::Number>().Uint32Value(), info[2].As<Napi::Number>().Uint32Value()};
+SlotName name_of(const Napi::CallbackInfo& info, std::size_t at = 1) {
+  return {info[at].As<Napi::Number>().Uint32Value(),
+          info[at + 1].As<Napi::Number>().Uint32Value()};
+}
+
+// passOctets(handle, source slot and generation, target slot and generation, scanState, octetsMax)
+void pass_octets(const Napi::CallbackInfo& info) {
+  const auto octets_max = static_cast<std::uint64_t>(info[6].As<Napi::Number>().DoubleValue());
+  host_of(info).engine->pass(name_of(info, 1), name_of(info, 3),
+                             info[5].As<Napi::Number>().Uint32Value(), octets_max);
 }
 
 // detachSocket(handle, slot, generation, rest) → descriptor or -1; rest[0] = octets left in output
@@ -210,6 +219,7 @@ void add_engine(Napi::Env env, Napi::Object exports) {
   exports.Set("collectEvents", Napi::Function::New(env, collect_events));
   exports.Set("executeOperations", Napi::Function::New(env, execute_operations));
   exports.Set("connectSocket", Napi::Function::New(env, connect_socket));
+  exports.Set("passOctets", Napi::Function::New(env, pass_octets));
   exports.Set("detachSocket", Napi::Function::New(env, detach_socket));
   exports.Set("releaseDetached", Napi::Function::New(env, release_detached));
   exports.Set("setClientDeadline", Napi::Function::New(env, set_client_deadline));

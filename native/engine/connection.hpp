@@ -16,6 +16,12 @@
 
 namespace activemx {
 
+// A connection as events and operations name it.
+struct SlotName {
+  std::uint32_t slot = UINT32_MAX;
+  std::uint32_t generation = 0;
+};
+
 enum class State : std::uint8_t {
   free,
   waiting,     // a client that JavaScript has not been told of
@@ -30,6 +36,15 @@ enum class State : std::uint8_t {
 // As src/io/native-engine.ts numbers them.
 enum class CloseReason : std::uint8_t { closed, ended, reset, timeout, refused, unreachable };
 
+// Octets of a message on their way past JavaScript: engine_pass.cpp.
+struct Pass {
+  SlotName target;
+  std::uint32_t scan_state = 0;
+  std::uint64_t octets = 0;       // passed so far
+  std::uint64_t octets_max = 0;
+  std::int64_t last_ms = 0;       // when the last ones came, monotonic
+};
+
 struct Connection {
   int fd = -1;
   std::uint32_t generation = 0;
@@ -42,6 +57,7 @@ struct Connection {
   bool wants_drain = false;
   bool is_done = false;  // the peer has nothing more to say: its end is not awaited
   Backlog backlog;
+  std::unique_ptr<Pass> pass;
   Client client;
   std::shared_ptr<ClientLedger> ledger;
 };

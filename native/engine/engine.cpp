@@ -1,4 +1,5 @@
-// Engine: events in, and the life of a connection. Operations: engine_operations.cpp.
+// Engine: events in. Operations: engine_operations.cpp; octets that pass: engine_pass.cpp; the life
+// of a connection: engine_connections.cpp.
 #include "engine/engine.hpp"
 
 #include <netinet/in.h>
@@ -22,17 +23,12 @@ constexpr std::uint64_t timer_data = UINT64_MAX;
 constexpr std::int64_t sweep_ms = 500;
 constexpr int ready_max = 256;           // descriptors a turn
 constexpr std::size_t read_octets_max = 65'536;
-constexpr std::size_t events_each = 3;   // a descriptor lists at the most: open, data or end, close
-constexpr std::size_t input_spare = 16'384;  // kept for peer records and a last small read
-
-std::uint64_t data_of(std::uint32_t slot, std::uint32_t generation) noexcept {
-  return static_cast<std::uint64_t>(generation) << 32 | slot;
-}
-
-CloseReason reason_of_connect(int system_error) noexcept {
-  if (system_error == ECONNREFUSED) return CloseReason::refused;
-  return system_error == ETIMEDOUT ? CloseReason::timeout : CloseReason::unreachable;
-}
+// A descriptor lists at the most: open or passed, data or end, close.
+constexpr std::size_t events_each = 3;
+constexpr std::size_t input_spare = 16'384;  // kept for records and a last small read
+// What an event may have to tell beside the octets, and lies behind them.
+constexpr std::size_t record_octets_max = sizeof(PeerRecord) + 128;
+static_assert(sizeof(PassRecord) + 8 <= record_octets_max);
 
 }  // namespace
 
@@ -87,6 +83,7 @@ void Engine::deliver_pending() noexcept {
     const Pending& one = pending_[delivered];
     Connection& connection = slab_.at(one.name.slot);
     if (connection.generation != one.name.generation) continue;
+    end_pass(one.name.slot, connection);
     if (one.kind == EventKind::open) {
       if (connection.state != State::waiting) continue;  // it has spoken in the meantime
       tell_open(one.name.slot, connection);
@@ -129,41 +126,28 @@ void Engine::handle(const epoll_event& event) noexcept {
   }
 }
 
-void Engine::handle_connecting(std::uint32_t slot, Connection& connection) noexcept {
-  int fault = 0;
-  socklen_t length = sizeof fault;
-  ::getsockopt(connection.fd, SOL_SOCKET, SO_ERROR, &fault, &length);
-  if (fault != 0) {
-    finish(slot, connection, reason_of_connect(fault));
-    return;
-  }
-  connection.state = State::open;
-  slab_.deadline(slot).store(0, std::memory_order_relaxed);
-  tell(EventKind::connected, {slot, connection.generation}, 0, 0);
-  if (connection.backlog.size() > 0) {
-    handle_writable(slot, connection);
-  } else {
-    watch(slot, connection, connection.is_paused ? 0U : readable);
-  }
-}
-
 void Engine::handle_readable(std::uint32_t slot, Connection& connection) noexcept {
   const std::size_t start = input_used_;
-  const std::size_t room = std::min(read_octets_max, buffers_.input.size() - start);
-  // A client's first event carries its peer record, which lies behind the octets.
+  const std::size_t room = buffers_.input.size() - start - record_octets_max;
+  const std::size_t wanted = std::min(read_octets_max, room);
   const bool is_first = connection.state == State::waiting;
-  const std::size_t wanted = is_first ? room - std::min(room, sizeof(PeerRecord) + 128) : room;
   const ssize_t got = ::recv(connection.fd, buffers_.input.data() + start, wanted, MSG_DONTWAIT);
   if (got < 0) {
     if (errno != EAGAIN && errno != EINTR) finish(slot, connection, CloseReason::reset);
     return;
   }
-  input_used_ += static_cast<std::size_t>(got);
+  const auto octets = static_cast<std::size_t>(got);
+  if (connection.pass != nullptr && got > 0 &&
+      pass_on(*connection.pass, buffers_.input.subspan(start, octets))) {
+    return;
+  }
+  input_used_ += octets;
+  end_pass(slot, connection);
   if (is_first) tell_open(slot, connection);
   if (got == 0) {
     handle_end(slot, connection);
   } else {
-    tell(EventKind::data, {slot, connection.generation}, start, static_cast<std::size_t>(got));
+    tell(EventKind::data, {slot, connection.generation}, start, octets);
   }
 }
 
@@ -258,6 +242,9 @@ void Engine::tell(EventKind kind, SlotName name, std::size_t first, std::size_t 
   ++events_;
 }
 
+// Where JavaScript can read a double.
+void Engine::align_input() noexcept { input_used_ = (input_used_ + 7) & ~std::size_t{7}; }
+
 void Engine::tell_open(std::uint32_t slot, Connection& connection) noexcept {
   connection.state = State::open;
   slab_.deadline(slot).store(0, std::memory_order_relaxed);
@@ -274,155 +261,13 @@ void Engine::tell_open(std::uint32_t slot, Connection& connection) noexcept {
                           client.is_early_talker,
                           static_cast<std::uint8_t>(address_octets),
                           static_cast<std::uint8_t>(local_octets)};
-  input_used_ = (input_used_ + 7) & ~std::size_t{7};
+  align_input();
   std::uint8_t* at = buffers_.input.data() + input_used_;
   std::memcpy(at, &record, sizeof record);
   std::memcpy(at + sizeof record, address, address_octets);
   std::memcpy(at + sizeof record + address_octets, local_address, local_octets);
   tell(EventKind::open, {slot, connection.generation}, input_used_, 0);
   input_used_ += sizeof record + address_octets + local_octets;
-}
-
-bool Engine::adopt(int fd, const Client& client, std::shared_ptr<ClientLedger> ledger) noexcept {
-  const std::lock_guard lock(mutex_);
-  if (!is_taking_) return false;
-  const std::uint32_t slot = slab_.allocate();
-  if (slot == Slab::none) return false;
-  Connection& connection = slab_.at(slot);
-  connection.fd = fd;
-  connection.state = State::waiting;
-  connection.is_client = true;
-  connection.interest = EPOLLIN;
-  connection.client = client;
-  connection.ledger = std::move(ledger);
-  const std::int64_t deadline =
-      client_deadline_ms_ > 0 ? coarse_monotonic_ms() + client_deadline_ms_ : 0;
-  slab_.deadline(slot).store(deadline, std::memory_order_release);
-  clients_.fetch_add(1, std::memory_order_relaxed);
-  connections_.fetch_add(1, std::memory_order_relaxed);
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.u64 = data_of(slot, connection.generation);
-  if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0) return true;
-  clients_.fetch_sub(1, std::memory_order_relaxed);
-  connections_.fetch_sub(1, std::memory_order_relaxed);
-  slab_.deadline(slot).store(0, std::memory_order_relaxed);
-  slab_.release(slot);
-  return false;
-}
-
-SlotName Engine::connect(const Endpoint& to, std::int64_t timeout_ms) noexcept {
-  SlotName name;
-  {
-    const std::lock_guard lock(mutex_);
-    if (is_shut_) return name;
-    name.slot = slab_.allocate();
-  }
-  if (name.slot == Slab::none) return name;
-  Connection& connection = slab_.at(name.slot);
-  name.generation = connection.generation;
-  connections_.fetch_add(1, std::memory_order_relaxed);
-  connection.state = State::connecting;
-  sockaddr_storage address;
-  const socklen_t length = fill_sockaddr(to, address);
-  connection.fd =
-      ::socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
-  const int on = 1;
-  epoll_event event{};
-  event.events = connection.interest = EPOLLOUT;
-  event.data.u64 = data_of(name.slot, name.generation);
-  const bool is_begun =
-      connection.fd >= 0 &&
-      ::setsockopt(connection.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0 &&
-      (::connect(connection.fd, reinterpret_cast<sockaddr*>(&address), length) == 0 ||
-       errno == EINPROGRESS) &&
-      ::epoll_ctl(epoll_, EPOLL_CTL_ADD, connection.fd, &event) == 0;
-  if (!is_begun) {
-    finish(name.slot, connection, reason_of_connect(errno));
-    return name;
-  }
-  slab_.deadline(name.slot).store(coarse_monotonic_ms() + timeout_ms, std::memory_order_relaxed);
-  return name;
-}
-
-Connection* Engine::find(SlotName name) noexcept {
-  if (name.slot >= slab_.used()) return nullptr;
-  Connection& connection = slab_.at(name.slot);
-  return connection.generation == name.generation ? &connection : nullptr;
-}
-
-// The descriptor is closed here and now; the slot lives until its close event has been handled.
-void Engine::finish(std::uint32_t slot, Connection& connection, CloseReason reason) noexcept {
-  const bool was_told = connection.state != State::waiting;
-  if (connection.fd >= 0) ::close(connection.fd);
-  connection.fd = -1;
-  const bool is_ours = connection.state == State::flushing || connection.state == State::lingering;
-  if (!is_ours) connection.reason = reason;  // else it stands since the close
-  connection.state = State::gone;
-  connection.backlog.clear();
-  slab_.deadline(slot).store(0, std::memory_order_relaxed);
-  give_place_back(connection);
-  connections_.fetch_sub(1, std::memory_order_relaxed);
-  if (was_told) {
-    pending_.push_back({EventKind::close, {slot, connection.generation}});
-  } else {
-    gone_.push_back(slot);
-  }
-}
-
-void Engine::finish_with_reset(std::uint32_t slot, Connection& connection,
-                               CloseReason reason) noexcept {
-  const linger at_once{1, 0};
-  ::setsockopt(connection.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-  finish(slot, connection, reason);
-}
-
-void Engine::give_place_back(Connection& connection) noexcept {
-  if (!connection.is_client) return;
-  connection.is_client = false;
-  clients_.fetch_sub(1, std::memory_order_relaxed);
-  if (connection.ledger == nullptr) return;
-  connection.ledger->release(connection.client.peer.address, connection.client.is_counted);
-  connection.ledger.reset();
-}
-
-void Engine::free_gone() noexcept {
-  if (gone_.empty()) return;
-  const std::lock_guard lock(mutex_);
-  for (const std::uint32_t slot : gone_) {
-    buffers_.backlogs[slot] = 0;
-    slab_.release(slot);
-  }
-  gone_.clear();
-}
-
-void Engine::watch(std::uint32_t slot, Connection& connection, std::uint32_t interest) noexcept {
-  if (connection.interest == interest) return;
-  epoll_event event{};
-  event.events = interest;
-  event.data.u64 = data_of(slot, connection.generation);
-  if (::epoll_ctl(epoll_, EPOLL_CTL_MOD, connection.fd, &event) == 0) {
-    connection.interest = interest;
-  } else {
-    finish(slot, connection, CloseReason::reset);
-  }
-}
-
-void Engine::shut() noexcept {
-  const std::lock_guard lock(mutex_);
-  if (is_shut_) return;
-  is_shut_ = true;
-  is_taking_ = false;
-  for (std::uint32_t slot = 0, used = slab_.used(); slot < used; ++slot) {
-    Connection& connection = slab_.at(slot);
-    if (connection.fd >= 0) ::close(connection.fd);
-    connection.fd = -1;
-    connection.state = State::gone;
-    give_place_back(connection);
-  }
-  // A gate may hold the engine longer than its worker lives: nothing of it stays open.
-  ::close(timer_);
-  ::close(epoll_);
 }
 
 }  // namespace activemx

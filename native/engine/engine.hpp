@@ -29,6 +29,7 @@ namespace activemx {
 // All from src/base/limits.ts.
 struct EngineLimits {
   std::uint32_t backlog_low_octets = 0;
+  std::uint32_t backlog_high_octets = 0;
   std::uint32_t backlog_octets_max = 0;
   std::int64_t linger_ms = 0;
   std::int64_t close_flush_ms = 0;
@@ -46,7 +47,7 @@ struct EngineBuffers {
 
 // The words of an event: kind, slot, generation, first, second. As src/io/native-engine.ts.
 inline constexpr std::size_t event_stride = 5;
-enum class EventKind : std::int32_t { open, data, connected, drain, end, deadline, close };
+enum class EventKind : std::int32_t { open, data, connected, drain, end, deadline, close, passed };
 
 // The words of an operation: kind, slot, generation, first, second.
 inline constexpr std::size_t operation_stride = 5;
@@ -73,9 +74,11 @@ struct PeerRecord {
   std::uint8_t local_address_octets;
 };
 
-struct SlotName {
-  std::uint32_t slot = Slab::none;
-  std::uint32_t generation = 0;
+// How a passed event tells what has passed, in the input arena at its first word.
+struct PassRecord {
+  double octets;
+  std::uint32_t scan_state;
+  std::uint32_t silent_ms;  // since the last of them came
 };
 
 class Engine {
@@ -100,6 +103,13 @@ class Engine {
 
   // Always names a slot, unless there is none left; a connect that fails ends in a close event.
   [[nodiscard]] SlotName connect(const Endpoint& to, std::int64_t timeout_ms) noexcept;
+  // From the source's next octets on, those of a message pass to the target without JavaScript, as
+  // long as they are clean, not the end of the message and not more than `octets_max`, and the
+  // target takes them. A passed event tells of them before any other event of the source.
+  // `scan_state` as scan_body has left it. Only while the source's data are being handled: what is
+  // listed already would be passed by. Nothing for a dead name.
+  void pass(SlotName source, SlotName target, std::uint32_t scan_state,
+            std::uint64_t octets_max) noexcept;
   // Takes the descriptor out; -1 for a dead name. What the socket did not take is moved into
   // `output` and counted in `rest`. The client's place is held until `release_detached`.
   [[nodiscard]] int detach(SlotName name, std::size_t& rest) noexcept;
@@ -133,7 +143,15 @@ class Engine {
     EventKind kind;
     SlotName name;
   };
-  struct Gather;  // sends of one connection, side by side in the operation list
+  // Sends to one connection that stand side by side go out in one system call.
+  struct Gather {
+    static constexpr std::size_t parts_max = 16;
+    SlotName name;
+    Connection* connection = nullptr;
+    std::array<iovec, parts_max> parts;
+    std::size_t count = 0;
+    std::size_t octets = 0;
+  };
 
   Engine(const EngineLimits& limits, const EngineBuffers& buffers, int epoll, int timer) noexcept;
 
@@ -149,7 +167,14 @@ class Engine {
   void expire(std::uint32_t slot, Connection& connection) noexcept;
   void tell(EventKind kind, SlotName name, std::size_t first, std::size_t second) noexcept;
   void tell_open(std::uint32_t slot, Connection& connection) noexcept;
+  void align_input() noexcept;
   [[nodiscard]] bool has_room() const noexcept;
+
+  // Turn: octets that pass.
+  [[nodiscard]] bool pass_on(Pass& pass, std::span<const std::uint8_t> octets) noexcept;
+  void send_settled(const Pass& pass, std::span<const std::uint8_t> octets,
+                    std::uint32_t next_state) noexcept;
+  void end_pass(std::uint32_t slot, Connection& connection) noexcept;
 
   // Turn: operations.
   void execute_one(const std::int32_t* words, Gather& gather) noexcept;

@@ -10,16 +10,6 @@
 
 namespace activemx {
 
-// Sends to one connection that stand side by side go out in one system call.
-struct Engine::Gather {
-  static constexpr std::size_t parts_max = 16;
-  SlotName name;
-  Connection* connection = nullptr;
-  std::array<iovec, parts_max> parts;
-  std::size_t count = 0;
-  std::size_t octets = 0;
-};
-
 std::size_t Engine::execute(std::size_t operations) noexcept {
   Gather gather;
   const std::size_t count =
@@ -191,6 +181,7 @@ int Engine::detach(SlotName name, std::size_t& rest) noexcept {
   const int fd = connection->fd;
   connection->fd = -1;
   connection->backlog.clear();
+  connection->pass.reset();
   connection->state = State::detached;
   slab_.deadline(name.slot).store(0, std::memory_order_relaxed);
   connections_.fetch_sub(1, std::memory_order_relaxed);

@@ -3,6 +3,8 @@
 
 #include <netinet/in.h>
 
+#include <algorithm>
+#include <cstring>
 #include <map>
 #include <vector>
 
@@ -284,6 +286,69 @@ void test_death_during_adoption() {
   check(open_descriptors() == before, "no descriptor is left");
 }
 
+// Lines cut anywhere pass whole and in order; the end of data is told, with the count of them.
+void test_pass() {
+  TestEngine made;
+  auto ledger = std::make_shared<CountingLedger>();
+  Pair source;
+  Pair target;
+  SlotName names[2];
+  for (std::size_t at = 0; at < 2; ++at) {
+    const Pair& pair = at == 0 ? source : target;
+    check(made.engine->adopt(pair.inner, {}, ledger), "adopted");
+    check(::send(pair.outer, "x", 1, 0) == 1, "first sign");
+    made.turn([&](const std::int32_t* event) {
+      names[at] = {static_cast<std::uint32_t>(event[1]), static_cast<std::uint32_t>(event[2])};
+    });
+  }
+  made.engine->pass(names[0], names[1], 0, UINT64_MAX);
+
+  Random random(seed());
+  std::string sent;
+  for (int line = 0; line < 3000; ++line) {
+    sent += random.below(3) == 0 ? ".." : "";
+    sent += std::string(random.below(90), 'a') + "b\r\n";
+  }
+  double passed = 0;
+  std::string told;
+  const auto take = [&](const std::int32_t* event) {
+    const auto* const at = made.input.data() + event[3];
+    if (static_cast<EventKind>(event[0]) == EventKind::passed) {
+      PassRecord record;
+      std::memcpy(&record, at, sizeof record);
+      check(told.empty(), "before what is told");
+      passed += record.octets;
+    }
+    if (static_cast<EventKind>(event[0]) == EventKind::data) {
+      told.append(reinterpret_cast<const char*>(at), static_cast<std::size_t>(event[4]));
+    }
+  };
+  std::string got;
+  const auto hear = [&] {
+    char block[65'536];
+    for (ssize_t count; (count = ::recv(target.outer, block, sizeof block, MSG_DONTWAIT)) > 0;) {
+      got.append(block, static_cast<std::size_t>(count));
+    }
+  };
+  for (std::size_t at = 0; at < sent.size();) {
+    const std::size_t count = std::min(sent.size() - at, 1 + random.below(2000));
+    check(::send(source.outer, sent.data() + at, count, 0) > 0, "send");
+    at += count;
+    made.turn(take);
+    hear();
+  }
+  while (got.size() < sent.size()) {
+    made.turn(take, 10);
+    hear();
+  }
+  check(::send(source.outer, ".\r\n", 3, 0) == 3, "send");
+  while (told.empty()) made.turn(take);
+  check(got == sent && told == ".\r\n", "octets in order");
+  check(passed == static_cast<double>(sent.size()), "octets counted");
+  ::close(source.outer);
+  ::close(target.outer);
+}
+
 int run() {
   const std::size_t before = open_descriptors();
   test_backlog();
@@ -293,6 +358,7 @@ int run() {
   test_random_operations();
   test_links();
   test_death_during_adoption();
+  test_pass();
   check(open_descriptors() == before, "no descriptor is left");
   return 0;
 }

@@ -117,6 +117,12 @@ export const headerOctetsMax = 131_072
 /** Message octets kept while the mailhost has not answered DATA; above: the client is paused. */
 export const stashOctetsHigh = 65_536
 
+/**
+ * Octets of a message behind which the rest may pass without JavaScript. Ours; below it, to begin
+ * and to end that costs as much as it saves.
+ */
+export const passOctetsMin = 32_768
+
 /** Room for a usual header and a small message; a larger one gets a large block. */
 export const stashBlockOctets = 16_384
 /** Blocks of a thread that wait to be used again (1 MiB); more are left to the collector. */

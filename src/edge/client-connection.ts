@@ -92,6 +92,13 @@ export class ClientConnection implements Ports, ClientPort, RecordPort, Question
     this.#edge.engine.resume(this.id)
   }
 
+  passBody(scanState: number, octetsMax: number): void {
+    const link = this.#transfer?.bodyLink
+    // Who watches the client wants to see all of it.
+    if (link === undefined || this.#edge.log.isTraced(this.peer.address)) return
+    this.#edge.engine.pass?.(this.id, link, scanState, octetsMax)
+  }
+
   deadline(afterMs: number): void {
     this.#edge.engine.deadline(this.id, afterMs)
   }
@@ -153,6 +160,11 @@ export class ClientConnection implements Ports, ClientPort, RecordPort, Question
       tellInput(log, this.peer, this.#journey.stage, chunk, start, end)
     }
     this.#journey.onBytes(chunk, start, end, this.#edge.now())
+  }
+
+  onPassed(octets: number, scanState: number, silentMs: number): void {
+    this.#octets += octets
+    this.#journey.onPassed(octets, scanState, silentMs, this.#edge.now())
   }
 
   onConnected(): void {}

@@ -222,6 +222,12 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     this.settle()
   }
 
+  onPassed(id: ConnectionId, octets: number, scanState: number, silentMs: number): void {
+    this.tick()
+    const carrier = this.#carriers.get(id)
+    if (carrier instanceof ClientConnection) carrier.onPassed(octets, scanState, silentMs)
+  }
+
   onConnected(id: ConnectionId): void {
     this.tick()
     this.#carriers.get(id)?.onConnected()

@@ -48,6 +48,11 @@ export interface EngineHandler {
   onOpen(id: ConnectionId, peer: Peer): void
   /** Octets [start, end) of chunk have arrived. */
   onData(id: ConnectionId, chunk: Uint8Array, start: number, end: number): void
+  /**
+   * What `pass` has let by: so many octets; the scan stands at `scanState`; the last of them came
+   * `silentMs` ago. The pass is over. Before every other event of the source.
+   */
+  onPassed?(id: ConnectionId, octets: number, scanState: number, silentMs: number): void
   /** `connect` succeeded. */
   onConnected(id: ConnectionId): void
   /** The send backlog fell below its low mark after a send answered false. */
@@ -81,6 +86,16 @@ export interface Engine {
    * possible. Only inside onData.
    */
   forward(id: ConnectionId, start: number, end: number): boolean
+  /**
+   * Message octets that need no judgement go on to the target without onData from here on: clean
+   * ones, not those that end the message, at most `octetsMax`, as long as the target takes them.
+   * Whatever else comes ends the pass: onPassed tells what went by, then comes the event. Octets
+   * whose meaning the next one decides are kept back; `scanState` is that of
+   * src/smtp/body-scanner.ts, and what is kept back by it must not have been sent. Only inside
+   * onData of the source, all of whose octets are handled. No effect where octets cannot pass;
+   * absent where they never can.
+   */
+  pass?(source: ConnectionId, target: ConnectionId, scanState: number, octetsMax: number): void
   /** Stops and restarts reading: backpressure towards the peer. */
   pause(id: ConnectionId): void
   resume(id: ConnectionId): void

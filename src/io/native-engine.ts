@@ -20,67 +20,22 @@ import {
   closeFlushMs,
   lingerMs,
 } from '../base/limits.ts'
-import type {
-  CloseReason,
-  ConnectionId,
-  Engine,
-  EngineHandler,
-  EngineOptions,
-  Peer,
-} from './engine.ts'
+import type { ConnectionId, Engine, EngineHandler, EngineOptions } from './engine.ts'
 import type { EngineToken } from './gate.ts'
-
-/** What this part uses of the addon; the handle is opaque. */
-interface EngineAddon {
-  newEngine(buffers: object, limits: object, onEvents: (count: number) => void): object
-  engineToken(handle: object): number
-  collectEvents(handle: object): number
-  executeOperations(handle: object, count: number): number
-  connectSocket(
-    handle: object,
-    address: string,
-    port: number,
-    timeoutMs: number,
-    name: Int32Array,
-  ): void
-  detachSocket(handle: object, slot: number, generation: number, rest: Int32Array): number
-  releaseDetached(handle: object, slot: number, generation: number): void
-  setClientDeadline(handle: object, milliseconds: number): void
-  stopEngine(handle: object): void
-  closeEngine(handle: object): void
-  engineConnections(handle: object): number
-}
-
-const slots = 131_072
-const inputOctets = 1_048_576
-const outputOctets = 1_048_576
-const eventsMax = 1_024
-const operationsMax = 4_096
-/** Words of an event and of an operation: kind, slot, generation, first, second. */
-const words = 5
-/** Rounds of one wake-up before other work of the thread gets its turn. */
-const roundsMax = 16
-
-/** As native/engine/engine.hpp numbers them. */
-const event = { open: 0, data: 1, connected: 2, drain: 3, end: 4, deadline: 5, close: 6 } as const
-const operation = {
-  send: 0,
-  forward: 1,
-  pause: 2,
-  resume: 3,
-  deadline: 4,
-  awaitDrain: 5,
-  close: 6,
-  reset: 7,
-} as const
-const reasons: readonly CloseReason[] = [
-  'closed',
-  'ended',
-  'reset',
-  'timeout',
-  'refused',
-  'unreachable',
-]
+import {
+  type EngineAddon,
+  event,
+  eventsMax,
+  inputOctets,
+  operation,
+  operationsMax,
+  outputOctets,
+  RecordReader,
+  reasons,
+  roundsMax,
+  slots,
+  words,
+} from './native-events.ts'
 
 /** No connection in this slot. */
 const dead = -1
@@ -104,11 +59,10 @@ class NativeEngine implements Engine {
   readonly #handle: object
   readonly #handler: EngineHandler
   readonly #input = Buffer.from(new ArrayBuffer(inputOctets))
-  #localAddress = ''
   readonly #output = Buffer.from(new ArrayBuffer(outputOctets))
   /** The arena as handlers see it: of a plain array `slice` is a copy, of a Buffer it is a view. */
   readonly #chunk = new Uint8Array(this.#input.buffer)
-  readonly #records = new DataView(this.#input.buffer)
+  readonly #records = new RecordReader(this.#input)
   readonly #events = new Int32Array(eventsMax * words)
   readonly #operations = new Int32Array(operationsMax * words)
   readonly #backlogs = new Int32Array(slots)
@@ -136,7 +90,13 @@ class NativeEngine implements Engine {
       operations: this.#operations,
       backlogs: this.#backlogs,
     }
-    const limits = { backlogLowOctets, backlogOctetsMax, lingerMs, closeFlushMs }
+    const limits = {
+      backlogLowOctets,
+      backlogHighOctets,
+      backlogOctetsMax,
+      lingerMs,
+      closeFlushMs,
+    }
     this.#handle = addon.newEngine(buffers, limits, (count) => this.#turn(count))
     this.token = addon.engineToken(this.#handle)
     this.clientDeadline(options.clientDeadlineMs)
@@ -192,6 +152,18 @@ class NativeEngine implements Engine {
     this.#push(operation.forward, slot, start, end - start)
     this.#backlogs[slot] = (this.#backlogs[slot] ?? 0) + end - start
     return this.#hasRoom(slot)
+  }
+
+  pass(source: ConnectionId, target: ConnectionId, scanState: number, octetsMax: number): void {
+    if (source !== this.#delivering) return
+    const from = this.#liveSlot(source)
+    const to = this.#liveSlot(target)
+    if (from === dead || to === dead || octetsMax <= 0) return
+    const most = Math.min(octetsMax, Number.MAX_SAFE_INTEGER)
+    const fromGeneration = generationOf(source, from)
+    const toGeneration = generationOf(target, to)
+    const handle = this.#handle
+    this.#addon.passOctets(handle, from, fromGeneration, to, toGeneration, scanState, most)
   }
 
   pause(id: ConnectionId): void {
@@ -277,7 +249,7 @@ class NativeEngine implements Engine {
       this.#generations[slot] = generation
       if (slot >= this.#slotsUsed) this.#slotsUsed = slot + 1
       this.#isOverHighMark[slot] = 0
-      this.#handler.onOpen(id, this.#readPeer(first))
+      this.#handler.onOpen(id, this.#records.peer(first))
       return
     }
     if (kind === event.close) {
@@ -305,27 +277,11 @@ class NativeEngine implements Engine {
         break
       case event.deadline:
         this.#handler.onDeadline(id)
-    }
-  }
-
-  /** struct PeerRecord of native/engine/engine.hpp, then the texts of both addresses. */
-  #readPeer(at: number): Peer {
-    const records = this.#records
-    const textAt = at + 24
-    const localAt = textAt + records.getUint8(at + 16)
-    const end = localAt + records.getUint8(at + 17)
-    const localAddress = this.#input.toString('latin1', localAt, end)
-    // One text for all that came to the same address: an idle client holds less.
-    if (localAddress !== this.#localAddress) this.#localAddress = localAddress
-    return {
-      address: this.#input.toString('latin1', textAt, localAt),
-      port: records.getUint16(at + 8, true),
-      localAddress: this.#localAddress,
-      localPort: records.getUint16(at + 10, true),
-      isTrusted: records.getUint8(at + 14) !== 0,
-      verdictClass: records.getUint16(at + 12, true),
-      isEarlyTalker: records.getUint8(at + 15) !== 0,
-      acceptedAtMs: records.getFloat64(at, true),
+        break
+      case event.passed: {
+        const { octets, scanState, silentMs } = this.#records.passed(first)
+        this.#handler.onPassed?.(id, octets, scanState, silentMs)
+      }
     }
   }
 

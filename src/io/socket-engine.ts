@@ -23,6 +23,7 @@ import type {
   Peer,
 } from './engine.ts'
 import type { EngineToken } from './gate.ts'
+import { Pass } from './socket-pass.ts'
 
 type State = 'waiting' | 'connecting' | 'open' | 'closing' | 'gone'
 
@@ -36,6 +37,7 @@ interface Connection {
   /** What onClose will say; set by whoever ends the connection first. */
   reason: CloseReason | undefined
   timer: NodeJS.Timeout | undefined
+  pass: Pass | undefined
 }
 
 /** An engine over net.Socket for the calling thread. */
@@ -51,6 +53,8 @@ class SocketEngine implements Engine, Adopter {
   #lastId = 0
   #clients = 0
   #delivered: Uint8Array | undefined
+  /** The connection that they came from. */
+  #delivering: Connection | undefined
   #onEmpty: (() => void) | undefined
 
   constructor(handler: EngineHandler, options: EngineOptions) {
@@ -107,6 +111,12 @@ class SocketEngine implements Engine, Adopter {
   forward(id: ConnectionId, start: number, end: number): boolean {
     const chunk = this.#delivered
     return chunk === undefined ? true : this.#write(id, chunk.subarray(start, end))
+  }
+
+  pass(source: ConnectionId, target: ConnectionId, scanState: number, octetsMax: number): void {
+    const connection = this.#live(source)
+    if (connection === undefined || connection !== this.#delivering) return
+    connection.pass = new Pass(target, scanState, octetsMax)
   }
 
   pause(id: ConnectionId): void {
@@ -192,6 +202,7 @@ class SocketEngine implements Engine, Adopter {
       hasEnded: false,
       reason: undefined,
       timer: undefined,
+      pass: undefined,
     }
     this.#open.set(connection.id, connection)
     socket.on('data', (chunk: Buffer) => this.#onData(connection, chunk))
@@ -222,26 +233,51 @@ class SocketEngine implements Engine, Adopter {
   }
 
   #onData(connection: Connection, chunk: Buffer): void {
-    if (!this.#firstSign(connection)) return
+    if (!this.#firstSign(connection) || this.#passOn(connection, chunk)) return
+    this.#endPass(connection)
     this.#delivered = chunk
+    this.#delivering = connection
     this.#handler.onData(connection.id, chunk, 0, chunk.length)
+    this.#delivering = undefined
     this.#delivered = undefined
+  }
+
+  /** False: the chunk is to be told of. */
+  #passOn({ pass }: Connection, chunk: Uint8Array): boolean {
+    const target = pass === undefined ? undefined : this.#live(pass.target)
+    if (pass === undefined || target === undefined) return false
+    if (target.socket.writableLength > backlogHighOctets) return false
+    const octets = pass.take(chunk)
+    if (octets === undefined) return false
+    if (octets.length > 0) this.#write(pass.target, octets)
+    return true
+  }
+
+  #endPass(connection: Connection): void {
+    const { pass } = connection
+    connection.pass = undefined
+    if (pass === undefined || connection.state === 'closing') return
+    this.#handler.onPassed?.(connection.id, pass.octets, pass.scanState, pass.silentMs)
   }
 
   #onEnd(connection: Connection): void {
     if (!this.#firstSign(connection)) return
     connection.hasEnded = true
+    this.#endPass(connection)
     this.#handler.onEnd(connection.id)
   }
 
   #onDrain(connection: Connection): void {
     if (!connection.isOverHighMark || connection.state !== 'open') return
     connection.isOverHighMark = false
+    this.#endPass(connection)
     this.#handler.onDrain(connection.id)
   }
 
   #expire(connection: Connection): void {
-    if (this.#firstSign(connection)) this.#handler.onDeadline(connection.id)
+    if (!this.#firstSign(connection)) return
+    this.#endPass(connection)
+    this.#handler.onDeadline(connection.id)
   }
 
   /** Tells of a client that was not told of yet. False: no event may come any more. */
@@ -257,6 +293,7 @@ class SocketEngine implements Engine, Adopter {
   #onClose(connection: Connection): void {
     if (connection.state === 'gone') return
     const wasTold = connection.state !== 'waiting'
+    this.#endPass(connection)
     clearTimeout(connection.timer)
     connection.state = 'gone'
     this.#open.delete(connection.id)

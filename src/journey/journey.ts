@@ -25,6 +25,7 @@ import {
 } from './6-transfer.ts'
 import { isBlocked, resumeInput, takeInput } from './commands.ts'
 import { expire, watch } from './deadlines.ts'
+import { letRestPass, notePassed } from './message-flow.ts'
 import type { CompiledPolicy } from './policy.ts'
 import type { Answer, Ports, Reply } from './ports.ts'
 import { close, refusal, refuseConnection } from './reply.ts'
@@ -82,10 +83,16 @@ export class Journey {
       }
       if (session.reading !== 'commands') session.idleSinceMs = nowMs
       takeInput(session, chunk, start, end, nowMs)
+      letRestPass(session)
       this.#settle(nowMs)
     } catch (error) {
       this.#fail(error, nowMs)
     }
+  }
+
+  /** What passBody() has let by: see ClientPort. The last of it came `silentMs` ago. */
+  onPassed(octets: number, scanState: number, silentMs: number, nowMs: number): void {
+    if (!this.#session.isGone) notePassed(this.#session, octets, scanState, nowMs - silentMs)
   }
 
   /** The client will send no more. What it has asked for is still answered. */

@@ -5,11 +5,10 @@
  * Invariants: nothing goes to the mailhost before its 354; no stray CR, LF or NUL ever does; octets
  * whose meaning the next one decides are kept back.
  */
-import { headerOctetsMax } from '../base/limits.ts'
+import { headerOctetsMax, passOctetsMin } from '../base/limits.ts'
 import { BodyRewriter } from '../smtp/body-rewriter.ts'
-import { strayFlags } from '../smtp/body-scanner.ts'
+import { keptBack, strayFlags } from '../smtp/body-scanner.ts'
 import { findHeaderEnd } from '../smtp/header-reader.ts'
-import { octetsOf } from '../smtp/octets.ts'
 import { messageOctetsMax } from './2-hello.ts'
 import { judgeHeader } from './header-filter.ts'
 import { namedRefusal } from './reply.ts'
@@ -29,7 +28,7 @@ export function passSettled(
 ): void {
   // What was kept back has turned out to belong to the final dot line, or is still undecided.
   if (settledEnd < start) return
-  const kept = undecided[before & 0x07] ?? noOctets
+  const kept = keptBack(before)
   if (message.rewriter === undefined && (message.scanState & strayFlags) !== 0) {
     message.rewriter = new BodyRewriter(true, (before & 0x07) !== 1 && (before & 0x07) !== 2)
   }
@@ -82,6 +81,30 @@ export function pass(
     )
     refuseMessage(session, transaction, message, refused, messageOctetsMax(session))
   }
+}
+
+/** The rest of a long message goes by unseen while nothing in it is ours to judge. */
+export function letRestPass(session: Session): void {
+  const message = session.transaction?.message
+  if (message === undefined || session.reading !== 'data' || session.held !== undefined) return
+  if (message.phase !== 'streaming' || message.rewriter !== undefined) return
+  if (session.isTransferFull || message.octets < passOctetsMin) return
+  const octetsMax = messageOctetsMax(session) - message.octets
+  session.ports.client.passBody(message.scanState, octetsMax)
+}
+
+/** So many octets went by; the last of them came at `atMs`. */
+export function notePassed(
+  session: Session,
+  octets: number,
+  scanState: number,
+  atMs: number,
+): void {
+  session.idleSinceMs = Math.max(session.idleSinceMs, atMs)
+  const message = session.transaction?.message
+  if (message === undefined) return
+  message.octets += octets
+  message.scanState = scanState
 }
 
 function append(message: Message, octets: Uint8Array): void {
@@ -149,12 +172,3 @@ export function streamStash(session: Session, message: Message): void {
 }
 
 const noOctets = new Uint8Array(0)
-/** What undecidedOctets counts, by the scanner's position. */
-const undecided: readonly Uint8Array[] = [
-  noOctets,
-  noOctets,
-  octetsOf('\r'),
-  octetsOf('.'),
-  octetsOf('.\r'),
-  noOctets,
-]

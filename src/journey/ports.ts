@@ -20,6 +20,13 @@ export interface ClientPort {
   /** Stops and restarts reading from the client. */
   pause(): void
   resume(): void
+  /**
+   * The message's next octets may go on to the mailhost unseen, as long as they are plain and not
+   * more than `octetsMax`; the scan stands at `scanState`, and what came before it has been sent.
+   * What went by is told by onPassed, before any other event. Nothing may come of it: then all
+   * octets come as ever. Only while octets are being taken, all of which are handled.
+   */
+  passBody(scanState: number, octetsMax: number): void
   /** The client must send or take something within this time, else `onDeadline`; 0 = none. */
   deadline(afterMs: number): void
   /** Closes after what is queued has been sent. `isDone`: it has said that nothing more comes. */

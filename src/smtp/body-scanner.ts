@@ -10,7 +10,7 @@
  * The number, 24 bits:  0–2 position (below)   3–7 flags   8–23 octets of the current line, ≤ 65535
  */
 import { textLineOctetsMax } from '../base/limits.ts'
-import { cr, dot, lf } from './octets.ts'
+import { cr, dot, lf, octetsOf } from './octets.ts'
 
 /**
  * Scans octets [start, end), going on from `state` (0 at the message's first octet).
@@ -41,6 +41,17 @@ export const longLineFlag = 0x40
 /** What must never reach the mailhost. */
 export const strayFlags = bareCrFlag | bareLfFlag | nulFlag
 
+const noOctets = new Uint8Array(0)
+/** By position. */
+const keptBackAt: readonly Uint8Array[] = [
+  noOctets,
+  noOctets,
+  octetsOf('\r'),
+  octetsOf('.'),
+  octetsOf('.\r'),
+  noOctets,
+]
+
 const positionMask = 0x07
 const flagMask = 0xf8
 const lineShift = 8
@@ -70,6 +81,16 @@ export function undecidedOctets(state: number): number {
   const position = state & positionMask
   if (position === scanPosition.afterCr || position === scanPosition.afterDot) return 1
   return position === scanPosition.afterDotCr ? 2 : 0
+}
+
+/** These octets, which have come and were kept back. Shared: never written to. */
+export function keptBack(state: number): Uint8Array {
+  return keptBackAt[state & positionMask] ?? noOctets
+}
+
+/** Has only come what may travel on: no end, nothing stray? */
+export function isPlain(state: number): boolean {
+  return !hasEnded(state) && (state & strayFlags) === 0
 }
 
 /** The byte loop. O(end − start), no allocation. */

@@ -158,6 +158,12 @@ export class SecureEngine implements Engine, EngineHandler {
 
   #isOwnChunk = false
 
+  /** In the clear on both sides only. */
+  pass(source: ConnectionId, target: ConnectionId, scanState: number, octetsMax: number): void {
+    if (this.#find(source) !== undefined || this.#find(target) !== undefined) return
+    this.#inner.pass?.(source, target, scanState, octetsMax)
+  }
+
   pause(id: ConnectionId): void {
     const secured = this.#find(id)
     if (secured === undefined) this.#inner.pause(id)
@@ -235,6 +241,10 @@ export class SecureEngine implements Engine, EngineHandler {
     this.#delivered = chunk
     this.#handler.onData(id, chunk, start, end)
     this.#delivered = undefined
+  }
+
+  onPassed(id: ConnectionId, octets: number, scanState: number, silentMs: number): void {
+    this.#handler.onPassed?.(id, octets, scanState, silentMs)
   }
 
   onConnected(id: ConnectionId): void {

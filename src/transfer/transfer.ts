@@ -16,7 +16,7 @@
  * §4.2.5).
  */
 import { linkAttemptsMax } from '../base/limits.ts'
-import type { Peer } from '../io/engine.ts'
+import type { ConnectionId, Peer } from '../io/engine.ts'
 import type { Journey } from '../journey/journey.ts'
 import type { TransferPort } from '../journey/ports.ts'
 import type { Reply } from '../smtp/reply.ts'
@@ -141,6 +141,11 @@ export class Transfer implements TransferPort, PoolTenant {
   bodyForward(start: number, end: number): boolean {
     if (this.#phase !== 'body' || this.#link === undefined) return true
     return this.#link.bodyForward(start, end)
+  }
+
+  /** Where message octets go now. */
+  get bodyLink(): ConnectionId | undefined {
+    return this.#phase === 'body' ? this.#link?.id : undefined
   }
 
   endOfData(): void {

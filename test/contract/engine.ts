@@ -4,6 +4,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Engine } from '../../src/io/engine.ts'
 import { backpressureTests, detachTests, linkTests } from './engine-links.ts'
+import { passTests } from './engine-pass.ts'
 import { type EngineUnderTest, EngineWorld, greeting } from './engine-world.ts'
 
 type World = () => EngineWorld
@@ -24,6 +25,7 @@ export function runEngineContract(parts: EngineUnderTest): void {
   describe('ends', () => endTests(here))
   describe('deadlines', () => deadlineTests(here))
   describe('backpressure', () => backpressureTests(here))
+  describe('pass', () => passTests(here))
   describe('links', () => linkTests(here))
   describe('detach', () => detachTests(here))
 }

@@ -7,7 +7,10 @@ import type { CloseReason, ConnectionId, EngineHandler, Peer } from '../../src/i
 export type Told =
   | { readonly kind: 'open'; readonly id: ConnectionId; readonly peer: Peer }
   | { readonly kind: 'data'; readonly id: ConnectionId; readonly text: string }
-  | { readonly kind: 'connected' | 'drain' | 'end' | 'deadline'; readonly id: ConnectionId }
+  | {
+      readonly kind: 'connected' | 'drain' | 'end' | 'deadline' | 'passed'
+      readonly id: ConnectionId
+    }
   | { readonly kind: 'close'; readonly id: ConnectionId; readonly reason: CloseReason }
 
 /** What a test may do inside the events. */
@@ -36,6 +39,11 @@ export class Recorder implements EngineHandler {
     }
     this.reactions.onData?.(id, chunk, start, end)
     this.#wake()
+  }
+
+  onPassed(id: ConnectionId, octets: number, scanState: number, silentMs: number): void {
+    this.#tell({ kind: 'passed', id })
+    this.reactions.onPassed?.(id, octets, scanState, silentMs)
   }
 
   onConnected(id: ConnectionId): void {

@@ -227,6 +227,51 @@ test('our Received field stands first and names client, protocol and id', () => 
   )
 })
 
+test.each([1, 2, 3, 1000, 16_384])(
+  'a long message passes unseen in reads of %d octets and arrives whole',
+  (size) => {
+    const world = new World()
+    withEnvelope(world).send('DATA\r\n')
+    const line = `..${'x'.repeat(70)}\r\n`
+    const text = `${plainMessage}${line.repeat(500)}`
+    world.send(text)
+    const rest = `${line.repeat(200)}\r\n.\r\n`
+    for (let at = 0; at < rest.length; at += size) world.send(rest.slice(at, at + size))
+    expect(world.octetsPassed).toBeGreaterThan(size > rest.length ? -1 : 1000)
+    expect(world.delivered[0]?.octets).toBe(`${text}${rest.slice(0, -3)}`)
+    // A final dot that came cut is counted in part.
+    const counted = (world.verdicts[0]?.octets ?? 0) - text.length - rest.length + 3
+    expect([0, 1, 2]).toContain(counted)
+  },
+)
+
+test.each([
+  ['refuse', '554'],
+  ['normalise', '250'],
+] as const)('a stray octet behind what passed: %s', (stray, code) => {
+  const world = new World({ policy: { stray } })
+  withEnvelope(world).send('DATA\r\n')
+  const text = `${plainMessage}${'line of text\r\n'.repeat(4000)}`
+  world.send(text).send('plain\r\n').send('plain\r\n').send('a\nb\r\n').send('.\r\n')
+  expect(world.octetsPassed).toBe(7)
+  expect(world.take()).toContain(`${code} `)
+  expect(world.delivered.map(({ octets }) => octets)).toEqual(
+    stray === 'refuse' ? [] : [`${text}plain\r\nplain\r\na\r\nb\r\n`],
+  )
+})
+
+test('what passes unseen counts for the size limit and for the rate', () => {
+  const world = new World({ sizeMax: 70_000 })
+  withEnvelope(world).send('DATA\r\n')
+  world.send(`${plainMessage}${'line of text\r\n'.repeat(4000)}`)
+  for (let at = 0; at < 10; at++) world.passes(30_000).send('x'.repeat(1200).concat('\r\n'))
+  expect(world.isClosed).toBe(false)
+  expect(world.octetsPassed).toBeGreaterThan(1200)
+  world.send('x'.repeat(6000)).send('\r\n.\r\n')
+  expect(world.take()).toContain('552 5.3.4')
+  expect(world.delivered).toEqual([])
+})
+
 /** Ports that nobody looks at. */
 function portsOf(_world: World): ConstructorParameters<typeof Journey>[1] {
   const nothing = (): void => {}
@@ -235,6 +280,7 @@ function portsOf(_world: World): ConstructorParameters<typeof Journey>[1] {
       reply: () => true,
       pause: nothing,
       resume: nothing,
+      passBody: nothing,
       deadline: nothing,
       close: nothing,
       startTls: nothing,

@@ -5,6 +5,7 @@
  */
 import { assert } from '../../src/base/errors.ts'
 import type { Finding } from '../../src/checks/finding.ts'
+import { Pass } from '../../src/io/socket-pass.ts'
 import { type Client, compilePolicy, Journey } from '../../src/journey/journey.ts'
 import { defaultPolicy, type JourneyPolicy } from '../../src/journey/policy.ts'
 import type { Answer, Ports, Question, VerdictRecord } from '../../src/journey/ports.ts'
@@ -73,6 +74,8 @@ export class World {
   readonly calls: string[] = []
   /** Every octet of message bodies that went to the mailhost, delivered or not. */
   bodySent = ''
+  /** Message octets that the journey let go by unseen. */
+  octetsPassed = 0
   output = ''
   nowMs = 1_000_000
   isClosed = false
@@ -87,6 +90,8 @@ export class World {
   #forgotten = 0
   #envelope: { mailArguments: string; recipients: string[]; octets: string } | undefined
   #isInBody = false
+  #pass: Pass | undefined
+  #passedAtMs = 0
   #live: { chunk: Uint8Array; start: number; end: number } | undefined
   #ids = 0
 
@@ -114,7 +119,7 @@ export class World {
 
   /** The client sends octets, in one piece. */
   sendOctets(octets: Uint8Array): this {
-    if (this.isClosed) return this
+    if (this.isClosed || this.#isPassed(octets)) return this
     this.#live = { chunk: octets, start: 0, end: octets.length }
     this.journey.onBytes(octets, 0, octets.length, this.nowMs)
     this.#live = undefined
@@ -126,6 +131,7 @@ export class World {
 
   /** The client closes its side. */
   end(): this {
+    this.#endPass()
     this.journey.onEnd(this.nowMs)
     this.pump()
     return this
@@ -133,6 +139,7 @@ export class World {
 
   /** The connection breaks. */
   lose(): this {
+    this.#endPass()
     this.isClosed = true
     this.journey.onClosed(this.nowMs)
     this.pump()
@@ -149,6 +156,7 @@ export class World {
       this.nowMs = Math.max(this.nowMs, next)
       if (this.#deadlineAtMs !== 0 && this.#deadlineAtMs <= this.nowMs) {
         this.#deadlineAtMs = 0
+        this.#endPass()
         if (!this.isClosed) this.journey.onDeadline(this.nowMs)
       }
     }
@@ -178,6 +186,29 @@ export class World {
   rest(): this {
     while (this.#queue.length > 0) this.passes(Math.max(0, this.#nextAt() - this.nowMs))
     return this
+  }
+
+  /** Octets that the journey lets go by, as an engine does it; what it does not is told. */
+  #isPassed(octets: Uint8Array): boolean {
+    const isTaking = this.#isInBody && this.#options.isSlowMailhost?.() !== true
+    const passed = isTaking ? this.#pass?.take(octets) : undefined
+    if (passed === undefined) {
+      this.#endPass()
+      return false
+    }
+    this.#passedAtMs = this.nowMs
+    this.octetsPassed += octets.length
+    if (passed.length > 0) this.#take(passed, 0, passed.length)
+    octets.fill(0x21)
+    return true
+  }
+
+  #endPass(): void {
+    const pass = this.#pass
+    this.#pass = undefined
+    if (pass === undefined || this.isClosed) return
+    const silentMs = this.nowMs - this.#passedAtMs
+    this.journey.onPassed(pass.octets, pass.scanState, silentMs, this.nowMs)
   }
 
   #nextAt(): number {
@@ -219,6 +250,11 @@ export class World {
         resume: () => {
           assert(this.isPaused, 'resumed after pause')
           this.isPaused = false
+        },
+        passBody: (scanState, octetsMax) => {
+          assert(this.#live !== undefined, 'only while octets are taken')
+          this.#passedAtMs = this.nowMs
+          this.#pass = new Pass(0, scanState, octetsMax)
         },
         deadline: (afterMs) => {
           this.#deadlineAtMs = afterMs === 0 ? 0 : this.nowMs + afterMs
