@@ -327,7 +327,9 @@ class Instance implements RunningProxy {
     const log = this.#log
     const memory = this.#memory
     const { gate, exempt } = this.#lists
-    const lists = { blacklist: gate.blacklist, ...exempt, store: this.#config.store.path }
+    const { path: store } = this.#config.store
+    const hasVerdicts = this.learnt !== undefined
+    const lists = { blacklist: gate.blacklist, ...exempt, store, hasVerdicts }
     const onTlsDaemon = (standing: Outcome): void => this.#tlsDaemon.take(standing)
     if (this.#threadCount === 0) {
       const setup = { thread: 0, policies, memory, lists }

@@ -16,14 +16,14 @@ const { entries, asks, store, settings } = workerData as AskingData
 const port = parentPort
 if (port === null) throw new Error('the asking thread is no program of its own')
 
-const lists = { blacklist: 0, relay: 0, dialup: 0, store }
+const lists = { blacklist: 0, relay: 0, dialup: 0, store, hasVerdicts: store !== '' }
 const complain = (detail: string): never => {
   throw new Error(detail)
 }
 const verdicts = new ThreadVerdicts(lists, settings, new ProbeSwitch(), complain)
 const desk = new RemoteDesk(
   (report) => port.postMessage(report),
-  (question) => (store === '' ? undefined : verdicts.answer(question)),
+  (question) => verdicts.answer(question),
 )
 port.on('message', (order: ThreadOrder) => {
   if (order.kind === 'answer') desk.onAnswer(order.number, order.answer)

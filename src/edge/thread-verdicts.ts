@@ -26,7 +26,7 @@ export class ThreadVerdicts {
   readonly #tell: (detail: string) => void
   #settings: ProbeSettings
   #known: Known | undefined
-  #isAway = false
+  #isAway: boolean
 
   constructor(
     lists: ThreadLists,
@@ -38,6 +38,7 @@ export class ThreadVerdicts {
     this.#settings = settings
     this.#probeSwitch = probeSwitch
     this.#tell = tell
+    this.#isAway = !lists.hasVerdicts
   }
 
   /** New settings, from the next question on. */

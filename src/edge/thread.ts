@@ -29,6 +29,8 @@ export interface ThreadLists {
   readonly dialup: number
   /** Folder of the store with whitelist and verdicts. */
   readonly store: string
+  /** The main thread keeps the verdicts there, not in a memory of its own. */
+  readonly hasVerdicts: boolean
 }
 
 /** What a reload replaces; travels by message. */

@@ -36,9 +36,9 @@ afterAll(async () => {
 })
 
 /** A thread of its own view; `relay` and `dialup` are handles of tables. */
-function newThread({ relay = 0, dialup = 0 } = {}) {
+function newThread({ relay = 0, dialup = 0, hasVerdicts = true } = {}) {
   const probeSwitch = new ProbeSwitch()
-  const lists = { blacklist: 0, relay, dialup, store: folder }
+  const lists = { blacklist: 0, relay, dialup, store: folder, hasVerdicts }
   const tell = (detail: string) => void told.push(detail)
   const thread = new ThreadVerdicts(lists, testProbeSettings, probeSwitch, tell)
   return { thread, probeSwitch }
@@ -90,6 +90,14 @@ describeWith([needsAddon()], 'a serving thread', () => {
     expect(thread.answer(question)).toEqual([])
     probeSwitch.turn(true)
     expect(thread.answer(question)).toMatchObject([{ name: 'host-told' }])
+  })
+
+  test('where the main thread has no store, it alone knows: what lies in the folder is old', async () => {
+    await findOut('negative', 'negative')
+    const { thread, probeSwitch } = newThread({ hasVerdicts: false })
+    expect(thread.answer(question)).toBeUndefined()
+    probeSwitch.turn(false)
+    expect(thread.answer(question)).toEqual([])
   })
 
   test('a flushed cache holds nothing', async () => {
