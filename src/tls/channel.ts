@@ -20,7 +20,7 @@ import {
 import { failure, type Outcome, success, type TlsCode, tlsCodes } from './api.ts'
 import { chargeOf } from './charge.ts'
 import { faultOf } from './fault.ts'
-import { FrameStream } from './frame-stream.ts'
+import { deferBehindPromises, FrameStream } from './frame-stream.ts'
 import { hexText } from './handle.ts'
 import {
   answerBit,
@@ -108,15 +108,19 @@ export class DaemonChannel {
 
   private constructor(socket: net.Socket, onHelloLate: () => void) {
     this.#onHelloLate = onHelloLate
-    this.#frames = new FrameStream(socket, {
-      onFrame: (frame) => this.#onAnswer(frame),
-      onRead: (fault) => {
-        if (fault === undefined) this.#onRead()
-        else this.close()
+    this.#frames = new FrameStream(
+      socket,
+      {
+        onFrame: (frame) => this.#onAnswer(frame),
+        onRead: (fault) => {
+          if (fault === undefined) this.#onRead()
+          else this.close()
+        },
+        onDrain: () => undefined,
+        onClose: () => this.#end(daemonGone),
       },
-      onDrain: () => undefined,
-      onClose: () => this.#end(daemonGone),
-    })
+      deferBehindPromises,
+    )
   }
 
   /** Connects and says hello. @returns the reason where there is no daemon that serves us. */

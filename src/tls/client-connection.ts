@@ -16,7 +16,7 @@ import {
 import { tlsCodes } from './api.ts'
 import { CallServer, type Extra } from './call-server.ts'
 import type { GroupCalls } from './calls.ts'
-import { FrameStream } from './frame-stream.ts'
+import { deferToTick, FrameStream } from './frame-stream.ts'
 import {
   answerBit,
   callKinds,
@@ -59,12 +59,16 @@ export class ClientConnection {
   constructor(socket: net.Socket, calls: GroupCalls, owner: ClientOwner) {
     this.#calls = calls
     this.#owner = owner
-    this.#frames = new FrameStream(socket, {
-      onFrame: (frame) => this.#serve(frame),
-      onRead: (fault) => this.#onRead(fault),
-      onDrain: () => this.#onDrain(),
-      onClose: () => owner.onGone(this),
-    })
+    this.#frames = new FrameStream(
+      socket,
+      {
+        onFrame: (frame) => this.#serve(frame),
+        onRead: (fault) => this.#onRead(fault),
+        onDrain: () => this.#onDrain(),
+        onClose: () => owner.onGone(this),
+      },
+      deferToTick,
+    )
     this.#server = new CallServer(calls, this.#frames, owner.extra)
   }
 

@@ -36,6 +36,24 @@ const pooledMax = 64
 const pool: Buffer[] = []
 const resolved = Promise.resolve()
 
+/** Has the frames of a turn sent at its end. */
+export type Defer = (flush: () => void) => void
+
+/**
+ * Behind the promises that are settled: for calls, which are made where promises are awaited. One
+ * turn of promises more: what is said to an answer that was there at once leaves with it. A tick
+ * would enter JavaScript once more for each wake-up.
+ */
+export const deferBehindPromises: Defer = (flush) => {
+  void resolved.then(() => void resolved.then(flush))
+}
+
+/**
+ * With the first tick: for answers, which are given in the handlers of TLS sockets. Promises come
+ * behind the ticks that Node's streams have queued by then: 20 µs of a call's 190 (bench tls).
+ */
+export const deferToTick: Defer = (flush) => process.nextTick(flush)
+
 /** One connection that carries frames. */
 export class FrameStream {
   /** Octets that wait for the peer to take them. */
@@ -46,14 +64,17 @@ export class FrameStream {
   readonly #reader = new FrameReader()
   readonly #onFrame: (frame: Frame) => void
   readonly #flushNow = (): void => this.flush()
-  // One turn of promises more: what is said to an answer that was there at once leaves with it.
-  readonly #flushLater = (): void => void resolved.then(this.#flushNow)
+  readonly #defer: Defer
   #staged: Buffer | undefined
   #stagedOctets = 0
 
-  /** @param socket connected, read by nobody; it is the stream's from now on. */
-  constructor(socket: net.Socket, events: FrameEvents) {
+  /**
+   * @param socket connected, read by nobody; it is the stream's from now on.
+   * @param defer when what was put leaves.
+   */
+  constructor(socket: net.Socket, events: FrameEvents, defer: Defer) {
     this.#events = events
+    this.#defer = defer
     this.#onFrame = (frame) => {
       if (this.#isOpen) events.onFrame(frame)
     }
@@ -130,8 +151,7 @@ export class FrameStream {
         : (pool.pop() ?? Buffer.allocUnsafeSlow(stagingOctets))
     this.#staged = staged
     this.#stagedOctets = 0
-    // Not nextTick: that enters JavaScript once more, and later, for each wake-up (bench tls).
-    void resolved.then(this.#flushLater)
+    this.#defer(this.#flushNow)
     return staged
   }
 
