@@ -44,6 +44,7 @@ import {
   type ThreadPolicies,
 } from './edge/thread.ts'
 import { TlsDaemonWatch } from './edge/tls-daemon-watch.ts'
+import { within } from './edge/within.ts'
 import { WorkerThreads } from './edge/worker-threads.ts'
 import type { Gate, GatePolicy } from './io/gate.ts'
 import { newNativeGate } from './io/native-gate.ts'
@@ -57,9 +58,6 @@ import type { Outcome } from './tls/api.ts'
 import { SessionCap } from './transfer/session-cap.ts'
 
 const drainEveryMs = 100
-
-/** How long the start waits for the mailhosts' EHLO; without it less is offered for a while. */
-const readyWaitMs = 2_000
 
 /** Serves. Rejects with OperatingError when a port is taken or a file cannot be read. */
 export async function serve(
@@ -199,7 +197,7 @@ class Instance implements RunningProxy {
     // The policies of this moment: lists may have been loaded behind a snapshot meanwhile.
     this.#hasTrustedNames = this.#lists.hasTrustedNames
     this.#threads = this.#newThreads(this.#policiesOf(this.#config, this.#files))
-    await within(this.#threads.ready(), readyWaitMs)
+    await this.#threads.ready()
     // Only now: a gate without a policy lets clients wait, one without threads turns them away.
     this.#isOpen = true
     this.#gate.configure(this.#gatePolicy)
@@ -388,14 +386,4 @@ class Instance implements RunningProxy {
 /** `listen.workers`, or one thread a core. */
 function threadsOf({ listen }: Config): number {
   return listen.workers > 0 ? listen.workers : availableParallelism()
-}
-
-/** Resolves with the promise or after the time, whichever comes first. */
-async function within(promise: Promise<unknown>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const waited = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms)
-  })
-  await Promise.race([promise, waited])
-  clearTimeout(timer)
 }

@@ -25,6 +25,10 @@ import type { Counters } from './counters.ts'
 import { tellLines } from './dialogue.ts'
 import type { QuestionDesk } from './questions.ts'
 import type { ThreadTls, TlsPolicy } from './thread-tls.ts'
+import { within } from './within.ts'
+
+/** How long the start waits for the mailhosts' EHLO. */
+const offersWaitMs = 2_000
 
 /** What an edge is made of. */
 export interface EdgeParts {
@@ -84,9 +88,12 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     this.#timer = setInterval(() => this.#sweep(), poolSweepMs)
   }
 
-  /** Resolves when the mailhosts have said what they offer, or could not be asked. */
+  /**
+   * Resolves when the mailhosts have said what they offer, or could not be asked, or are silent:
+   * until they speak less is offered.
+   */
   ready(): Promise<void> {
-    return new Promise((resolve) => this.pool.whenAsked(resolve))
+    return within(new Promise<void>((resolve) => this.pool.whenAsked(resolve)), offersWaitMs)
   }
 
   /** Clients carried now. */

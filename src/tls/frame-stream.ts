@@ -50,7 +50,7 @@ export const deferBehindPromises: Defer = (flush) => {
 
 /**
  * With the first tick: for answers, which are given in the handlers of TLS sockets. Promises come
- * behind the ticks that Node's streams have queued by then: 20 µs of a call's 190 (bench tls).
+ * behind the ticks that Node's streams have queued by then, which the caller would wait for.
  */
 export const deferToTick: Defer = (flush) => process.nextTick(flush)
 
