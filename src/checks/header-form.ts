@@ -15,9 +15,9 @@ export const headerChecks = [
   'double-from',
   'double-date',
   'double-message-id',
-  'loop',
+  'received-loop',
   'long-line',
-  'forbidden-octets',
+  'forbidden-octet',
 ] as const
 
 /** One of them. */
@@ -40,8 +40,8 @@ export function checkHeaderForm(
   const findings: Finding[] = []
   for (const check of form.checks) {
     const evidence =
-      check === 'loop'
-        ? loop(fields, form.receivedMax)
+      check === 'received-loop'
+        ? receivedLoop(fields, form.receivedMax)
         : evidenceOf(check, octets, start, end, fields)
     if (evidence === '') continue
     findings.push({ layer: 'headers', outcome: 'positive', name: check, evidence: [evidence] })
@@ -51,14 +51,14 @@ export function checkHeaderForm(
 
 /** What a check found, '' for nothing. */
 function evidenceOf(
-  check: Exclude<HeaderCheck, 'loop'>,
+  check: Exclude<HeaderCheck, 'received-loop'>,
   octets: Uint8Array,
   start: number,
   end: number,
   fields: readonly HeaderField[],
 ): string {
   if (check === 'long-line') return longLine(octets, start, end)
-  if (check === 'forbidden-octets') return forbiddenOctet(octets, start, end)
+  if (check === 'forbidden-octet') return forbiddenOctet(octets, start, end)
   const isMissing = check.startsWith('missing-')
   const name = check.slice(check.indexOf('-') + 1)
   const count = countOf(fields, name)
@@ -66,7 +66,7 @@ function evidenceOf(
   return count > 1 ? `${count} ${name} fields` : ''
 }
 
-function loop(fields: readonly HeaderField[], receivedMax: number): string {
+function receivedLoop(fields: readonly HeaderField[], receivedMax: number): string {
   const count = countOf(fields, 'received')
   return count > receivedMax ? `${count} Received fields` : ''
 }

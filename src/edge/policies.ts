@@ -171,7 +171,7 @@ export function journeyPolicyOf(
       mode: tests.headers.mode,
       rules: files.headerRules,
       rulesFile: tests.headers.rules,
-      checks: tests.headers.checks as JourneyPolicy['headers']['checks'],
+      checks: tests.headers.checks,
       receivedMax: tests.headers.receivedMax,
     },
     earlyTalker: listen.earlyTalker,

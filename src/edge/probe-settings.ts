@@ -10,7 +10,7 @@ import type { Config } from '../config/schema.ts'
 import type { DnsSettings } from '../probes/dns.ts'
 import type { FeedbackSettings } from '../probes/feedback.ts'
 import { type NamePatterns, noPatterns, parseNamePatterns } from '../probes/name-patterns.ts'
-import type { MailhostRoute, ProbeSettings, RelayForm } from '../probes/settings.ts'
+import type { MailhostRoute, ProbeSettings } from '../probes/settings.ts'
 import type { LearntSettings } from '../store/learnt.ts'
 
 /** The probes' settings. `recipientDomains` are ours, with those of the domains file. */
@@ -24,7 +24,7 @@ export function probeSettingsOf(
     noPtr: tests.dialup.noPtr,
     neighbours: tests.dialup.neighbours,
     neighboursAlike: tests.dialup.neighboursAlike,
-    relayForms: tests.relay.forms as readonly RelayForm[],
+    relayForms: tests.relay.forms,
     userDepth: tests.user.depth,
     nextMx: tests.user.nextMx,
     callAhead: tests.user.callAhead,
@@ -80,7 +80,7 @@ export function dnsSettingsOf({ dns }: Config): DnsSettings {
 /** [feedback]. */
 export function feedbackSettingsOf({ feedback }: Config): FeedbackSettings {
   const { layers, findings, ttlMs, promoteHosts, goodForMs } = feedback
-  return { layers: layers as FeedbackSettings['layers'], findings, ttlMs, promoteHosts, goodForMs }
+  return { layers, findings, ttlMs, promoteHosts, goodForMs }
 }
 
 /**

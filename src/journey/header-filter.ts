@@ -25,7 +25,7 @@ export function judgeHeader(
   }
   const { stash, headerStart } = message
   for (const finding of checkHeaderForm(policy.headers, stash, headerStart, headerEnd, fields)) {
-    const reply = finding.name === 'loop' ? '554 5.4.6 headers: too many hops' : ''
+    const reply = finding.name === 'received-loop' ? '554 5.4.6 headers: too many hops' : ''
     const refused = act(session, transaction, { finding, action: 'refuse', reply })
     if (refused !== undefined) return refused
   }

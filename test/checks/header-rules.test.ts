@@ -77,10 +77,10 @@ describe('built-in checks, each switchable', () => {
       ['double-from', 'double-date', 'double-message-id'],
     ],
     ['X: 1\r\n', ['missing-from', 'missing-date', 'missing-message-id']],
-    [`${good}${'Received: x\r\n'.repeat(101)}`, ['loop']],
+    [`${good}${'Received: x\r\n'.repeat(101)}`, ['received-loop']],
     [`${good}X: ${'a'.repeat(996)}\r\n`, ['long-line']],
     [`${good}X: ${'a'.repeat(995)}\r\n`, []],
-    [`${good}X: \x07\r\n`, ['forbidden-octets']],
+    [`${good}X: \x07\r\n`, ['forbidden-octet']],
     [`${good}X: \xff\t\r\n`, []],
   ]
   for (const [header, want] of cases) {

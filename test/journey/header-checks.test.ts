@@ -20,9 +20,9 @@ const headers: Readonly<Record<HeaderCheck, string>> = {
   'double-from': whole + fields.from,
   'double-date': whole + fields.date,
   'double-message-id': whole + fields.id,
-  loop: whole + 'Received: from a by b; x\r\n'.repeat(4),
+  'received-loop': whole + 'Received: from a by b; x\r\n'.repeat(4),
   'long-line': `${whole}X-Long: ${'x'.repeat(1000)}\r\n`,
-  'forbidden-octets': `${whole}X-Odd: a\x07b\r\n`,
+  'forbidden-octet': `${whole}X-Odd: a\x07b\r\n`,
 }
 
 function send(header: string, checks: readonly HeaderCheck[], options: object = {}): World {

@@ -1,6 +1,7 @@
 /**
  * Settings of the active tests: [tests], [probe], [cache], [dns].
  */
+import { headerChecks } from '../../checks/header-form.ts'
 import {
   choice,
   choices,
@@ -101,17 +102,7 @@ export const tests = section('tests', 'What is asked about a client while it wai
     rules: path('rules', '', 'A file of rules: header, pattern, action, reply.'),
     checks: choices(
       'checks',
-      [
-        'missing-from',
-        'missing-date',
-        'missing-message-id',
-        'double-from',
-        'double-date',
-        'double-message-id',
-        'received-loop',
-        'long-line',
-        'forbidden-octet',
-      ],
+      headerChecks,
       [
         'missing-from',
         'double-from',
