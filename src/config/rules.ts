@@ -7,6 +7,7 @@
 import { basename } from 'node:path'
 import { newPrefixCell, parseAddress, parsePrefix } from '../base/ip-address.ts'
 import type { ConfigFault } from './load.ts'
+import { allMailhosts } from './mailhosts.ts'
 import type { Config } from './schema.ts'
 
 /** Faults of a configuration whose single values are all right. */
@@ -150,15 +151,13 @@ function relayRecipient({ probe, tests, recipients }: Config): readonly ConfigFa
 }
 
 /** A mailhost that is ourselves would send every message round. */
-function mailhostLoop({ listen, mailhost }: Config): readonly ConfigFault[] {
-  const own = new Set(listen.smtp)
-  return [...mailhost.addresses, ...mailhost.route.flatMap((route) => route.addresses)].flatMap(
-    ({ address, port }) => {
-      const written = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
-      const remedy = 'is one of listen.smtp: mail would go round; name the mailhost behind us'
-      return when(own.has(written) && port !== 0, 'mailhost.addresses', quote(written), remedy)
-    },
-  )
+function mailhostLoop(config: Config): readonly ConfigFault[] {
+  const own = new Set(config.listen.smtp)
+  return allMailhosts(config).flatMap(({ address, port }) => {
+    const written = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+    const remedy = 'is one of listen.smtp: mail would go round; name the mailhost behind us'
+    return when(own.has(written) && port !== 0, 'mailhost.addresses', quote(written), remedy)
+  })
 }
 
 function domainNames({ recipients, mailhost }: Config): readonly ConfigFault[] {

@@ -11,6 +11,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { Turns } from '../base/turns.ts'
+import { allMailhosts } from '../config/mailhosts.ts'
 import type { Config } from '../config/schema.ts'
 import { writeDurable } from '../files/durable-file.ts'
 import type { CpuPool } from '../lists/cpu-pool.ts'
@@ -68,11 +69,12 @@ export class BlacklistSnapshot {
 }
 
 /** What the blacklist is made of, as a digest; '' = a snapshot cannot stand for it. */
-export function stampOf({ lists, mailhost }: Config, pathOf: (file: string) => string): string {
+export function stampOf(config: Config, pathOf: (file: string) => string): string {
+  const { lists } = config
   if (lists.keep !== 'files' || lists.blacklistForm !== 'prefix') return ''
   if (lists.blacklist.length === 0) return ''
   const files = [...lists.blacklist, ...lists.neverBlock].map(({ file }) => stateOf(pathOf(file)))
-  const content = JSON.stringify([lists, mailhost.addresses, files])
+  const content = JSON.stringify([lists, allMailhosts(config), files])
   return createHash('sha256').update(content).digest('hex')
 }
 

@@ -10,6 +10,7 @@
 import { messageOf } from '../base/errors.ts'
 import { prefixesTouch } from '../base/prefix-holds.ts'
 import { Turns } from '../base/turns.ts'
+import { allMailhosts } from '../config/mailhosts.ts'
 import type { Config } from '../config/schema.ts'
 import { newCpuPool, type OwnedCpuPool } from '../cpu-pool.ts'
 import { type FeedConfig, Feeds } from '../feeds/feeds.ts'
@@ -327,7 +328,7 @@ export class Lists implements ListService {
       formOf: chooseForm,
       cache: cacheOf(config),
       store: config.store.path,
-      ownNetworks: config.mailhost.addresses.map(({ address }) => ({
+      ownNetworks: allMailhosts(config).map(({ address }) => ({
         prefix: address,
         reason: 'mailhost of ours',
       })),
@@ -339,10 +340,10 @@ export class Lists implements ListService {
   }
 
   #neverBlock(): readonly string[] {
-    const { lists, mailhost } = this.#config
+    const { lists } = this.#config
     const loopback = lists.allowLoopback ? [] : loopbackNetworks
     const special = [...specialNetworks, ...loopback].map(({ prefix }) => prefix)
-    return [...special, ...mailhost.addresses.map(({ address }) => address)]
+    return [...special, ...allMailhosts(this.#config).map(({ address }) => address)]
   }
 
   #gateTables(): GateTables {

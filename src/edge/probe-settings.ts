@@ -6,6 +6,7 @@ import { networkInterfaces } from 'node:os'
 import { messageOf, OperatingError } from '../base/errors.ts'
 import { effective } from '../config/effective.ts'
 import { parseEndpoint } from '../config/kinds.ts'
+import { allMailhosts } from '../config/mailhosts.ts'
 import type { Config } from '../config/schema.ts'
 import type { DnsSettings } from '../probes/dns.ts'
 import type { FeedbackSettings } from '../probes/feedback.ts'
@@ -118,8 +119,8 @@ function mailhostRoutesOf({ mailhost }: Config): readonly MailhostRoute[] {
  * What no probe connects to: listeners (all addresses of this machine where one listens on all),
  * what we probe from, mailhosts, and the operator's own networks.
  */
-function ownAddresses({ listen, mailhost, probe }: Config): readonly string[] {
-  const mailhosts = [...mailhost.addresses, ...mailhost.route.flatMap((route) => route.addresses)]
+function ownAddresses(config: Config): readonly string[] {
+  const { listen, probe } = config
   const listeners = listen.smtp.map((written) => parseEndpoint(written)?.address ?? '')
   const anywhere = ['', '0.0.0.0', '::']
   const isAnywhere = listeners.some((address) => anywhere.includes(address))
@@ -127,7 +128,7 @@ function ownAddresses({ listen, mailhost, probe }: Config): readonly string[] {
     ...listeners,
     ...(isAnywhere ? addressesOfMachine() : []),
     ...probe.source,
-    ...mailhosts.map(({ address }) => address),
+    ...allMailhosts(config).map(({ address }) => address),
     ...probe.ownNetworks,
   ])
   for (const address of anywhere) addresses.delete(address)
