@@ -13,6 +13,7 @@ import type { Config } from '../config/schema.ts'
 import { Lists, type ListsListener } from '../edge/lists.ts'
 import { dnsSettingsOf, probeSettingsOf, readNamePatterns } from '../edge/probe-settings.ts'
 import { askBroker } from '../edge/probing-commands.ts'
+import { reasonsOf } from '../lists/list-report.ts'
 import { ProbeBroker } from '../probes/broker.ts'
 import { converse } from '../probes/converse.ts'
 import { DnsNameService } from '../probes/dns.ts'
@@ -90,8 +91,10 @@ async function askHere(
 /** A list of exempt hosts that could not be had is told: its hosts are asked. */
 function listenerOf(terminal: Terminal): ListsListener {
   return {
-    onReport: ({ kind, list, outcome, refusal }) => {
-      if (outcome !== 'loaded') terminal.warn(`${kind} list ${list}: ${outcome}: ${refusal}`)
+    onReport: (report) => {
+      const { kind, list, outcome } = report
+      const why = reasonsOf(report).join('; ')
+      if (outcome !== 'loaded') terminal.warn(`${kind} list ${list}: ${outcome}: ${why}`)
     },
     onFault: (detail) => terminal.warn(detail),
     onChange: () => undefined,

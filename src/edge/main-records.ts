@@ -5,7 +5,7 @@
 import type { Layer } from '../checks/finding.ts'
 import type { ClassRule, GatePolicy, Refusal, RefusalCause } from '../io/gate.ts'
 import type { VerdictRecord } from '../journey/record.ts'
-import type { ListReport } from '../lists/list-report.ts'
+import { type ListReport, reasonsOf } from '../lists/list-report.ts'
 import type { FeedLogRecord } from '../log/records.ts'
 
 const layers: Readonly<Record<RefusalCause, Layer>> = {
@@ -55,11 +55,19 @@ export function recordOfList(report: ListReport): FeedLogRecord {
     event: 'feed',
     time: Date.now(),
     list: report.list,
-    result: report.outcome === 'last-good' ? 'refused' : report.outcome,
+    result: resultOf(report),
     prefixes: report.entryCount,
     setAside: report.setAsideCount,
-    detail: [report.refusal, ...reasons].filter((reason) => reason !== ''),
+    detail: [...reasonsOf(report), ...reasons],
   }
+}
+
+/** A fetch that failed is why an older list serves, or none. */
+function resultOf({ outcome, fetch }: ListReport): string {
+  if (outcome === 'expired') return outcome
+  if (fetch?.outcome === 'failed') return fetch.outcome
+  if (outcome === 'last-good') return 'refused'
+  return outcome === 'loaded' && fetch?.outcome === 'unchanged' ? fetch.outcome : outcome
 }
 
 function replyOf({ cause, verdictClass }: Refusal, policy: GatePolicy): string {

@@ -10,8 +10,9 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf } from '../base/errors.ts'
 import { feedsAtOnceMax } from '../base/limits.ts'
+import type { FeedFetch } from '../lists/list-report.ts'
 import type { FeedState } from '../lists/load-lists.ts'
-import { type FetchOptions, type FetchOutcome, fetchFeed } from './fetch-feed.ts'
+import { type FetchOptions, fetchFeed } from './fetch-feed.ts'
 
 /** A feed of the configuration. */
 export interface FeedConfig {
@@ -20,17 +21,16 @@ export interface FeedConfig {
 }
 
 /** What a refresh did with one feed. */
-export interface FeedReport {
+export interface FeedReport extends FeedFetch {
   readonly url: string
-  readonly outcome: FetchOutcome['kind'] | 'failed'
-  /** '' unless it failed. */
-  readonly fault: string
 }
 
 /** The feeds of one cache folder. */
 export class Feeds {
   readonly #folder: string
   readonly #options: Omit<FetchOptions, 'path' | 'nowMs'>
+  /** By address, since the start: a fault stands until the feed is fetched again. */
+  readonly #last = new Map<string, FeedFetch>()
   readonly #running = new Map<string, Promise<FeedReport>>()
 
   constructor(folder: string, options: Omit<FetchOptions, 'path' | 'nowMs'> = {}) {
@@ -47,7 +47,7 @@ export class Feeds {
   stateOf(file: string): FeedState | undefined {
     if (!Feeds.isFeed(file)) return undefined
     const path = this.#pathOf(file)
-    return { path, fetchedMs: fetchedMsOf(path) }
+    return { path, fetchedMs: fetchedMsOf(path), lastFetch: this.#last.get(file) }
   }
 
   /** Fetches the feeds that are due (all with `isForced`). Never rejects: a fault is a report. */
@@ -82,11 +82,17 @@ export class Feeds {
   }
 
   async #fetch(url: string, nowMs: number): Promise<FeedReport> {
+    const fetch = await this.#outcomeOf(url, nowMs)
+    this.#last.set(url, fetch)
+    return { url, ...fetch }
+  }
+
+  async #outcomeOf(url: string, nowMs: number): Promise<FeedFetch> {
     try {
       const options = { ...this.#options, path: this.#pathOf(url), nowMs }
-      return { url, outcome: (await fetchFeed(url, options)).kind, fault: '' }
+      return { outcome: (await fetchFeed(url, options)).kind, fault: '' }
     } catch (fault) {
-      return { url, outcome: 'failed', fault: messageOf(fault) }
+      return { outcome: 'failed', fault: messageOf(fault) }
     }
   }
 

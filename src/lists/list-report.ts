@@ -16,6 +16,13 @@ export type ListKind = 'blacklist' | 'trusted' | 'relay' | 'dialup' | 'never_blo
  */
 export type ListOutcome = 'loaded' | 'last-good' | 'refused' | 'expired'
 
+/** What the last fetch of a feed came to. */
+export interface FeedFetch {
+  readonly outcome: 'changed' | 'unchanged' | 'failed'
+  /** Why it failed; else ''. */
+  readonly fault: string
+}
+
 /** One line of a load's report. */
 export interface ListReport {
   readonly kind: ListKind
@@ -25,6 +32,8 @@ export interface ListReport {
   readonly outcome: ListOutcome
   /** Why the outcome is not `loaded`, with the remedy; else ''. */
   readonly refusal: string
+  /** Undefined: no feed, or not fetched since the start. Failed: an older list serves, or none. */
+  readonly fetch: FeedFetch | undefined
   readonly format: ListFormat | undefined
   /** Prefixes and names that serve. */
   readonly entryCount: number
@@ -56,9 +65,16 @@ export function progressLine({ done, total, last }: LoadProgress): string {
 
 /** A report as one line of text. */
 export function reportLine(report: ListReport): string {
-  const { kind, list, outcome, entryCount, badLineCount, setAsideCount, refusal } = report
+  const { kind, list, outcome, entryCount, badLineCount, setAsideCount } = report
   const bad = badLineCount > 0 ? `, ${badLineCount} bad lines skipped` : ''
   const aside = setAsideCount > 0 ? `, ${setAsideCount} entries set aside` : ''
-  const why = refusal === '' ? '' : `: ${refusal}`
+  const reasons = reasonsOf(report)
+  const why = reasons.length === 0 ? '' : `: ${reasons.join('; ')}`
   return `${kind} ${list}: ${outcome}, ${entryCount} entries${bad}${aside}${why}`
+}
+
+/** What kept the newest state of the list from serving, and warnings; one each. */
+export function reasonsOf({ fetch, refusal }: ListReport): readonly string[] {
+  const notFetched = fetch?.outcome === 'failed' ? `not fetched: ${fetch.fault}` : ''
+  return [notFetched, refusal].filter((reason) => reason !== '')
 }

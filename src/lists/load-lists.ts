@@ -17,7 +17,7 @@ import type { IpTableFormName } from '../tables/ip-table.ts'
 import { type NameTable, newNameTable } from '../tables/name-table.ts'
 import { listNameOf } from './list-name.ts'
 import type { PlaceDescription } from './list-place.ts'
-import type { ListKind, ListReport, LoadProgress } from './list-report.ts'
+import type { FeedFetch, ListKind, ListReport, LoadProgress } from './list-report.ts'
 import { loopbackNetworks, type NeverBlockNetwork, specialNetworks } from './never-block.ts'
 import type { ListFormat } from './parse-list.ts'
 import { type IpTables, type PublishParts, publishLists } from './publish-lists.ts'
@@ -64,6 +64,8 @@ export interface FeedState {
   readonly path: string
   /** Milliseconds since 1970 of the last answer, also of "not changed"; 0 = never. */
   readonly fetchedMs: number
+  /** Absent: none since the start. */
+  readonly lastFetch?: FeedFetch | undefined
 }
 
 /** What the load is given beside the configuration; `cache` is also for last good lists. */
@@ -162,6 +164,7 @@ function taskOf(
     place: placeOf(config, parts, file),
     nowMs: parts.nowMs ?? Date.now(),
     validUntilMs: Number.POSITIVE_INFINITY,
+    fetch: parts.feedOf(file)?.lastFetch,
   }
 }
 

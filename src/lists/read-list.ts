@@ -11,7 +11,7 @@ import { type Coverage, coverageOf } from './coverage.ts'
 import type { NameEntry } from './entry-sink.ts'
 import { type GuardedList, type GuardOptions, guardList } from './guard.ts'
 import { type ListPlace, openPlace, type PlaceDescription } from './list-place.ts'
-import type { ListKind, ListOutcome, ListReport } from './list-report.ts'
+import type { FeedFetch, ListKind, ListOutcome, ListReport } from './list-report.ts'
 import { type NeverBlockNetwork, NeverBlockSpace } from './never-block.ts'
 import { type ParsedList, type ParseOptions, parseList } from './parse-list.ts'
 
@@ -24,6 +24,8 @@ export interface ReadListTask {
   readonly nowMs: number
   /** After this the source is too old to be believed; Infinity = never. */
   readonly validUntilMs: number
+  /** For the report. */
+  readonly fetch: FeedFetch | undefined
   /** Absent: the list is believed as it is (it refuses nobody). */
   readonly guard?: {
     readonly options: GuardOptions
@@ -164,6 +166,7 @@ function resultOf(
     file: task.parse.file,
     outcome,
     refusal,
+    fetch: task.fetch,
     format,
     entryCount: columns.v4.count + columns.v6.count + names.length,
     ...{ badLineCount, badLines, remarkCount, remarks, setAside, setAsideCount },

@@ -91,7 +91,11 @@ export const fieldsOf: Readonly<Record<LogEvent, readonly Field[]>> = {
   ],
   feed: [
     field('list', 'list', 'Name of the list.'),
-    field('result', 'result', 'loaded, unchanged, refused, failed or expired.'),
+    field(
+      'result',
+      'result',
+      'loaded, unchanged (the feed had nothing new), failed (not fetched: what was fetched last serves), refused or expired.',
+    ),
     field('prefixes', 'prefixes', 'Prefixes in force.'),
     field('set_aside', 'setAside', 'Entries set aside.'),
     field('detail', 'detail', 'Reasons, one each.'),
