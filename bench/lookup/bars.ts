@@ -103,21 +103,26 @@ function sizeBars(find: (group: string, name: string) => Measurement | undefined
   ]
 }
 
-/** Over all sizes the largest middle, and the largest 99th of 100: both are what is promised. */
+/**
+ * Over all sizes the largest middle, and the worst of all changes: both are what is promised. One
+ * thread watches; others see the same memory.
+ */
 function changeBars(
   find: (group: string, name: string) => Measurement | undefined,
 ): readonly Bar[] {
   const sizes = ['1k', '100k', '1M', 'BGP', '10M']
-  const worst = (name: string, rank: 'p50' | 'p99') =>
+  const worst = (name: string, rank: 'p50' | 'most') =>
     Math.max(...sizes.flatMap((size) => find(size, name)?.spread?.[rank] ?? []))
-  const idle = worst(changeNames.controlGap, 'p99').toFixed(2)
-  const note = `a thread that asks nothing, while nothing is swapped: ${idle}`
+  const idle = worst(changeNames.controlGap, 'most').toFixed(2)
+  const note = `a thread that asks nothing, while nothing is swapped, at worst: ${idle}`
   const { swap, gap, swapSeen, addSeen } = changeNames
   return [
     atMost(`${swap}, p50, ms`, worst(swap, 'p50'), 1),
     atMost(`${gap}, p50, ms`, worst(gap, 'p50'), 1, note),
-    atMost(`${gap}, p99, ms`, worst(gap, 'p99'), 1, note),
-    atMost(`${swapSeen}, p99, ms`, worst(swapSeen, 'p99'), 5, note),
-    atMost(`${addSeen}, p99, ms`, worst(addSeen, 'p99'), 1, note),
+    atMost(`${gap}, worst, ms`, worst(gap, 'most'), 1, note),
+    atMost(`${swapSeen}, p50, ms`, worst(swapSeen, 'p50'), 5),
+    atMost(`${addSeen}, p50, ms`, worst(addSeen, 'p50'), 1),
+    atMost(`${swapSeen}, worst, ms`, worst(swapSeen, 'most'), 5, note),
+    atMost(`${addSeen}, worst, ms`, worst(addSeen, 'most'), 1, note),
   ]
 }

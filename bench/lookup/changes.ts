@@ -15,7 +15,10 @@ import { type NativeIpTable, nativeTable, repeatImage } from '../../src/tables/n
 import { type Spread, spreadOf } from '../statistics.ts'
 
 const watched = '100.64.7.7'
+/** Between two changes. */
 const pauseMs = 10
+/** After a swap: until the old image is freed. */
+const freeMs = 100
 
 /** The watcher's words: what it last saw of the watched address, its longest gap since cleared. */
 const word = { ready: 0, seen: 1, stop: 2, gapUs: 3 } as const
@@ -66,7 +69,7 @@ export async function measureChanges(columns: PrefixColumns, rounds: number): Pr
   const whole = nativeTable.compile(columns)
   const other = nativeTable.compile(columnsOf([{ prefix: watched, list: 'watched' }]))
   const watcher = await startWatcher(table.handle)
-  const swaps = await swapPaused(table, whole, watcher.notes, rounds)
+  const swaps = await swapAnew(table, columns, watcher.notes, rounds)
   const seen = await swapAndWait(table, { watched: other, whole }, watcher.notes, rounds)
   const adds = await addAndWait(table, watcher.notes, rounds)
   await watcher.stop()
@@ -85,25 +88,37 @@ export async function measureChanges(columns: PrefixColumns, rounds: number): Pr
 }
 
 /**
- * Swaps to the same again and again: milliseconds of each call, and of the reader's longest gap.
+ * Swaps from the prefixes to nine tenths of them and back, each compiled for its swap, and the one
+ * before is freed: milliseconds of each call, and of the reader's longest gap until then.
  */
-async function swapPaused(
+async function swapAnew(
   table: NativeIpTable,
-  image: TableImage,
+  columns: PrefixColumns,
   notes: Int32Array,
   rounds: number,
 ): Promise<{ calls: number[]; gaps: number[] }> {
+  const fewer = mostOf(columns)
   const calls: number[] = []
   const gaps: number[] = []
   for (let round = 0; round < rounds; round++) {
-    const next = repeatImage(image)
+    const next = nativeTable.compile(round % 2 === 0 ? columns : fewer)
     await sleep(pauseMs)
     Atomics.store(notes, word.gapUs, 0)
     calls.push(timeMs(() => table.replace(next)))
-    await sleep(pauseMs)
+    await sleep(freeMs)
     gaps.push(Atomics.load(notes, word.gapUs) / 1000)
   }
   return { calls, gaps }
+}
+
+/** The first nine tenths. */
+function mostOf({ v4, v6, ...names }: PrefixColumns): PrefixColumns {
+  const part = (count: number) => Math.ceil(count * 0.9)
+  return {
+    ...names,
+    v4: { ...v4, count: part(v4.count) },
+    v6: { ...v6, count: part(v6.count) },
+  }
 }
 
 /** The longest gap of a thread that asks nothing, in as many and as long stretches. */
@@ -113,7 +128,7 @@ async function gapsOfControl(rounds: number): Promise<readonly number[]> {
   for (let round = 0; round < rounds; round++) {
     await sleep(pauseMs)
     Atomics.store(control.notes, word.gapUs, 0)
-    await sleep(pauseMs)
+    await sleep(freeMs)
     gaps.push(Atomics.load(control.notes, word.gapUs) / 1000)
   }
   await control.stop()
