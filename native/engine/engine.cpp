@@ -23,6 +23,7 @@ constexpr std::uint64_t timer_data = UINT64_MAX;
 constexpr std::int64_t sweep_ms = 500;
 constexpr int ready_max = 256;           // descriptors a turn
 constexpr std::size_t read_octets_max = 65'536;
+constexpr std::size_t passed_octets_max = 4'194'304;  // a turn, so that all others get theirs
 // A descriptor lists at the most: open or passed, data or end, close.
 constexpr std::size_t events_each = 3;
 constexpr std::size_t input_spare = 16'384;  // kept for records and a last small read
@@ -62,11 +63,17 @@ Engine::~Engine() { shut(); }
 std::size_t Engine::collect() noexcept {
   events_ = 0;
   input_used_ = 0;
+  passed_ = 0;
   free_gone();
   deliver_pending();
   epoll_event ready[ready_max];
   const int count = ::epoll_wait(epoll_, ready, ready_max, 0);
-  for (int at = 0; at < count && has_room(); ++at) handle(ready[at]);
+  // epoll keeps its order: who found no room in the last turn comes first in this one.
+  int handled = 0;
+  for (; handled < count && has_room() && passed_ < passed_octets_max; ++handled) {
+    handle(ready[(first_ + handled) % count]);
+  }
+  first_ = handled < count ? (first_ + handled) % count : 0;
   if (events_ == 0) deliver_pending();  // what a sweep has brought
   return events_;
 }
@@ -139,6 +146,7 @@ void Engine::handle_readable(std::uint32_t slot, Connection& connection) noexcep
   const auto octets = static_cast<std::size_t>(got);
   if (connection.pass != nullptr && got > 0 &&
       pass_on(*connection.pass, buffers_.input.subspan(start, octets))) {
+    passed_ += octets;
     return;
   }
   input_used_ += octets;

@@ -42,7 +42,7 @@ struct EngineBuffers {
   std::span<std::uint8_t> output;
   std::span<std::int32_t> events;      // event_stride each
   std::span<std::int32_t> operations;  // operation_stride each
-  std::span<std::int32_t> backlogs;    // by slot: queued by JavaScript, not yet taken by the socket
+  std::span<std::int32_t> backlogs;    // by slot: queued, not yet taken by the socket
 };
 
 // The words of an event: kind, slot, generation, first, second. As src/io/native-engine.ts.
@@ -210,6 +210,8 @@ class Engine {
 
   std::size_t events_ = 0;      // listed in this turn
   std::size_t input_used_ = 0;  // octets of the input arena
+  std::size_t passed_ = 0;      // octets that passed in this turn
+  int first_ = 0;               // of those ready, with whom the next turn begins
   std::vector<Pending> pending_;
   std::vector<std::uint32_t> gone_;  // freed once their close event has been handled
 };

@@ -3,7 +3,8 @@
  *
  * Memory shared with the addon: input arena (what was read; valid inside the dispatch only), output
  * arena (texts to send), events, operations, and by slot the octets queued and not yet taken by the
- * socket: added here, subtracted there, so that `send` can say at once whether to go on.
+ * socket: added here and by a pass there, subtracted there, so that `send` can say at once whether
+ * to go on.
  *
  * Operations are written into a list and carried out when the events of the turn are handled, or
  * when list or arena is full; outside a turn at the end of the current task. An id is slot +

@@ -249,7 +249,8 @@ class SocketEngine implements Engine, Adopter {
     if (target.socket.writableLength > backlogHighOctets) return false
     const octets = pass.take(chunk)
     if (octets === undefined) return false
-    if (octets.length > 0) this.#write(pass.target, octets)
+    // Nobody is told that the target is full, so nobody waits for its drain.
+    if (octets.length > 0 && target.socket.writable) target.socket.write(octets)
     return true
   }
 

@@ -106,7 +106,8 @@ export function takeData(
   const state = scannedState(result)
   message.scanState = state
   const isEnd = hasEnded(state)
-  message.octets += index - start - (isEnd ? Math.min(3, index - start) : 0)
+  // The dot line is not the message's, whichever of its octets came before.
+  message.octets += index - start - (isEnd ? 3 : 0)
   checkMessage(session, transaction, message, (state & strayFlags) !== 0)
   if (message.phase !== 'dropping') {
     const settledEnd = isEnd ? index - 3 : index - undecidedOctets(state)
@@ -201,7 +202,8 @@ function checkMessage(
 ): void {
   if (message.phase === 'dropping') return
   const octetsMax = messageOctetsMax(session)
-  if (message.octets > octetsMax) {
+  // What may become the dot line does not count yet.
+  if (message.octets - undecidedOctets(message.scanState) > octetsMax) {
     const text = replyLine(552, '5.3.4', `larger than ${octetsMax} octets`)
     const refused = refusal('protocol', 'message-too-large', text, [])
     refuseMessage(session, transaction, message, refused, 2 * octetsMax)

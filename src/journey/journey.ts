@@ -312,6 +312,8 @@ function pace(session: Session, nowMs: number): void {
   const mustPause = session.isTransferFull || isStashFull || heldOctets > heldInputOctetsMax
   if (mustPause) session.rateSinceMs = nowMs
   if (mustPause === session.isPaused) return
+  // A stall begins: a mailhost that takes octets, however slowly, is not a silent one.
+  if (session.isTransferFull) session.waitingSinceMs = nowMs
   session.isPaused = mustPause
   if (mustPause) session.ports.client.pause()
   else session.ports.client.resume()

@@ -89,7 +89,7 @@ export function letRestPass(session: Session): void {
   if (message === undefined || session.reading !== 'data' || session.held !== undefined) return
   if (message.phase !== 'streaming' || message.rewriter !== undefined) return
   if (session.isTransferFull || message.octets < passOctetsMin) return
-  const octetsMax = messageOctetsMax(session) - message.octets
+  const octetsMax = Math.max(0, messageOctetsMax(session) - message.octets)
   session.ports.client.passBody(message.scanState, octetsMax)
 }
 
