@@ -54,7 +54,8 @@ const refusalWords = [
   'plus tard', 'access denied', 'denied by', 'permission', 'not permitted', 'not allowed', 'policy',
   'spam', 'virus', 'ube', 'content', 'relay', 'authenticat', 'callout', 'callback', 'sender',
   'mail from', 'mailfrom', 'null reverse', 'bounce', 'connection', 'service refus', 'bloque',
-  'client host', 'not accepting', 'no access', 'helo', 'ehlo', 'unauthorized', 'prohibited',
+  'client host', 'not accepting', 'no access', 'helo', 'ehlo', 'unauthorized', 'prohibit',
+  'administrative', 'rejected by', 'verification failed',
 ]
 
 /** Says plainly that the mailbox is not there. */

@@ -58,8 +58,8 @@ export class LogMiner {
     }
     if (!text.startsWith('to=')) return []
     const isSent = isPostfix
-      ? program.endsWith('/smtp') && text.includes(', status=sent ')
-      : text.includes(', stat=Sent') && !text.includes('mailer=local')
+      ? program.endsWith('/smtp') && outcomeIn(text, ', status=').outcome.startsWith('sent ')
+      : isSentBySendmail(text)
     return isSent ? this.#recipients(id, pathsOf(text.slice(3))) : []
   }
 
@@ -136,6 +136,31 @@ function pathsOf(text: string): readonly string[] {
   const end = text.indexOf(', ')
   const list = end < 0 ? text : text.slice(0, end)
   return list.split(',').map(firstPath)
+}
+
+function isSentBySendmail(text: string): boolean {
+  const { before, outcome } = outcomeIn(text, ', stat=')
+  return outcome.startsWith('Sent') && !before.includes(', mailer=local')
+}
+
+/**
+ * What the first mark behind the addresses is followed by, and what stands between: further on the
+ * words are the peer's, who may write such a mark too.
+ */
+function outcomeIn(text: string, mark: string): { before: string; outcome: string } {
+  const list = endOfPaths(text, 'to='.length)
+  const original = ', orig_to='
+  const from = text.startsWith(original, list) ? endOfPaths(text, list + original.length) : list
+  const at = text.indexOf(mark, from)
+  if (at < 0) return { before: '', outcome: '' }
+  return { before: text.slice(from, at), outcome: text.slice(at + mark.length) }
+}
+
+/** Where the blank-separated fields go on behind the addresses that begin at `from`. */
+function endOfPaths(text: string, from: number): number {
+  const bracket = text.startsWith('<', from) ? text.indexOf('>, ', from) : -1
+  const end = bracket < 0 ? text.indexOf(', ', from) : bracket + 1
+  return end < 0 ? text.length : end
 }
 
 function firstPath(text: string): string {

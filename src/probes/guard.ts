@@ -5,8 +5,8 @@
  * address is judged after resolution, and the connection goes to the judged address itself: never
  * to loopback, private, link-local, shared, multicast or reserved space, in any IPv6 disguise of
  * it, nor to our own networks or the mailhost. Pure. Sources: the IANA special-purpose registries
- * (RFC 6890 and its updates), RFC 4291 §2.5.5, RFC 6052 §2.1 (NAT64), RFC 3056 §2 (6to4); Teredo
- * lies in 2001::/23.
+ * (RFC 6890 and its updates), RFC 4291 §2.5.5, RFC 6052 §2.1 (NAT64), RFC 3056 §2 (6to4), RFC 2765
+ * §2.1 (IPv4-translated); Teredo lies in 2001::/23.
  */
 import { BugError } from '../base/errors.ts'
 import {
@@ -26,7 +26,7 @@ const specialNetworks = [
   '192.0.0.0/24', '192.0.2.0/24', '192.31.196.0/24', '192.52.193.0/24', '192.88.99.0/24',
   '192.168.0.0/16', '192.175.48.0/24', '198.18.0.0/15', '198.51.100.0/24', '203.0.113.0/24',
   '224.0.0.0/4', '240.0.0.0/4',
-  '::/96', '64:ff9b:1::/48', '100::/64', '100:0:0:1::/64', '2001::/23', '2001:db8::/32',
+  '::/96', '::ffff:0:0:0/96', '64:ff9b:1::/48', '100::/64', '100:0:0:1::/64', '2001::/23', '2001:db8::/32',
   '3fff::/20', '5f00::/16', 'fc00::/7', 'fe80::/10', 'fec0::/10', 'ff00::/8',
 ]
 

@@ -39,16 +39,19 @@ export class Known {
     this.#exemptions = exemptions
   }
 
-  /** Every finding in the order of the steps, or undefined: something must be asked. */
+  /**
+   * Every finding in the order of the steps, or undefined: something must be asked. For `<>` nobody
+   * is asked, so a recipient that is not known is passed over: what is known of the host holds.
+   */
   findings(question: Question): readonly Finding[] | undefined {
     if (question.isWhitelisted === true) return undefined
     const findings: Finding[] = []
     const recipient = this.recipientToAsk(question)
     if (recipient !== undefined) {
       const found = this.#memory.mailbox('recipient', recipient)
-      if (found === undefined) return undefined
-      findings.push(found)
-      if (found.outcome === 'positive') return findings
+      if (found === undefined && question.sender !== '') return undefined
+      if (found !== undefined) findings.push(found)
+      if (found?.outcome === 'positive') return findings
     }
     const tests = this.hostTests(question.address)
     if (tests.relay || tests.dialup) {

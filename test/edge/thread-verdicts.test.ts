@@ -83,6 +83,15 @@ describeWith([needsAddon()], 'a serving thread', () => {
     dialup.close()
   })
 
+  test('call-ahead on, recipient unknown, `<>` from a known relay: open-relay', async () => {
+    await findOut('positive', 'negative')
+    const { thread } = newThread()
+    thread.configure({ ...testProbeSettings, callAhead: true })
+    expect(thread.answer({ ...question, sender: '' })).toMatchObject([{ name: 'host-told' }])
+    // A sender's recipient is asked about first.
+    expect(thread.answer(question)).toBeUndefined()
+  })
+
   test('probes off: nothing is found; on: as before', async () => {
     await findOut('positive', 'negative')
     const { thread, probeSwitch } = newThread()

@@ -70,6 +70,24 @@ describe('B8 what a log adds to the whitelist', () => {
   test('Postfix: sent by somebody of ours to somebody else, by smtp', () => {
     expect(mine(postfix)).toEqual(['jos@far.example'])
   })
+  test('Postfix: what the peer said, or a quoted address holds, is no status', () => {
+    const head = 'Nov 21 10:00:01 mx postfix/smtp[12]: 0D9633D: to='
+    const at = 'relay=mx.far.example[192.0.2.1]:25, dsn=4.0.0, status='
+    const lines = [
+      `<late@far.example>, ${at}deferred (host said: 450 x, status=sent y)`,
+      `<gone@far.example>, ${at}bounced (host said: 550 x, status=sent (250 y))`,
+      `<"a, status=sent b"@far.example>, ${at}deferred (host said: 450 x)`,
+      `<fwd@far.example>, orig_to=<"a, status=sent b"@home.example>, ${at}deferred (450)`,
+    ]
+    expect(mine([...postfix.slice(0, 1), ...lines.map((line) => head + line)])).toEqual([])
+  })
+  test('sendmail: what the peer said is no stat', () => {
+    const head = 'Nov 21 10:00:01 mx sendmail[22]: qAL100: to=<x@far.example>, mailer=esmtp, stat='
+    const lines = ['Deferred: 450 x, stat=Sent y', 'User unknown, stat=Sent (ok)']
+    expect(mine([...sendmail.slice(0, 1), ...lines.map((line) => head + line)])).toEqual([])
+    const sent = 'Sent (ok, mailer=local, stat=Deferred)'
+    expect(mine([...sendmail.slice(0, 1), head + sent])).toEqual(['x@far.example'])
+  })
   test('sendmail', () => {
     expect(mine(sendmail)).toEqual(['one@far.example', 'two@far.example'])
   })

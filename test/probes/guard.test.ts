@@ -23,6 +23,8 @@ describe('addresses that no probe may go to', () => {
     ['::ffff:127.0.0.1', 'mapped loopback'],
     ['::ffff:7f00:1', 'mapped loopback'],
     ['::7f00:1', 'compatible loopback'],
+    ['::ffff:0:7f00:1', 'translated loopback'],
+    ['::ffff:0:198.41.0.4', 'translated address of ours'],
     ['64:ff9b::7f00:1', 'NAT64 of loopback'],
     ['64:ff9b::a00:1', 'NAT64 of private'],
     ['64:ff9b:1::1', 'local NAT64'],

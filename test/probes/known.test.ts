@@ -31,6 +31,18 @@ test('a host that is exempt by now is told of as nothing', async () => {
   expect(asked).toEqual([])
 })
 
+test('call-ahead on, recipient unknown, `<>` from a known relay: open-relay', async () => {
+  const cache = new MemoryVerdictCache(10)
+  const memory = new VerdictMemory(cache, testProbeSettings.keep, now)
+  const relay = makeFinding('relay', 'positive', 'open-relay', ['x'])
+  memory.keepHost(hostCacheKey(address, { relay: true, dialup: true }), relay)
+  const settings = { modes: hostOnly, callAhead: true }
+  const parts = { cache, now }
+  const { ask, asked } = scriptedBroker(settings, { addresses: {} }, converse, parts)
+  expect(await ask(address, '')).toMatchObject([{ layer: 'relay', name: 'open-relay' }])
+  expect(asked).toEqual([])
+})
+
 test('switched off: nothing is found', async () => {
   const parts = { cache: unclearHost(), now }
   const { ask, broker } = scriptedBroker({ modes: hostOnly }, { addresses: {} }, converse, parts)
