@@ -46,7 +46,7 @@ export class Activation {
       return failure('refused', 'programs run as the user of the daemon: you are another')
     }
     this.#registered.set(session, program)
-    if (session.group.first.pending > 0) this.start(session)
+    if (session.group.hasUnclaimed) this.start(session)
     return success
   }
 

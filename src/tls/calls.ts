@@ -105,13 +105,16 @@ export class GroupCalls implements TlsCalls {
       }
       const call = this.#openWrite(key, options.isFirst)
       if (call === undefined) return done(failure('refused', 'continues no write'))
+      // Ended while none of its parts waited: what remains of it belongs nowhere.
+      if (call.isClosed)
+        return done(failure('zeroReturn', 'the connection of this write has ended'))
       call.parts.push({ octets: data, done })
       call.isClosed = options.isLast
       if (options.isLast) this.#openWrites.delete(key)
-      const fault = options.isFirst ? this.#place(handle, call, options) : undefined
-      if (fault !== undefined) return done(fault)
-      const group = this.#directory.find(handle, this.#holder)
-      if (!options.isFirst) this.#sessionOf(group, options.lease)?.continueWrite(call)
+      const fault = options.isFirst
+        ? this.#place(handle, call, options)
+        : this.#continue(handle, call, options)
+      if (fault !== undefined) done(fault)
     })
   }
 
@@ -136,7 +139,7 @@ export class GroupCalls implements TlsCalls {
       end(outcome)
     }
     const group = this.#directory.find(handle, this.#holder)
-    const tenancy = this.#tenancyOf(options.lease)
+    const tenancy = this.#tenancyOf(group, options.lease)
     if (group === undefined) done(emptyRead(absent(handle)))
     else if (tenancy === null) done(emptyRead(noLease))
     else {
@@ -202,7 +205,7 @@ export class GroupCalls implements TlsCalls {
   releaseNow(handle: SessionHandle, id: number, ending: LeaseEnding): Outcome {
     const tenancy = this.#tenancies.get(id)
     const group = this.#directory.find(handle, this.#holder)
-    if (tenancy === undefined || group === undefined) return noLease
+    if (tenancy === undefined || tenancy.group !== group) return noLease
     this.#tenancies.delete(id)
     group.release(tenancy, ending)
     return success
@@ -219,20 +222,32 @@ export class GroupCalls implements TlsCalls {
   #place(handle: SessionHandle, call: WriteCall, options: CallOptions): Outcome | undefined {
     const group = this.#directory.find(handle, this.#holder)
     if (group === undefined) return absent(handle)
-    const tenancy = this.#tenancyOf(options.lease)
+    const tenancy = this.#tenancyOf(group, options.lease)
     if (tenancy === null) return noLease
     group.write(tenancy, call, options.priority ?? 0, options.wait !== false)
     return undefined
   }
 
-  /** The lease that a call names: undefined for none, null for one that is not there. */
-  #tenancyOf(id: number | undefined): Tenancy | undefined | null {
+  /** Sends further parts of a write; of one whose turn has not come they wait with it. */
+  #continue(handle: SessionHandle, call: WriteCall, { lease }: CallOptions): Outcome | undefined {
+    const group = this.#directory.find(handle, this.#holder)
+    if (group === undefined) return absent(handle)
+    const tenancy = this.#tenancyOf(group, lease)
+    if (tenancy === null) return noLease
+    const session = tenancy === undefined ? group.first : tenancy.session
+    session?.continueWrite(call)
+    return undefined
+  }
+
+  /** The lease that a call names: undefined for none, null for one that these sessions have not. */
+  #tenancyOf(group: SessionGroup | undefined, id: number | undefined): Tenancy | undefined | null {
     if (id === undefined || id === 0) return undefined
-    return this.#tenancies.get(id) ?? null
+    const tenancy = this.#tenancies.get(id)
+    return tenancy !== undefined && tenancy.group === group ? tenancy : null
   }
 
   #sessionOf(group: SessionGroup | undefined, lease: number | undefined) {
-    const tenancy = this.#tenancyOf(lease)
+    const tenancy = this.#tenancyOf(group, lease)
     return tenancy === undefined ? group?.first : tenancy?.session
   }
 

@@ -24,7 +24,7 @@ import {
   type Outcome,
   success,
 } from './api.ts'
-import { contextOf, listenFor } from './link.ts'
+import { contextOf, type Link, listenFor } from './link.ts'
 import { CallQueue, type Discipline } from './queue.ts'
 import {
   answerParts,
@@ -37,6 +37,8 @@ import {
 
 /** A conversation: asked for, held, given back. */
 export interface Tenancy {
+  /** The only sessions that it is good for. */
+  readonly group: SessionGroup
   readonly holder: Holder
   readonly id: number
   readonly lanes: Lanes
@@ -44,6 +46,8 @@ export interface Tenancy {
   state: 'waiting' | 'granting' | 'held' | 'ending' | 'gone'
   /** The session that it holds, in the states `held` and `ending`. */
   session: Session | undefined
+  /** The connection that the session had at the grant: a conversation goes on on no other. */
+  link: Link | undefined
   /** When it is taken back, on the clock of `performance.now()`. */
   endsAtMs: number
   /** Whether its holder is to be told that others wait: with the read that waits, or the next. */
@@ -56,6 +60,7 @@ const leaseMsDefault = 5 * 60_000
 const queueFull = failure('refused', `more than ${tlsQueueCallsMax} leases wait for the session`)
 const overHeld = failure('refused', 'the lease was held too long')
 const givenBack = failure('refused', 'the lease was given back')
+const cutOff = failure('zeroReturn', 'the connection of this lease has ended')
 const othersWait = emptyRead(failure('wantRead', 'others wait for the session'))
 const fifo: Discipline = { kind: 'fifo' }
 
@@ -99,6 +104,11 @@ export class SessionGroup {
   /** Leases held now. */
   get leased(): number {
     return this.#held.size
+  }
+
+  /** Octets have come that are no tenant's, and nobody has read them. */
+  get hasUnclaimed(): boolean {
+    return this.first.pending > 0 && this.#isCommon(this.first)
   }
 
   /** When it was last used, on the clock of `performance.now()`. */
@@ -145,11 +155,13 @@ export class SessionGroup {
   ): Tenancy {
     const lanes = new Lanes(fifo)
     const tenancy: Tenancy = {
+      group: this,
       holder,
       id,
       lanes,
       state: 'waiting',
       session: undefined,
+      link: undefined,
       endsAtMs: 0,
       telling: yields ? 'when-others-wait' : 'never',
       done,
@@ -162,9 +174,10 @@ export class SessionGroup {
   /** Takes a lease back. */
   release(tenancy: Tenancy, ending: LeaseEnding): void {
     const { state, session } = tenancy
+    if (state === 'gone') return
     if (session === undefined) {
       this.#waiting.remove((waiting) => waiting === tenancy)
-      if (state === 'waiting' || state === 'granting') this.#refuse(tenancy, givenBack)
+      this.#refuse(tenancy, givenBack)
     } else if (ending === 'broken') this.#takeBack(tenancy, session, true)
     else {
       tenancy.state = 'ending'
@@ -177,7 +190,9 @@ export class SessionGroup {
   write(tenancy: Tenancy | undefined, call: WriteCall, priority: number, wait: boolean): void {
     const lanes = tenancy?.lanes ?? this.first.commonLanes
     const session = tenancy === undefined ? this.first : tenancy.session
-    if (session !== undefined) session.write(lanes, call, priority, wait)
+    const fault = faultOfTenancy(tenancy)
+    if (fault !== undefined) answerParts(call, fault)
+    else if (session !== undefined) session.write(lanes, call, priority, wait)
     else if (!lanes.writers.push(call, priority, 0)) answerParts(call, queueFull)
   }
 
@@ -185,7 +200,9 @@ export class SessionGroup {
   read(tenancy: Tenancy | undefined, call: ReadCall, priority: number, wait: boolean): void {
     const lanes = tenancy?.lanes ?? this.first.commonLanes
     const session = tenancy === undefined ? this.first : tenancy.session
-    if (tenancy?.telling === 'with-next-read' && session?.pending === 0) {
+    const fault = faultOfTenancy(tenancy)
+    if (fault !== undefined) call.done(emptyRead(fault))
+    else if (tenancy?.telling === 'with-next-read' && session?.pending === 0) {
       tenancy.telling = 'told'
       call.done(othersWait)
     } else if (session !== undefined) session.read(lanes, call, priority, wait)
@@ -225,9 +242,16 @@ export class SessionGroup {
     await Promise.all(this.sessions.map((session) => session.close()))
   }
 
+  /** Neither leased nor between two tenants. */
+  #isCommon(session: Session): boolean {
+    return session.turn === session.commonLanes && !this.#held.has(session)
+  }
+
   #add(): Session {
     const session: Session = new Session(this.options, this.#discipline, {
-      onUnclaimed: () => this.onUnclaimed(),
+      onUnclaimed: () => {
+        if (this.#isCommon(session)) this.onUnclaimed()
+      },
       onFree: () => this.#grantNext(),
       onSettled: () => this.#onSettled(session),
     })
@@ -310,6 +334,7 @@ export class SessionGroup {
     this.leasesGranted++
     tenancy.state = 'held'
     tenancy.session = session
+    tenancy.link = session.link
     const leaseMs = this.options.leaseMs ?? leaseMsDefault
     tenancy.endsAtMs = performance.now() + leaseMs
     // One timer for all leases of the group: they last equally long, and most end before it.
@@ -395,4 +420,10 @@ export class SessionGroup {
   get #speaksSmtp(): boolean {
     return this.options.starttls === 'smtp' || this.options.conversation === 'smtp'
   }
+}
+
+/** Why the calls of a tenant are served no more; undefined while they are. */
+function faultOfTenancy(tenancy: Tenancy | undefined): Outcome | undefined {
+  if (tenancy?.state === 'gone') return givenBack
+  return tenancy?.session?.link === tenancy?.link ? undefined : cutOff
 }

@@ -107,6 +107,12 @@ export class Link {
     return taken
   }
 
+  /** Forgets what has come. */
+  discard(): void {
+    this.#chunks = []
+    this.buffered = 0
+  }
+
   /** Sends an SMTP command and awaits its reply, while nobody else reads. */
   async ask(command: string): Promise<number> {
     const socket = this.#socket

@@ -209,7 +209,7 @@ export class Session {
   forget(holder: Holder): void {
     this.commonLanes.writers.remove((call) => call.holder === holder)
     this.commonLanes.readers.remove((call) => call.holder === holder)
-    if (this.#active?.holder === holder && !this.#active.isClosed) void this.destroy()
+    if (this.#active?.holder === holder && !this.#active.isClosed) void this.#link?.destroy()
   }
 
   /** An SMTP command between two tenants. @returns the code of the reply, 0 for none. */
@@ -222,8 +222,9 @@ export class Session {
     await this.#link?.close()
   }
 
-  /** Ends the connection at once; resolves when it is over. */
+  /** Ends the connection at once, with what has come on it; resolves when it is over. */
   async destroy(): Promise<void> {
+    this.#link?.discard()
     await this.#link?.destroy()
   }
 
@@ -262,6 +263,8 @@ export class Session {
   #serve(): void {
     this.#nextWrite()
     this.#serveReaders()
+    // Reads that came while another had the turn, behind a connection that had ended by then.
+    if (!this.isOpen && !this.isOpening) this.#turn.answerAll(this.#end)
   }
 
   #nextWrite(): void {

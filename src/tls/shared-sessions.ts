@@ -44,6 +44,7 @@ const idleMsDefault = 10 * 60_000
 const idleMsSmtp = 60_000
 const badToken = failure('badToken', 'no such session of this user')
 const notShared = failure('refused', 'an unshared session is not the daemon’s: ask the wrapper')
+const clientGone = failure('refused', 'the client is gone')
 const otherHolders = failure('refused', 'other processes hold this session')
 
 /** The daemon's sessions. */
@@ -56,6 +57,8 @@ export class SharedSessions implements Directory {
   readonly #targetSessionsMax: number
   readonly #byToken = new Map<string, SharedSession>()
   readonly #byName = new Map<string, SharedSession>()
+  /** Holders that were forgotten: a session that is made for one by then is nobody's. */
+  readonly #gone = new WeakSet<Holder>()
   readonly #making = new Map<string, Promise<SessionHandle>>()
 
   /** @param targetSessionsMax connections to one peer, over all names. */
@@ -129,6 +132,7 @@ export class SharedSessions implements Directory {
 
   /** A holder is gone, with all that it held. */
   forget(holder: Holder): void {
+    this.#gone.add(holder)
     for (const entry of this.#byToken.values()) {
       if (entry.holders.has(holder)) this.#leave(entry, holder)
     }
@@ -158,7 +162,13 @@ export class SharedSessions implements Directory {
   async #make(options: NewOptions, name: string, client: Client): Promise<SessionHandle> {
     const group = new SessionGroup(options, this.#discipline, () => this.#hasRoomFor(options))
     try {
-      const listeningPort = await group.listen()
+      // Registered in the same turn of the loop as the caps were asked, or asked again.
+      const listeningPort = options.listen === undefined ? 0 : await group.listen()
+      const refusal = options.listen === undefined ? undefined : this.#refusalOf(options, client)
+      if (refusal !== undefined) {
+        void group.close()
+        return { route: 'shared', token: '', fault: refusal }
+      }
       const entry: SharedSession = {
         token: this.daemonId + randomBytes(16).toString('hex'),
         name: String(options.shared),
@@ -191,6 +201,7 @@ export class SharedSessions implements Directory {
   }
 
   #hold(entry: SharedSession, client: Client): SessionHandle {
+    if (this.#gone.has(client)) return { route: 'shared', token: '', fault: clientGone }
     if (this.#heldBy(client) >= tlsHandlesPerClientMax) {
       const text = `a client holds at most ${tlsHandlesPerClientMax} sessions`
       return { route: 'shared', token: '', fault: failure('refused', text) }

@@ -1,0 +1,201 @@
+/**
+ * Tenants of a session that end badly or mix: taken back, cut off, of another session, activated.
+ * The daemon's sessions in the test's own process, two clients of one user.
+ */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { NewOptions, SessionHandle } from '../../src/tls/api.ts'
+import { GroupCalls } from '../../src/tls/calls.ts'
+import { type Client, SharedSessions } from '../../src/tls/shared-sessions.ts'
+import { type Authority, makeAuthority } from './support/certificates.ts'
+import { startPeer, type TlsPeer } from './support/peer.ts'
+
+let authority: Authority
+let peer: TlsPeer
+let sessions: SharedSessions
+let one: GroupCalls
+let two: GroupCalls
+
+const [clientOne, clientTwo]: readonly Client[] = [{ userId: 1 }, { userId: 1 }]
+const waiting = { timeout: 60_000 }
+const words = Buffer.from('words')
+
+beforeAll(() => {
+  authority = makeAuthority()
+})
+beforeEach(async () => {
+  peer = await startPeer(authority.issue('peer.test'))
+  sessions = new SharedSessions({ kind: 'fifo' }, 40)
+  one = new GroupCalls(sessions, clientOne as Client)
+  two = new GroupCalls(sessions, clientTwo as Client)
+})
+afterEach(async () => {
+  await sessions.close()
+  await peer.close()
+})
+afterAll(() => authority.remove())
+
+const optionsOf = (shared: string, more: Partial<NewOptions> = {}): NewOptions => ({
+  ...{ shared, host: '127.0.0.1', port: peer.port, ca: authority.ca, servername: 'peer.test' },
+  ...more,
+})
+
+/** A connected session, as the first client has it. */
+async function opened(shared: string, more: Partial<NewOptions> = {}): Promise<SessionHandle> {
+  const session = await one.new(optionsOf(shared, more))
+  expect(await one.connect(session)).toMatchObject({ code: 'none' })
+  return session
+}
+
+const sessionOf = (handle: SessionHandle) => sessions.entryOf(handle.token, 1)?.group.first
+
+/** The peer ends its first connection, and the session has seen it. */
+async function peerCloses(handle: SessionHandle): Promise<void> {
+  const connection = await peer.connection(0)
+  connection.end()
+  await expect.poll(() => sessionOf(handle)?.isOpen, waiting).toBe(false)
+}
+
+test('A20, A8: calls made after a lease was taken back answer refused', async () => {
+  const session = await opened('overheld', { leaseMs: 100 })
+  const lease = await one.lease(session)
+  const call = { lease: lease.id }
+  const refused = { code: 'refused' }
+  expect(await one.read(session, 10, call)).toMatchObject(refused)
+  expect(await one.write(session, words, call)).toMatchObject(refused)
+  expect(await one.read(session, 10, call)).toMatchObject(refused)
+  const next = await two.new({ shared: 'x', token: session.token })
+  const leaseOfTwo = await two.lease(next)
+  expect(leaseOfTwo).toMatchObject({ code: 'none' })
+  expect(await one.write(session, words, call)).toMatchObject(refused)
+  expect(await one.read(session, 10, call)).toMatchObject(refused)
+  await lease.release()
+  expect(await one.write(session, words, call)).toMatchObject(refused)
+  const own = { lease: leaseOfTwo.id }
+  expect(await two.write(next, words, own)).toMatchObject({ code: 'none' })
+  expect((await two.read(next, 10, own)).data).toEqual(words)
+})
+
+test('A20: a conversation whose connection ended does not go on on the next one', async () => {
+  const session = await opened('cut off')
+  const lease = await one.lease(session)
+  const call = { lease: lease.id }
+  await one.write(session, words, call)
+  expect((await one.read(session, 10, call)).data).toEqual(words)
+  await peerCloses(session)
+  const again = await two.new({ shared: 'x', token: session.token })
+  const connecting = two.connect(again)
+  const over = { code: 'zeroReturn', message: 'the connection of this lease has ended' }
+  expect(await one.write(session, Buffer.from('while it opens'), call)).toMatchObject(over)
+  expect(await connecting).toMatchObject({ code: 'none' })
+  expect(await one.write(session, Buffer.from('stray'), call)).toMatchObject(over)
+  expect(await one.read(session, 10, call)).toMatchObject(over)
+  await lease.release()
+  expect(await two.write(again, Buffer.from('whole'))).toMatchObject({ code: 'none' })
+  expect(Buffer.from((await two.read(again, 10)).data).toString()).toBe('whole')
+  expect(peer.received().toString()).toBe('wordswhole')
+})
+
+test('A20: a write in parts whose connection ended does not go on on the next one', async () => {
+  const session = await opened('in parts')
+  const part = (isFirst: boolean, isLast: boolean) =>
+    one.writePart(session, words, { isFirst, isLast })
+  expect(await part(true, false)).toMatchObject({ code: 'none' })
+  await peer.receives(words.length)
+  await peerCloses(session)
+  const again = await two.new({ shared: 'x', token: session.token })
+  expect(await two.connect(again)).toMatchObject({ code: 'none' })
+  expect(await part(false, false)).toMatchObject({ code: 'zeroReturn' })
+  expect(await part(false, true)).toMatchObject({ code: 'refused' })
+  expect(await two.write(again, Buffer.from('whole'))).toMatchObject({ code: 'none' })
+  expect(Buffer.from((await two.read(again, 10)).data).toString()).toBe('whole')
+})
+
+test('A3, A14: a lease is good for the session that it is of, and for no other', async () => {
+  const [session, other] = [await opened('a'), await opened('b')]
+  const lease = await one.lease(session)
+  const call = { lease: lease.id }
+  expect(await one.write(other, words, call)).toMatchObject({ code: 'refused' })
+  expect(await one.read(other, 10, call)).toMatchObject({ code: 'refused' })
+  const parts = { isFirst: true, isLast: true, ...call }
+  expect(await one.writePart(other, words, parts)).toMatchObject({ code: 'refused' })
+  expect(one.releaseNow(other, lease.id, 'finished')).toMatchObject({ code: 'refused' })
+  expect(await one.write(session, words, call)).toMatchObject({ code: 'none' })
+  expect((await one.read(session, 10, call)).data).toEqual(words)
+  expect(one.pending(other, lease.id)).toBe(0)
+  expect(peer.received()).toEqual(words)
+  expect(await lease.release()).toMatchObject({ code: 'none' })
+})
+
+test('A8: a common read behind a lease whose connection has ended learns of it', async () => {
+  const session = await opened('dead')
+  const lease = await one.lease(session)
+  await peerCloses(session)
+  const other = await two.new({ shared: 'x', token: session.token })
+  const reading = two.read(other, 10)
+  await lease.release()
+  expect(await reading).toMatchObject({ code: 'zeroReturn' })
+})
+
+test('A17: octets of a leased conversation are its holder’s and start no program', async () => {
+  const session = await opened('held')
+  let started = 0
+  sessions.onUnclaimed = () => started++
+  const group = sessions.entryOf(session.token, 1)?.group
+  const lease = await one.lease(session)
+  await one.write(session, words, { lease: lease.id })
+  await expect.poll(() => sessionOf(session)?.pending, waiting).toBe(words.length)
+  expect(started).toBe(0)
+  expect(group?.hasUnclaimed).toBe(false)
+  // Left behind they are nobody's.
+  await lease.release()
+  expect(started).toBeGreaterThan(0)
+  expect(group?.hasUnclaimed).toBe(true)
+})
+
+test('A17, A20: octets of a broken conversation end with it: no program, no reader gets them', async () => {
+  const session = await opened('broken')
+  let started = 0
+  const lease = await one.lease(session)
+  const call = { lease: lease.id }
+  expect(
+    await one.writePart(session, words, { isFirst: true, isLast: false, ...call }),
+  ).toMatchObject({
+    code: 'none',
+  })
+  await expect.poll(() => sessionOf(session)?.pending, waiting).toBe(words.length)
+  sessions.onUnclaimed = () => started++
+  await lease.release('broken')
+  await peer.ended(0)
+  expect(started).toBe(0)
+  expect(sessionOf(session)?.pending).toBe(0)
+})
+
+describe('caps', () => {
+  const codeOf = async (name: string, more: Partial<NewOptions> = {}): Promise<string> =>
+    (await one.new(optionsOf(name, more))).fault?.code ?? 'none'
+
+  test('the cap of one peer holds for sessions that are made at the same time', async () => {
+    const names = Array.from({ length: 60 }, (_, at) => `at-once-${at}`)
+    const codes = await Promise.all(names.map((name) => codeOf(name)))
+    expect(codes.filter((code) => code === 'none')).toHaveLength(40)
+    expect(codes.filter((code) => code === 'refused')).toHaveLength(20)
+    expect(sessions.size).toBe(40)
+  })
+
+  test('it holds for sessions that listen, too', async () => {
+    const listen = { host: '127.0.0.1', port: 0 }
+    const names = Array.from({ length: 45 }, (_, at) => `listening-${at}`)
+    const codes = await Promise.all(names.map((name) => codeOf(name, { listen })))
+    expect(codes.filter((code) => code === 'none')).toHaveLength(40)
+    expect(sessions.size).toBe(40)
+  })
+
+  test('a client that leaves while its session is made holds nothing', async () => {
+    const listen = { host: '127.0.0.1', port: 0 }
+    const making = one.new(optionsOf('late', { listen, idleMs: 1 }))
+    sessions.forget(clientOne as Client)
+    const made = await making
+    expect(made.fault).toMatchObject({ code: 'refused' })
+    expect([...sessions.all].filter(({ holders }) => holders.size > 0)).toEqual([])
+  })
+})
