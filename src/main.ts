@@ -149,7 +149,10 @@ class Instance implements RunningProxy {
     this.#files = readPolicyFiles(config)
     this.#hasTrustedNames = lists.hasTrustedNames
     const { recipientDomains } = journeyPolicyOf(config, this.#files, false)
-    this.dynamic = new DynamicEntries(lists, (prefix) => this.#probing.onRemoved(prefix))
+    this.dynamic = new DynamicEntries(lists, {
+      onRemoved: (prefix) => this.#probing.onRemoved(prefix),
+      onBarred: (detail) => this.#tell('lists', detail),
+    })
     const probeSwitch = ProbeSwitch.allocate()
     this.#probing = new Probing({
       config,
@@ -228,6 +231,7 @@ class Instance implements RunningProxy {
 
   /** New lists are in force: the gate takes their rules, the threads hear of trusted names. */
   onListsChange(): void {
+    this.dynamic.onLoaded(Date.now())
     this.#configureGate()
     if (this.#lists.hasTrustedNames !== this.#hasTrustedNames) this.#configureThreads()
   }
@@ -305,10 +309,10 @@ class Instance implements RunningProxy {
   /** Listings of before work again from the first client on. */
   #enterKnown(nowMs: number): void {
     if (this.learnt === undefined) return
-    this.dynamic.keepIn(this.learnt.dynamic, nowMs)
     for (const { source, prefix, expiresAtMs } of this.learnt.dynamic.entries(nowMs)) {
       if (source === 'feedback') this.#probing.onKnown(prefix, expiresAtMs)
     }
+    this.dynamic.keepIn(this.learnt.dynamic, nowMs)
   }
 
   #policiesOf(config: Config, files: PolicyFiles): ThreadPolicies {

@@ -76,9 +76,13 @@ async function delaysInThreads(rounds: number): Promise<number[]> {
   const entries = new DynamicEntries(
     {
       enterDynamic: ({ prefix, ttlMs }) => table.add(prefix, { list: 'dynamic', ttlMs }),
-      removeDynamic: (prefix) => table.remove(prefix, { list: 'dynamic' }),
+      removeDynamic: (prefix) => {
+        table.remove(prefix, { list: 'dynamic' })
+        return prefix
+      },
+      neverBlockReason: () => '',
     },
-    () => undefined,
+    { onRemoved: () => undefined, onBarred: () => undefined },
   )
   const feedback = feedbackInto(entries)
   const arrivals = new Int32Array(arrived)

@@ -46,6 +46,9 @@ export interface ReloadAnswer {
 /** Entries of a list that one `show` answers at the most. */
 const shownMax = 10_000
 
+const neverBlockRemedy =
+  'enter a network outside it, or take it out of that list and run activemx reload'
+
 /** A running instance as its commands see it; holds which configuration is in force. */
 export class InstanceCommands {
   readonly #parts: InstanceParts
@@ -142,6 +145,8 @@ export class InstanceCommands {
     const dynamic = this.#dynamic(list)
     const prefix = prefixKey(text)
     if (prefix === undefined) throw usage(`entry ${text}: write an address or network`)
+    const against = this.#parts.proxy.dynamic.reasonAgainst(prefix)
+    if (against !== '') throw usage(`entry ${prefix}: ${against}; ${neverBlockRemedy}`)
     const ttlMs = typeof given['ttlMs'] === 'number' ? given['ttlMs'] : this.#config.feedback.ttlMs
     const reason = typeof given['reason'] === 'string' ? given['reason'] : ''
     const entry: DynamicEntry = {

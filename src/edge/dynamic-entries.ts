@@ -3,27 +3,43 @@
  * keeps it over a restart, and the feedback that fills it.
  *
  * The table comes first, so an entry works at once in every thread even where no store could be
- * opened; the store follows. Main thread.
+ * opened; the store follows. Never-block space beats this list too, whoever filled it: entries that
+ * touch it are not entered, and go when a load brings it. Main thread.
  */
+import { prefixesTouch } from '../base/prefix-holds.ts'
 import type { Listing } from '../probes/feedback.ts'
 import type { DynamicEntry, DynamicList } from '../store/dynamic-list.ts'
 
 /** The table's half: what ListService offers of it. */
 export interface DynamicTable {
   enterDynamic(entry: Pick<Listing, 'prefix' | 'ttlMs'>): void
-  removeDynamic(prefix: string): void
+  /** Answers what is listed no longer: the prefix, or the block that the table knows it by. */
+  removeDynamic(prefix: string): string
+  /** Why the prefix may not be refused: what it touches of never-block space, or ''. */
+  neverBlockReason(prefix: string): string
 }
+
+/** Who hears of entries that go. */
+export interface DynamicListener {
+  /** What counted against an address is forgotten when it is removed. */
+  onRemoved(prefix: string): void
+  /** An entry went because of never-block space; in words. */
+  onBarred(detail: string): void
+}
+
+type Entered = Pick<DynamicEntry, 'prefix' | 'expiresAtMs'>
 
 /** The dynamic blacklist of an instance. */
 export class DynamicEntries {
   readonly #table: DynamicTable
-  /** What counted against an address is forgotten when an operator removes it. */
-  readonly #onRemoved: (prefix: string) => void
+  readonly #listener: DynamicListener
+  /** What was entered, by prefix, also where no store keeps it; ended ones go with a load. */
+  readonly #entered = new Map<string, Entered>()
   #kept: DynamicList | undefined
 
-  constructor(table: DynamicTable, onRemoved: (prefix: string) => void) {
+  constructor(table: DynamicTable, listener: DynamicListener) {
     this.#table = table
-    this.#onRemoved = onRemoved
+    this.#listener = listener
   }
 
   /** Enters what is alive in the store and keeps there what comes. Answers how many. */
@@ -32,37 +48,72 @@ export class DynamicEntries {
     list.sweep(nowMs)
     let count = 0
     for (const entry of list.entries(nowMs)) {
+      if (this.#isBarred(entry.prefix)) {
+        this.#listener.onRemoved(entry.prefix)
+        continue
+      }
       this.#enter(entry, nowMs)
       count++
     }
     return count
   }
 
+  /** Lists were loaded: what touches never-block space now goes, from table and store. */
+  onLoaded(nowMs: number): void {
+    for (const { prefix, expiresAtMs } of [...this.#entered.values()]) {
+      if (expiresAtMs !== 0 && expiresAtMs <= nowMs) this.#entered.delete(prefix)
+      else if (this.#isBarred(prefix)) this.#leave(prefix, nowMs)
+    }
+  }
+
+  /** Why an operator may not enter the prefix, or ''. */
+  reasonAgainst(prefix: string): string {
+    return this.#table.neverBlockReason(prefix)
+  }
+
   /** Feedback found something. */
   learn(listing: Listing, nowMs: number): void {
     const { prefix, reason, evidence, ttlMs } = listing
     const expiresAtMs = ttlMs === 0 ? 0 : nowMs + ttlMs
-    this.#table.enterDynamic(listing)
+    this.#enter({ prefix, expiresAtMs }, nowMs)
     const source = 'feedback'
     this.#kept?.add({ prefix, source, reason, evidence, addedAtMs: nowMs, expiresAtMs })
   }
 
   /** An operator changed the kept list: the table follows. */
   onChange(change: 'add' | 'remove', entry: DynamicEntry, nowMs: number): void {
-    if (change === 'add') {
-      this.#enter(entry, nowMs)
-    } else {
-      this.#table.removeDynamic(entry.prefix)
-      this.#onRemoved(entry.prefix)
-    }
+    if (change === 'add') this.#enter(entry, nowMs)
+    else this.#leave(entry.prefix, nowMs)
   }
 
   close(): void {
     this.#kept = undefined
   }
 
-  #enter({ prefix, expiresAtMs }: DynamicEntry, nowMs: number): void {
+  #enter({ prefix, expiresAtMs }: Entered, nowMs: number): void {
+    this.#entered.set(prefix, { prefix, expiresAtMs })
     const ttlMs = expiresAtMs === 0 ? 0 : Math.max(1, expiresAtMs - nowMs)
     this.#table.enterDynamic({ prefix, ttlMs })
+  }
+
+  /** A table that knows the prefix by its block has unlisted its neighbours: they come back. */
+  #leave(prefix: string, nowMs: number): void {
+    this.#entered.delete(prefix)
+    const block = this.#table.removeDynamic(prefix)
+    this.#listener.onRemoved(prefix)
+    if (block === prefix) return
+    for (const entry of this.#entered.values()) {
+      const isAlive = entry.expiresAtMs === 0 || entry.expiresAtMs > nowMs
+      if (isAlive && prefixesTouch(entry.prefix, block) === true) this.#enter(entry, nowMs)
+    }
+  }
+
+  /** Takes a barred entry out of the store, and says so. */
+  #isBarred(prefix: string): boolean {
+    const reason = this.#table.neverBlockReason(prefix)
+    if (reason === '') return false
+    this.#kept?.remove(prefix)
+    this.#listener.onBarred(`dynamic ${prefix}: removed, since it ${reason}`)
+    return true
   }
 }

@@ -23,9 +23,9 @@ import {
   type LoadedLists,
   loadLists,
 } from '../lists/load-lists.ts'
-import { loopbackNetworks, specialNetworks } from '../lists/never-block.ts'
 import { chooseForm } from '../tables/choose-form.ts'
 import type { IpTable } from '../tables/ip-table.ts'
+import { widenedPrefix } from '../tables/widened-prefix.ts'
 import { BlacklistSnapshot, type KeptBlacklist, stampOf } from './blacklist-snapshot.ts'
 import { classRulesOf } from './class-rules.ts'
 import type { DynamicTable } from './dynamic-entries.ts'
@@ -133,16 +133,22 @@ export class Lists implements ListService {
     return holds(this.tables?.dialup, address)
   }
 
+  neverBlockReason(prefix: string): string {
+    return this.#loaded?.neverBlock.reasonForPrefix(prefix) ?? ''
+  }
+
   /** Special-purpose space and the mailhosts are exempt too, as in every feed. */
   isFeedbackExempt(prefix: string): boolean {
-    if (this.#neverBlock().some((other) => prefixesTouch(other, prefix) === true)) return true
+    if (this.neverBlockReason(prefix) !== '') return true
     if (prefix.includes(':')) {
       const exempt6 = this.#loaded?.exempt6 ?? []
       return exempt6.some((other) => prefixesTouch(other, prefix) === true)
     }
-    const { trusted, relay, dialup, neverBlock } = this.tables ?? {}
-    const tables = [trusted, relay, dialup, neverBlock]
-    return addressesOf(prefix).some((address) => tables.some((table) => holds(table, address)))
+    const { trusted, relay, dialup } = this.tables ?? {}
+    const addresses = addressesOf(this.#widened(prefix))
+    return addresses.some((address) =>
+      [trusted, relay, dialup].some((table) => holds(table, address)),
+    )
   }
 
   holdingsOf(address: string): readonly Holding[] {
@@ -172,8 +178,9 @@ export class Lists implements ListService {
   }
 
   // Nothing is compiled into this list, so its exclusion may end as soon as it has taken effect.
-  removeDynamic(prefix: string): void {
+  removeDynamic(prefix: string): string {
     this.tables?.blacklist.remove(prefix, { list: dynamicListName, ttlMs: 1 })
+    return this.#widened(prefix)
   }
 
   /**
@@ -339,11 +346,8 @@ export class Lists implements ListService {
     }
   }
 
-  #neverBlock(): readonly string[] {
-    const { lists } = this.#config
-    const loopback = lists.allowLoopback ? [] : loopbackNetworks
-    const special = [...specialNetworks, ...loopback].map(({ prefix }) => prefix)
-    return [...special, ...allMailhosts(this.#config).map(({ address }) => address)]
+  #widened(prefix: string): string {
+    return widenedPrefix(this.#config.lists.blacklistForm, prefix)
   }
 
   #gateTables(): GateTables {

@@ -15,10 +15,16 @@ import { OperatingError } from '../base/errors.ts'
 import { type PrefixColumns, prefixText } from '../base/prefix-columns.ts'
 import type { IpTableFormName } from '../tables/ip-table.ts'
 import { type NameTable, newNameTable } from '../tables/name-table.ts'
+import { widenedPrefix } from '../tables/widened-prefix.ts'
 import { listNameOf } from './list-name.ts'
 import type { PlaceDescription } from './list-place.ts'
 import type { FeedFetch, ListKind, ListReport, LoadProgress } from './list-report.ts'
-import { loopbackNetworks, type NeverBlockNetwork, specialNetworks } from './never-block.ts'
+import {
+  loopbackNetworks,
+  type NeverBlockNetwork,
+  NeverBlockSpace,
+  specialNetworks,
+} from './never-block.ts'
 import type { ListFormat } from './parse-list.ts'
 import { type IpTables, type PublishParts, publishLists } from './publish-lists.ts'
 import type { ReadListResult, ReadListTask } from './read-list.ts'
@@ -84,6 +90,8 @@ export interface LoadParts extends PublishParts {
 export interface LoadedLists {
   readonly tables: ListTables
   readonly reports: readonly ListReport[]
+  /** What the blacklists were judged by. */
+  readonly neverBlock: NeverBlockSpace
   /**
    * IPv6 prefixes of every list but the blacklists: a table does not say what lies inside a /64.
    */
@@ -115,7 +123,8 @@ export async function loadLists(
   const { length } = results
   parts.onProgress?.({ done: length + 1, total: length + 1, last: 'tables' })
   const reports = results.map((result) => result.report)
-  return { tables: { ...tables, trustedNames }, reports, exempt6 }
+  const space = new NeverBlockSpace(networks)
+  return { tables: { ...tables, trustedNames }, reports, neverBlock: space, exempt6 }
 }
 
 interface Tasks {
@@ -208,7 +217,10 @@ function guardedTask(task: ReadListTask, neverBlock: readonly NeverBlockNetwork[
   return task.guard === undefined ? task : { ...task, guard: { ...task.guard, neverBlock } }
 }
 
-/** Special-purpose space, our own networks, the operator's lists. */
+/**
+ * Special-purpose space, our own networks, the operator's lists; as wide as the form refuses, since
+ * an entry beside such a host would refuse it too.
+ */
 function guardedNetworks(
   config: ListsConfig,
   parts: LoadParts,
@@ -216,7 +228,9 @@ function guardedNetworks(
 ): readonly NeverBlockNetwork[] {
   const loopback = config.allowLoopback ? [] : loopbackNetworks
   const operators = lists.flatMap(({ columns }) => networksOf(columns))
-  return [...specialNetworks, ...loopback, ...parts.ownNetworks, ...operators]
+  const networks = [...specialNetworks, ...loopback, ...parts.ownNetworks, ...operators]
+  const form = config.blacklistForm
+  return networks.map(({ prefix, reason }) => ({ prefix: widenedPrefix(form, prefix), reason }))
 }
 
 function networksOf(columns: PrefixColumns): readonly NeverBlockNetwork[] {

@@ -92,6 +92,14 @@ export class NeverBlockSpace {
     return ''
   }
 
+  /** Why a prefix touches the space, or ''; '' also for what is no prefix. */
+  reasonForPrefix(prefix: string): string {
+    const cell = newPrefixCell()
+    if (parsePrefix(prefix, cell) !== '') return ''
+    if (cell.family === 4) return this.#reasonFor4(cell.words[0] ?? 0, cell.length)
+    return this.#v6.find((network) => overlap(network, cell.words, 0, cell.length))?.why ?? ''
+  }
+
   /**
    * The networks are disjoint and sorted: if any touches the entry, the last that begins at or
    * before the entry's end does.

@@ -9,7 +9,7 @@
  *
  * The bits are those of the compiled lists. What add() enters lies beside them, widened to its /24.
  */
-import { maskOf, newPrefixCell, type PrefixCell } from '../base/ip-address.ts'
+import { newPrefixCell } from '../base/ip-address.ts'
 import { type PrefixColumns, PrefixColumnsBuilder } from '../base/prefix-columns.ts'
 import { Bitmap24File } from './bitmap24-file.ts'
 import { ColumnPrefixes } from './column-prefixes.ts'
@@ -19,6 +19,7 @@ import { type CompiledPrefixes, type JudgedForm, JudgedTable } from './judged-ta
 import { decideLists, type Standing } from './standing.ts'
 import { newTableFile } from './table-file.ts'
 import { readTextSnapshot } from './text-snapshot.ts'
+import { widenTo24 } from './widened-prefix.ts'
 
 interface Bitmap24Content {
   readonly columns: PrefixColumns
@@ -28,9 +29,7 @@ interface Bitmap24Content {
 /** What is longer than /24 becomes its /24. */
 export const widening24 = {
   columns: widenedTo24,
-  cell: (cell: PrefixCell): void => {
-    if (cell.family === 4 && cell.length > 24) clampTo24(cell)
-  },
+  cell: widenTo24,
 }
 
 /** The form with its files in `folder`, which is made when missing. */
@@ -109,11 +108,6 @@ class Bitmap24Prefixes implements CompiledPrefixes {
   }
 }
 
-function clampTo24(cell: PrefixCell): void {
-  cell.length = 24
-  cell.words[0] = (cell.words[0] ?? 0) & maskOf(24)
-}
-
 /** Entries longer than /24 become their /24; such exclusions fall away. */
 function widenedTo24(columns: PrefixColumns): PrefixColumns {
   const { v4 } = columns
@@ -127,7 +121,7 @@ function widenedTo24(columns: PrefixColumns): PrefixColumns {
     cell.length = v4.lengths[slot] ?? 0
     cell.words[0] = v4.words[slot] ?? 0
     if (cell.length > 24 && isExcluded) continue
-    if (cell.length > 24) clampTo24(cell)
+    widenTo24(cell)
     builder.push(
       cell,
       v4.listIds[slot] ?? 0,

@@ -34,11 +34,17 @@ let server: ControlServer
 let reloaded: Config[] = []
 const changes: string[] = []
 
+const neverBlockReason = (prefix: string) =>
+  prefix.startsWith('10.') ? 'touches 10.0.0.0/8: private use, RFC 1918' : ''
+
 const proxy: RunningProxy = {
   addresses: ['127.0.0.1:2525'],
   commands: {},
   learnt: undefined,
-  dynamic: new DynamicEntries(noLists, () => {}),
+  dynamic: new DynamicEntries(
+    { ...noLists, neverBlockReason },
+    { onRemoved: () => {}, onBarred: () => {} },
+  ),
   reload: async (config) => void reloaded.push(config),
   status: () => ({
     addresses: ['127.0.0.1:2525'],
@@ -181,6 +187,12 @@ describe('commands', () => {
     const wrong = await runCommand('list', 'dynamic', 'add', '192.0.2.300', ...at)
     expect(wrong.status).toBe(2)
     expect(wrong.warned).toEqual(['activemx: entry 192.0.2.300: write an address or network'])
+    const barred = await runCommand('list', 'dynamic', 'add', '10.0.0.1', ...at)
+    expect(barred.status).toBe(2)
+    expect(barred.warned).toEqual([
+      'activemx: entry 10.0.0.1/32: touches 10.0.0.0/8: private use, RFC 1918; ' +
+        'enter a network outside it, or take it out of that list and run activemx reload',
+    ])
     const source = join(folder, 'more.txt')
     writeFileSync(source, '# more\n2001:db8::/64 # block\nnonsense\n')
     const imported = await runCommand('list', 'dynamic', 'import', source, '--ttl', '0', ...at)

@@ -178,6 +178,32 @@ test('never-block space beats every list: own networks, the operator’s list, s
   expect(open.tables.blacklist.lookup('127.0.0.2')?.lists).toEqual(['drop'])
 })
 
+test('form bitmap24: an entry whose /24 holds a never-block address is set aside (B4)', async () => {
+  const config = {
+    blacklistForm: 'bitmap24' as const,
+    blacklist: [blacklist(write('drop.netset', '62.1.2.9\n62.1.3.9\n62.5.0.0/24\n2a00::1\n'))],
+    neverBlock: [{ name: '', file: write('never.txt', '62.1.2.200\n2a00::2\n') }],
+  }
+  const ownNetworks = [{ prefix: '62.5.0.25', reason: 'mailhost' }]
+  const { tables, reports, neverBlock } = await load(config, undefined, { ownNetworks })
+  expect(reports.find(({ kind }) => kind === 'blacklist')).toMatchObject({
+    setAsideCount: 2,
+    setAside: [
+      { line: 1, reason: `touches 62.1.2.0/24: ${join(folder, 'never.txt')}:1` },
+      { line: 3, reason: 'touches 62.5.0.0/24: mailhost' },
+    ],
+  })
+  for (const address of ['62.1.2.200', '62.1.2.9', '62.5.0.25', '2a00::2']) {
+    expect(tables.blacklist.lookupClass(address)).toBe(0)
+  }
+  expect(tables.blacklist.lookupClass('62.1.3.200')).not.toBe(0)
+  expect(tables.blacklist.lookupClass('2a00::1')).not.toBe(0)
+  expect(neverBlock.reasonForPrefix('62.1.2.7/32')).toMatch(/^touches 62\.1\.2\.0\/24: /)
+  expect(neverBlock.reasonForPrefix('2a00::/64')).toMatch(/^touches 2a00::2/)
+  expect(neverBlock.reasonForPrefix('62.1.3.9')).toBe('')
+  tables.blacklist.close()
+})
+
 test('a list above coverage_max or change_max is refused as a whole', async () => {
   const wide = write('wide.netset', '20.0.0.0/8\n30.0.0.0/8\n')
   const covering = await load({ blacklist: [blacklist(wide, { coverageMax: 0.005 })] })

@@ -1,0 +1,92 @@
+/**
+ * The list `dynamic` of a serving instance beside never-block space and coarse tables.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { LookupAnswer } from '../../src/edge/look-up.ts'
+import { startProxy, type TestProxy, testConfig } from '../support/running-proxy.ts'
+
+let folder = ''
+let never = {}
+let proxy: TestProxy | undefined
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'activemx-dynamic-'))
+  const file = join(folder, 'never.txt')
+  writeFileSync(file, '62.1.2.200\n')
+  never = { never_block: [{ file }] }
+})
+afterEach(async () => {
+  await proxy?.end()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+async function start(lists: object): Promise<TestProxy> {
+  proxy = await startProxy([1], { lists }, { folder })
+  return proxy
+}
+
+async function end(): Promise<void> {
+  await proxy?.end()
+  proxy = undefined
+}
+
+function learn({ dynamic }: TestProxy, ...prefixes: readonly string[]): void {
+  for (const prefix of prefixes) {
+    dynamic.learn({ prefix, reason: 'open-relay', evidence: [], ttlMs: 0 }, Date.now())
+  }
+}
+
+async function listsOf({ commands }: TestProxy, subject: string): Promise<readonly string[]> {
+  const found = await commands['lookup']?.({ subject })
+  return (found as LookupAnswer).holdings.map(({ list }) => list)
+}
+
+const toldOf = (one: TestProxy) =>
+  one
+    .records()
+    .filter(({ event, what }) => event === 'service' && what === 'lists')
+    .map((record) => record['detail'])
+
+const why = () => `it touches 62.1.2.200/32: ${join(folder, 'never.txt')}:1`
+
+test('a reload that brings never-block space ends entries that touch it, and says so', async () => {
+  const one = await start({})
+  learn(one, '62.1.2.200/32', '62.1.2.9/32')
+  expect(await listsOf(one, '62.1.2.200')).toEqual(['dynamic'])
+  await one.reload(testConfig([1], { lists: never }, folder))
+  expect(await listsOf(one, '62.1.2.200')).toEqual(['never'])
+  expect(await listsOf(one, '62.1.2.9')).toEqual(['dynamic'])
+  expect(one.learnt?.dynamic.get('62.1.2.200', Date.now())).toBeUndefined()
+  expect(one.dynamic.reasonAgainst('62.1.2.200/32')).toContain('never.txt:1')
+  expect(toldOf(one)).toEqual([`dynamic 62.1.2.200/32: removed, since ${why()}`])
+}, 60_000)
+
+test('entries of before a restart that touch never-block space are not entered', async () => {
+  learn(await start({}), '62.1.2.0/24', '62.1.3.9/32')
+  await end()
+  const next = await start(never)
+  expect(await listsOf(next, '62.1.2.9')).toEqual([])
+  expect(await listsOf(next, '62.1.3.9')).toEqual(['dynamic'])
+  expect(next.learnt?.dynamic.get('62.1.2.0/24', Date.now())).toBeUndefined()
+  expect(toldOf(next)).toEqual([`dynamic 62.1.2.0/24: removed, since ${why()}`])
+}, 60_000)
+
+test('bitmap24: never-block space counts by its /24; a removal leaves neighbours listed', async () => {
+  const one = await start({ ...never, blacklist_form: 'bitmap24' })
+  expect(one.dynamic.reasonAgainst('62.1.2.9/32')).toContain('never.txt:1')
+  expect(one.dynamic.reasonAgainst('62.1.3.9/32')).toBe('')
+  learn(one, '62.1.3.9/32', '62.1.3.10/32')
+  const now = Date.now()
+  for (const [prefix, lists] of [
+    ['62.1.3.9/32', ['dynamic']],
+    ['62.1.3.10/32', []],
+  ] as const) {
+    const entry = one.learnt?.dynamic.get(prefix, now)
+    if (entry === undefined) throw new Error('not kept')
+    one.learnt?.dynamic.remove(prefix)
+    one.dynamic.onChange('remove', entry, now)
+    expect([...new Set(await listsOf(one, '62.1.3.77'))]).toEqual(lists)
+  }
+}, 60_000)
