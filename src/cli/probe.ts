@@ -116,10 +116,6 @@ function brokerOf(
   exemptions: Lists,
   test: TestName | undefined,
 ): ProbeBroker {
-  if (config.probe.helo === '') {
-    const remedy = 'name a host that resolves to the probing address and back'
-    throw new OperatingError('PROBE_IDENTITY', `probe.helo is empty; ${remedy}`)
-  }
   const modeOf = (name: TestName) => (test === undefined || test === name ? 'observe' : 'off')
   const modes = { dialup: modeOf('dialup'), relay: modeOf('relay'), user: modeOf('user') } as const
   return new ProbeBroker({

@@ -89,6 +89,7 @@ const rules: readonly Rule[] = [
       `must not be above stress.at = ${stress.at}`,
     ),
   probeIdentity,
+  callAheadAlone,
   probeNetworks,
   probeSources,
   relayRecipient,
@@ -116,6 +117,13 @@ function probeIdentity({ probe, tests }: Config): readonly ConfigFault[] {
   return when(!isHostName(probe.helo), 'probe.helo', quote(probe.helo), remedy)
 }
 
+/** The recipient is asked about before a test asks others, and only for that. */
+function callAheadAlone({ tests }: Config): readonly ConfigFault[] {
+  const isAnyOn = activeTests.some((name) => tests[name].mode !== 'off')
+  const remedy = 'comes before the active tests, which are all off: switch one on, or set false'
+  return when(tests.user.callAhead && !isAnyOn, 'tests.user.call_ahead', 'true', remedy)
+}
+
 function probeNetworks({ probe }: Config): readonly ConfigFault[] {
   const remedy = 'write networks and addresses such as "198.51.100.0/24" or "2001:db8::25"'
   return probe.ownNetworks.flatMap((network) =>
@@ -137,7 +145,8 @@ function probeSources({ probe }: Config): readonly ConfigFault[] {
 
 /** The relay probe offers an address in our own domain, so that an accident harms nobody. */
 function relayRecipient({ probe, tests, recipients }: Config): readonly ConfigFault[] {
-  if (tests.relay.mode === 'off') return []
+  // An operator may ask with the test off.
+  if (tests.relay.mode === 'off' && probe.relayRecipient === '') return []
   const domain = domainOf(probe.relayRecipient)
   const key = 'probe.relay_recipient'
   if (domain === '') {

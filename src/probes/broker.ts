@@ -10,6 +10,7 @@
  * follows, so that this is no way round. The null sender causes no question at all (probes come
  * with it), a sender of ours none but call-ahead; what is known of their host holds for them too.
  */
+import { OperatingError } from '../base/errors.ts'
 import type { Finding } from '../checks/finding.ts'
 import { type Mailbox, mailboxOf } from '../checks/sender-key.ts'
 import type { Question } from '../journey/ports.ts'
@@ -116,19 +117,37 @@ export class ProbeBroker {
     this.#isStressed = isStressed
   }
 
-  /** Asks about an address for an operator: past the cache, within guard and budgets, and kept. */
+  /**
+   * Asks about an address for an operator: past the cache, within guard and budgets, and kept, but
+   * for `only` one test under a key that serves where no other host test is on. Throws
+   * OperatingError where the identity or the address that this takes is not set.
+   */
   askHost(address: string, only?: 'relay' | 'dialup'): Promise<TestResult> {
+    this.#claimIdentity()
+    const hasRecipient = this.#settings.relayRecipient !== ''
+    if (only === 'relay' && !hasRecipient) {
+      const remedy = 'name an address in a domain of ours to offer'
+      throw new OperatingError('PROBE_RECIPIENT', `probe.relay_recipient is empty; ${remedy}`)
+    }
     const tests = this.#known.hostTests(address)
     const isAnyOn = tests.relay || tests.dialup
-    const all = { relay: this.#settings.relayRecipient !== '', dialup: true }
     const chosen = { relay: only === 'relay', dialup: only === 'dialup' }
-    const usual = isAnyOn ? tests : all
-    return this.#inquiry.askHost(address, only === undefined ? usual : chosen)
+    const usual = isAnyOn ? tests : { relay: true, dialup: true }
+    const { relay, dialup } = only === undefined ? usual : chosen
+    return this.#inquiry.askHost(address, { relay: relay && hasRecipient, dialup })
   }
 
   /** The same for a sender. */
   askUser(mailbox: Mailbox): Promise<UserResult> {
+    this.#claimIdentity()
     return this.#inquiry.askMailbox('user', mailbox)
+  }
+
+  /** An operator may ask while every test is off, where no rule asks for a name of ours. */
+  #claimIdentity(): void {
+    if (this.#settings.helo !== '') return
+    const remedy = 'name a host that resolves to the probing address and back'
+    throw new OperatingError('PROBE_IDENTITY', `probe.helo is empty; ${remedy}`)
   }
 
   /** Asks step by step until done or out of time; the flights go on without us then. */
@@ -169,15 +188,12 @@ export class ProbeBroker {
     const tests = this.#known.hostTests(question.address)
     const isHostTold = found.some(({ layer }) => layer === 'relay' || layer === 'dialup')
     const isHostOpen = !isHostTold && !this.#known.isOurSender(question.sender)
-    const missing: Finding[] = []
-    if (isHostOpen && (tests.relay || tests.dialup)) {
-      const layer = tests.relay ? 'relay' : 'dialup'
-      missing.push(makeFinding(layer, 'indeterminate', 'budget-spent', facts))
-    }
-    if (this.#known.senderToAsk(question.sender).kind !== 'nobody') {
-      missing.push(makeFinding('user', 'indeterminate', 'budget-spent', facts))
-    }
-    return missing
+    const isUserOpen = this.#known.senderToAsk(question.sender).kind !== 'nobody'
+    // Which of the two it would have been is what was not found out: each has its own policy.
+    const open = { relay: isHostOpen && tests.relay, dialup: isHostOpen && tests.dialup }
+    return (['relay', 'dialup', 'user'] as const)
+      .filter((layer) => (layer === 'user' ? isUserOpen : open[layer]))
+      .map((layer) => makeFinding(layer, 'indeterminate', 'budget-spent', facts))
   }
 
   /** A whitelist match that counts only with SPF pass (`whitelist.require`). */

@@ -4,7 +4,7 @@
  * Before each connection: the switch (off: those that run are not cut), the breaker, the guard,
  * back-off, the budgets of host, network and all, and the number in flight. It knows whom we are
  * asking right now, which is what the rule against circles asks for. A TLS handshake that fails is
- * tried once more without TLS.
+ * tried once more without TLS, within the same rules.
  */
 
 import { callAheadInFlightMax } from '../base/limits.ts'
@@ -108,7 +108,8 @@ export class Caller {
     const target = targetOf(this.#settings, address, serverName)
     const first = await this.#converseMarked(target, plan)
     const isTlsBroken = first.kind === 'made' && first.report.end === 'tls-failed'
-    const attempt = isTlsBroken
+    const isAskedAgain = isTlsBroken && this.#reasonToWait(address) === ''
+    const attempt = isAskedAgain
       ? await this.#converseMarked(target, { ...plan, isTlsTried: false })
       : first
     if (attempt.kind === 'our-fault') this.#giveBack(address)

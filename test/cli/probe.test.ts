@@ -92,6 +92,44 @@ test('a sender that exists: status 0, JSON on demand', async () => {
   expect(status).toBe(0)
 })
 
+/** The configuration without these lines of [probe]. */
+function without(file: string, ...keys: readonly string[]): string {
+  const path = join(folder, file)
+  const lines = readFileSync(config, 'utf8').split('\n')
+  const kept = lines.filter((line) => !keys.some((key) => line.startsWith(key)))
+  writeFileSync(path, kept.join('\n'))
+  return path
+}
+
+test.each([
+  ['127.0.5.1'],
+  ['127.0.5.1', '--test', 'relay'],
+  ['127.0.5.1', '--test', 'dialup'],
+  ['anna@good.example'],
+])('without probe.helo: %s %s %s is status 2, nothing is sent', async (...words) => {
+  const before = internet.allSessions().length
+  const file = without('nameless.toml', 'helo')
+  const { status, text } = await type('probe', ...words, '--dry-run', '--config', file)
+  expect(text).toMatch(/^! activemx: probe\.helo is empty; name a host/)
+  expect(status).toBe(2)
+  expect(internet.allSessions()).toHaveLength(before)
+})
+
+test('without probe.relay_recipient: --test relay is status 2, no recipient is offered', async () => {
+  const before = internet.allSessions().length
+  const file = without('unaddressed.toml', 'relay_recipient')
+  const relay = ['probe', '127.0.5.1', '--test', 'relay', '--dry-run', '--config', file]
+  const { status, text } = await type(...relay)
+  expect(text).toMatch(/^! activemx: probe\.relay_recipient is empty; name an address/)
+  expect(status).toBe(2)
+  expect(internet.allSessions()).toHaveLength(before)
+  const any = await type('probe', '127.0.5.1', '--dry-run', '--config', file)
+  expect(any.text).not.toContain('RCPT TO')
+  expect(any.text).toContain('relay: negative, not-asked')
+  const pool = await type('probe', '127.0.2.7', '--dry-run', '--config', file)
+  expect(pool.text).toContain('dialup: positive, pool-name')
+})
+
 test('neither address nor sender: status 2 and one line', async () => {
   const { status, text } = await type('probe', 'nonsense', '--dry-run', '--config', config)
   expect(text).toMatch(/^! activemx: nonsense: write an IP address/)

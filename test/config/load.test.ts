@@ -171,6 +171,16 @@ describe('rules between settings', () => {
       more: 'tests.relay.mode = "observe"\nprobe.helo = "p.example.net"\nprobe.relay_recipient = "a@b.example"',
       want: /must be in a domain of ours/,
     },
+    {
+      label: 'somebody else’s address for an operator to offer, the relay test off',
+      more: 'probe.relay_recipient = "a@b.example"',
+      want: /^probe\.relay_recipient = "a@b\.example": must be in a domain of ours/,
+    },
+    {
+      label: 'call-ahead before no test',
+      more: 'tests.user.call_ahead = true',
+      want: /^tests\.user\.call_ahead = true: comes before the active tests.*switch one on/,
+    },
     { label: 'key without certificate', more: 'tls.key = "k.pem"', want: /^tls\.certificate/ },
     { label: 'the mailhost is ourselves', more: 'listen.smtp = ["10.0.0.5:25"]', want: /go round/ },
     {

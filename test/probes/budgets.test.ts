@@ -34,6 +34,13 @@ const names = {
 const notNow = [{ layer: 'user', outcome: 'indeterminate', name: 'not-now' }]
 const exists = [{ layer: 'user', outcome: 'negative', name: 'user-exists' }]
 
+/** TLS breaks; without it the server is an honest one. */
+const brokenTls: Converse = async (_target, plan) => {
+  const whole = conversationWith(honestServer, { ...plan, isTlsTried: false })
+  if (!plan.isTlsTried || whole.kind !== 'made') return whole
+  return { kind: 'made', report: { ...whole.report, answers: [], end: 'tls-failed' } }
+}
+
 interface BudgetCase {
   readonly label: string
   readonly settings: Partial<ProbeSettings>
@@ -100,6 +107,27 @@ describe('a budget of one: the second question waits, and nobody is connected to
     // Refused for want of budget was not kept: after the window it is asked.
     clock.nowMs += once.windowMs
     expect(await ask('127.0.9.2', second)).toMatchObject(exists)
+  })
+
+  test.each([
+    { label: 'perHost', settings: { perHost: once }, connections: 1 },
+    { label: 'total', settings: { total: once }, connections: 1 },
+    { label: 'room for both', settings: {}, connections: 2 },
+  ])('$label: after a broken TLS handshake too', async ({ settings, connections }) => {
+    const { ask, asked } = scriptedBroker({ modes: userOnly, ...settings }, names, brokenTls)
+    const want = connections === 2 ? exists : [{ layer: 'user', outcome: 'indeterminate' }]
+    expect(await ask('127.0.9.1', 'known@one.example')).toMatchObject(want)
+    expect(asked).toHaveLength(connections)
+  })
+
+  test('switched off during a broken TLS handshake: not asked again', async () => {
+    const outside = scriptedBroker({ modes: userOnly }, names, (target, plan) => {
+      outside.broker.switch(false)
+      return brokenTls(target, plan)
+    })
+    const [finding] = await outside.ask('127.0.9.1', 'known@one.example')
+    expect(finding).toMatchObject({ layer: 'user', outcome: 'indeterminate' })
+    expect(outside.asked).toHaveLength(1)
   })
 
   test('inFlightMax: while one runs', async () => {

@@ -43,6 +43,20 @@ test('call-ahead on, recipient unknown, `<>` from a known relay: open-relay', as
   expect(asked).toEqual([])
 })
 
+test('an operator without an identity or a recipient of ours: nothing is sent or kept', async () => {
+  const off = { dialup: 'off', relay: 'off', user: 'off' } as const
+  const nameless = scriptedBroker({ modes: off, helo: '' }, { addresses: {} })
+  const code = 'PROBE_IDENTITY'
+  expect(() => nameless.broker.askHost(address)).toThrow(expect.objectContaining({ code }))
+  const mailbox = { local: 'anna', domain: 'far.example' }
+  expect(() => nameless.broker.askUser(mailbox)).toThrow(expect.objectContaining({ code }))
+  const unaddressed = scriptedBroker({ modes: off, relayRecipient: '' }, { addresses: {} })
+  expect(() => unaddressed.broker.askHost(address, 'relay')).toThrow(/relay_recipient is empty/)
+  for (const { asked, cache } of [nameless, unaddressed]) {
+    expect([asked.length, cache.size]).toEqual([0, 0])
+  }
+})
+
 test('switched off: nothing is found', async () => {
   const parts = { cache: unclearHost(), now }
   const { ask, broker } = scriptedBroker({ modes: hostOnly }, { addresses: {} }, converse, parts)
