@@ -15,7 +15,7 @@ import type { Config } from '../config/schema.ts'
 import { newCpuPool, type OwnedCpuPool } from '../cpu-pool.ts'
 import { type FeedConfig, Feeds } from '../feeds/feeds.ts'
 import { listNameOf } from '../lists/list-name.ts'
-import type { ListReport, LoadProgress } from '../lists/list-report.ts'
+import { type ListReport, type LoadProgress, refusedReport } from '../lists/list-report.ts'
 import {
   dynamicListName,
   type ListsConfig,
@@ -307,16 +307,21 @@ export class Lists implements ListService {
     } catch (fault) {
       if (this.#isClosed) return
       this.#listener.onFault(`${messageOf(fault)}; a list is void, no blacklist serves`)
-      await this.#dropBlacklist()
+      await this.#dropBlacklist(messageOf(fault))
     }
   }
 
-  async #dropBlacklist(): Promise<void> {
+  /** Only the small lists stay; what there was of blacklists is reported as refused. */
+  async #dropBlacklist(why: string): Promise<void> {
+    const dropped = this.#config.lists.blacklist.map((list) => {
+      const { name, file } = list
+      return refusedReport(name === '' ? listNameOf(file) : name, file, why)
+    })
     try {
       const lists = { ...this.#config.lists, blacklist: [] }
       const loaded = await this.#loadLists(lists, this.#config)
       if (this.#isClosed) return
-      this.#loaded = loaded
+      this.#loaded = { ...loaded, reports: [...dropped, ...loaded.reports] }
       this.#gate = this.#gateTables()
       this.#endAt(validUntilOf(loaded.reports))
       this.#listener.onChange()

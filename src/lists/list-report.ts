@@ -50,6 +50,15 @@ export interface ListReport {
   readonly validUntilMs: number
 }
 
+/** The report of a blacklist that a load could not take, whatever is in it. */
+export function refusedReport(name: string, file: string, refusal: string): ListReport {
+  return {
+    ...{ kind: 'blacklist', list: name, file, outcome: 'refused', refusal, fetch: undefined },
+    ...{ format: undefined, entryCount: 0, badLineCount: 0, badLines: [], remarkCount: 0 },
+    ...{ remarks: [], setAsideCount: 0, setAside: [], validUntilMs: Number.POSITIVE_INFINITY },
+  }
+}
+
 /** How far a load is. */
 export interface LoadProgress {
   readonly done: number

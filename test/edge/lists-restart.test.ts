@@ -11,7 +11,7 @@ import { formatIpv4 } from '../../src/base/ip-address.ts'
 import type { Config } from '../../src/config/schema.ts'
 import { Lists } from '../../src/edge/lists.ts'
 import { Feeds } from '../../src/feeds/feeds.ts'
-import { type ListReport, progressLine } from '../../src/lists/list-report.ts'
+import { type ListReport, progressLine, reportLine } from '../../src/lists/list-report.ts'
 import { testConfig } from '../support/running-proxy.ts'
 
 /** What comes before loads of blacklists; small lists beside a snapshot are loaded at once. */
@@ -203,6 +203,10 @@ describe('a list that says itself how long it is valid', () => {
     await expect.poll(() => lists.holdingsOf(listed), wait).toEqual([])
     expect(lists.holdingsOf('62.200.1.1').map(({ kind }) => kind)).toEqual(['trusted'])
     expect(faults).toContain('no memory for the table; a list is void, no blacklist serves')
+    expect(lists.reports.map(reportLine)).toEqual([
+      'blacklist black: refused, 0 entries: no memory for the table',
+      'trusted trusted: loaded, 1 entries',
+    ])
     expect(reports).toEqual([])
     await lists.close()
   }, 120_000)
@@ -272,6 +276,19 @@ test.each([
   },
   120_000,
 )
+
+test('snapshot damaged and list gone at the restart: the last good state serves', async () => {
+  await runOnce()
+  flipOctet(snapshotPath)
+  rmSync(listPath)
+  const opened = await open()
+  // Without its list the snapshot is another list's, and is not opened.
+  expect(opened.faults).toEqual([])
+  expectServing(opened)
+  expect(opened.reports[0]).toMatchObject({ outcome: 'last-good', entryCount: prefixCount })
+  expect(opened.reports[0]?.refusal).toContain(listPath)
+  await opened.lists.close()
+}, 120_000)
 
 test('a list that is gone at the restart serves from its last good state, and says so', async () => {
   await runOnce()
