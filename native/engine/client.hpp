@@ -25,6 +25,7 @@ struct Client {
   std::uint16_t verdict_class = 0;
   bool is_trusted = false;
   bool is_early_talker = false;
+  bool is_behind_balancer = false;  // its address is that of a PROXY header, if it has one
   bool is_counted = false;  // holds a place of its address in the ledger
 };
 

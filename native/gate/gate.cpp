@@ -20,7 +20,6 @@ namespace {
 constexpr std::uint64_t wake_data = UINT64_MAX;
 constexpr std::uint64_t listener_data = 1ULL << 63;  // the index stands below
 constexpr int ready_max = 256;
-constexpr std::int64_t revision_ms = 1000;
 // Connections taken in a row from one listener before guests and orders get their turn.
 constexpr int accepts_max = 256;
 

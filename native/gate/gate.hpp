@@ -148,6 +148,8 @@ class Gate {
                    std::uint32_t octets);
 
   [[nodiscard]] std::uint16_t class_of(TableReader& table, const IpAddress& address) const;
+  // For how many clients it stands.
+  [[nodiscard]] std::uint32_t note_dropped(const Client& client);
   [[nodiscard]] bool is_dropped(const IpAddress& address);
   void count(Counter counter, std::int32_t change = 1) {
     counters_[static_cast<std::size_t>(counter)].fetch_add(static_cast<std::uint32_t>(change),
@@ -180,6 +182,7 @@ class Gate {
   FloodFilter filter_;
   std::int64_t now_ms_ = 0;   // monotonic, of this turn
   std::int64_t wall_ms_ = 0;  // of this turn
+  static constexpr std::int64_t revision_ms = 1000;
   std::int64_t next_revision_ms_ = 0;
   std::uint32_t refusal_count_ = 0;
 };

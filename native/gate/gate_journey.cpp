@@ -31,7 +31,8 @@ void Gate::begin(int fd, const Listener& listener, const Endpoint& peer) {
   client.peer = peer;
   client.local = listener.at;
   client.accepted_at_ms = wall_ms_;
-  if (class_of(balancers_, peer.address) == 0) {
+  client.is_behind_balancer = class_of(balancers_, peer.address) != 0;
+  if (!client.is_behind_balancer) {
     judge(fd, client);
     return;
   }
@@ -81,7 +82,7 @@ void Gate::judge(int fd, Client& client) {
     refuse_stopping(fd, client);
     return;
   }
-  if (ledger_->connections() > policy.connections_max) {
+  if (policy.connections_max > 0 && ledger_->connections() > policy.connections_max) {
     overload(fd, client);
     return;
   }
@@ -106,14 +107,11 @@ void Gate::apply(int fd, const Client& client, const ClassRule& rule) {
       record(client, RefusalCause::blacklist, RefusalAction::reset, 0);
       end_silently(fd, client, true);
       return;
-    case RuleAction::drop: {
-      const std::uint32_t clients = filter_.note(client.peer.address, now_ms_);
-      if (next_revision_ms_ == 0) next_revision_ms_ = now_ms_ + 1000;
-      count(Counter::dropped, static_cast<std::int32_t>(clients));
+    case RuleAction::drop:
+      count(Counter::dropped, static_cast<std::int32_t>(note_dropped(client)));
       record(client, RefusalCause::blacklist, RefusalAction::drop, 0);
       end_silently(fd, client, true);
       return;
-    }
     case RuleAction::tarpit:
       if (guests_.count(Wait::tarpit) < current_->policy->tarpit_max) {
         start_tarpit(fd, client, rule);
@@ -356,6 +354,13 @@ RefusalId Gate::record(const Client& client, RefusalCause cause, RefusalAction a
 std::uint16_t Gate::class_of(TableReader& table, const IpAddress& address) const {
   return address.is_ipv4() ? table.lookup4(address.ipv4())
                            : table.lookup6(address.high, address.low);
+}
+
+// Below accept a balancer's clients all have the balancer's address: the filter knows none of them.
+std::uint32_t Gate::note_dropped(const Client& client) {
+  if (client.is_behind_balancer) return 1;
+  if (next_revision_ms_ == 0) next_revision_ms_ = now_ms_ + revision_ms;
+  return filter_.note(client.peer.address, now_ms_);
 }
 
 bool Gate::is_dropped(const IpAddress& address) {

@@ -30,8 +30,8 @@ struct Policy {
   std::uint32_t blacklist = 0;  // table handles, 0 = none
   std::uint32_t trusted = 0;
   std::uint32_t proxy_protocol_from = 0;
-  std::uint32_t connections_max = 0;
-  std::uint32_t tarpit_max = 0;
+  std::uint32_t connections_max = 0;  // 0 = no limit
+  std::uint32_t tarpit_max = 0;  // 0 = none is held
   std::uint32_t sessions_per_worker_max = 0;
   AddressLimits limits;
 

@@ -179,6 +179,35 @@ void test_a_flood_is_dropped_below_accept_and_its_neighbour_is_not() {
   check(world.counter(Counter::dropped) >= 32, "dropped ones are counted");
 }
 
+// All of them have the balancer's address below accept: each is dropped by the gate itself.
+void test_a_flood_behind_a_balancer_enters_no_filter() {
+  const Table listed;
+  listed.add("203.0.113.0", 24);
+  const Table balancers;
+  balancers.add("127.0.3.1", 32);
+  auto policy = open_policy();
+  policy->blacklist = listed.handle;
+  policy->proxy_protocol_from = balancers.handle;
+  policy->rules[0] = {RuleAction::drop, {}};
+  World world(policy);
+  const EchoWorker worker;
+  world.gate->add_worker(worker.token());
+  constexpr std::uint32_t clients = 2 * FloodFilter::entry_clients;
+  const auto flood = [&] {
+    for (std::uint32_t at = 0; at < clients; ++at) {
+      TestClient client(world.port, "127.0.3.1");
+      client.send("PROXY TCP4 203.0.113.9 192.0.2.1 4000 25\r\n");
+      check(client.rest().empty(), "dropped without a word");
+    }
+  };
+  flood();
+  // The filter is revised once a second: one beyond it, had the flood been noted.
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  flood();
+  check(world.counter(Counter::filtered_blocks) == 0, "no block");
+  check(world.counter(Counter::dropped) == 2 * clients, "each stands for itself");
+}
+
 void test_filter_leaves_when_the_lists_change() {
   FloodFilter filter;
   bool is_listed = true;
@@ -277,6 +306,7 @@ int run() {
   test_full_ring_is_counted();
   test_tarpit_and_headers_and_early_talk();
   test_a_flood_is_dropped_below_accept_and_its_neighbour_is_not();
+  test_a_flood_behind_a_balancer_enters_no_filter();
   test_filter_leaves_when_the_lists_change();
   test_without_descriptors_a_client_is_told_so();
   test_many_threads();

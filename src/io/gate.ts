@@ -38,11 +38,13 @@ export interface GatePolicy {
   readonly trusted: number
   /** Handle of the native table of balancers that send PROXY headers, 0 = none. */
   readonly proxyProtocolFrom: number
+  /** Connections at once, 0 = no limit. */
   readonly connectionsMax: number
   readonly perAddressMax: number
   /** New connections per address and window; 0 = no limit. */
   readonly rateMax: number
   readonly rateWindowMs: number
+  /** Tarpitted clients at once; above, and with 0 all, are refused at once. */
   readonly tarpitMax: number
   readonly sessionsPerWorkerMax: number
   /** `421 4.7.0 …` with CRLF: too many from this address, or too often. */

@@ -193,8 +193,12 @@ class ServerGate implements Gate {
     const rule = verdictClass === 0 ? undefined : ruleOf(policy, verdictClass)
     if (rule !== undefined && rule.action !== 'observe') this.#apply(guest, rule, policy)
     else if (this.#isDraining) this.#refuseStopping(guest, policy)
-    else if (this.#tally.connections > policy.connectionsMax) this.#overload(guest, policy)
+    else if (this.#isFull(policy)) this.#overload(guest, policy)
     else if (isTrusted || this.#admit(guest, policy)) this.#awaitGreeting(guest, policy)
+  }
+
+  #isFull({ connectionsMax }: GatePolicy): boolean {
+    return connectionsMax > 0 && this.#tally.connections > connectionsMax
   }
 
   /** False: one too many from this address, refused. */

@@ -153,6 +153,16 @@ function listTests(world: World, { newTable }: GateUnderTest): void {
     expect(world().gate.refusals()).toMatchObject([{ action: 'tarpit', cause: 'blacklist' }])
   })
 
+  test('tarpit_max 0 holds nobody: the whole reply at once', async () => {
+    await world().open({
+      blacklist: newTable('127.0.1.0/24').handle,
+      tarpitMax: 0,
+      classRules: [{ verdictClass: 0, action: 'tarpit', reply: '554 5.7.1 slow\r\n' }],
+    })
+    expect(await world().answerTo('127.0.1.1')).toBe('554 5.7.1 slow\r\n')
+    expect(world().gate.counters()).toMatchObject({ tarpitted: 0, refused: 1 })
+  })
+
   test('tarpits are bounded: above, the whole reply at once; who leaves makes room', async () => {
     await world().open({
       blacklist: newTable('127.0.1.0/24').handle,
@@ -209,6 +219,13 @@ function limitTests(world: World, { newTable }: GateUnderTest): void {
     first.socket.resetAndDestroy()
     await world().until(() => world().gate.counters().connections === 1)
     await world().greeted()
+  })
+
+  test('connections_max 0 is no limit', async () => {
+    await world().open({ connectionsMax: 0 })
+    await world().greeted()
+    await world().greeted()
+    expect(world().gate.counters()).toMatchObject({ overloaded: 0, connections: 2 })
   })
 
   test('sessions per worker: 421 4.3.2 when no worker has room', async () => {

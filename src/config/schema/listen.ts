@@ -57,7 +57,11 @@ export const listen = section('listen', 'Where clients come in, and how many of 
     'observe',
     'What is done about commands sent ahead of a reply that must be waited for (RFC 2920 §3.1).',
   ),
-  connectionsMax: count('connections_max', 20_000, 'Connections at once. Above: 421 4.3.2.'),
+  connectionsMax: count(
+    'connections_max',
+    20_000,
+    'Connections at once. Above: 421 4.3.2. 0 = no limit, and stress never begins.',
+  ),
   sessionsPerWorkerMax: count(
     'sessions_per_worker_max',
     10_000,
@@ -78,7 +82,7 @@ export const listen = section('listen', 'Where clients come in, and how many of 
   tarpitMax: count(
     'tarpit_max',
     5000,
-    'Connections held in the tarpit at once. Above, a tarpitted client is refused at once.',
+    'Connections held in the tarpit at once. Above, a tarpitted client is refused at once; 0 = nobody is held.',
   ),
   firstCommandWaitMs: time(
     'first_command_wait',
