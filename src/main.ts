@@ -279,6 +279,7 @@ class Instance implements RunningProxy {
       })),
       probes: this.#probing.state,
       tlsDaemon: this.#tlsDaemon.state,
+      logDropped: this.#log.dropped(),
     }
   }
 

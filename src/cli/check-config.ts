@@ -1,16 +1,14 @@
 /**
- * `activemx check-config`: is this configuration right, and are the files there that it names?
+ * `activemx check-config`: is this configuration right, and are the files that it names?
  *
  * One line per fault on standard error. Status 0: it will start; 2: it will not. Warnings do not
  * change the status. Prints in which order the lists are asked, since that decides who is refused.
  */
-import { accessSync, constants } from 'node:fs'
 import type { Command } from 'commander'
-import { messageOf } from '../base/errors.ts'
-import { type ConfigFault, faultLine, loadConfig } from '../config/load.ts'
+import { faultLine, loadConfig } from '../config/load.ts'
 import { warningsOf } from '../config/rules.ts'
 import type { Config } from '../config/schema.ts'
-import { readFilesOf } from '../edge/places.ts'
+import { type FileReport, reportOnFiles } from '../edge/file-faults.ts'
 import { type CommandContext, exitStatus } from './command.ts'
 
 /** In which order a client meets the lists. */
@@ -26,8 +24,9 @@ export function addCheckConfig(program: Command, { terminal, exit }: CommandCont
     .option('--json', 'one JSON object on standard output')
     .action(({ config: file, json }: { readonly config: string; readonly json?: boolean }) => {
       const loaded = loadConfig(file)
-      const faults = loaded.ok ? missingFiles(loaded.value) : loaded.error
-      const warnings = loaded.ok ? warningsOf(loaded.value) : []
+      const { faults, warnings } = loaded.ok
+        ? withWarnings(loaded.value)
+        : { faults: loaded.error, warnings: [] }
       const ok = faults.length === 0
       if (json === true) terminal.print(JSON.stringify({ file, ok, faults, warnings }))
       else {
@@ -39,14 +38,7 @@ export function addCheckConfig(program: Command, { terminal, exit }: CommandCont
     })
 }
 
-/** Files that the configuration names and that cannot be read; feeds are fetched later. */
-function missingFiles(config: Config): readonly ConfigFault[] {
-  return readFilesOf(config).flatMap(({ name: key, path }) => {
-    try {
-      accessSync(path, constants.R_OK)
-      return []
-    } catch (error) {
-      return [{ key, value: JSON.stringify(path), remedy: `not readable: ${messageOf(error)}` }]
-    }
-  })
+function withWarnings(config: Config): FileReport {
+  const { faults, warnings } = reportOnFiles(config)
+  return { faults, warnings: [...warningsOf(config), ...warnings] }
 }

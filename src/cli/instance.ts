@@ -104,6 +104,7 @@ function statusLines(status: ProxyStatus & { readonly pid: number }): readonly s
     ...status.mailhosts.map(({ address, sessions }) => `mailhost ${address}: ${sessions} sessions`),
     probesLine(status.probes),
     ...tlsDaemonLines(status.tlsDaemon),
+    `log: ${status.logDropped} records dropped`,
   ]
 }
 

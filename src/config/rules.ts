@@ -6,6 +6,7 @@
  */
 import { basename } from 'node:path'
 import { newPrefixCell, parseAddress, parsePrefix } from '../base/ip-address.ts'
+import { type Endpoint, parseEndpoint } from './kinds.ts'
 import type { ConfigFault } from './load.ts'
 import { allMailhosts } from './mailhosts.ts'
 import type { Config } from './schema.ts'
@@ -161,12 +162,22 @@ function relayRecipient({ probe, tests, recipients }: Config): readonly ConfigFa
 
 /** A mailhost that is ourselves would send every message round. */
 function mailhostLoop(config: Config): readonly ConfigFault[] {
-  const own = new Set(config.listen.smtp)
-  return allMailhosts(config).flatMap(({ address, port }) => {
+  const own = config.listen.smtp.flatMap((written) => parseEndpoint(written) ?? [])
+  return allMailhosts(config).flatMap((mailhost) => {
+    const { address, port } = mailhost
     const written = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
     const remedy = 'is one of listen.smtp: mail would go round; name the mailhost behind us'
-    return when(own.has(written) && port !== 0, 'mailhost.addresses', quote(written), remedy)
+    const isOwn = own.some((listener) => leadsTo(mailhost, listener))
+    return when(isOwn, 'mailhost.addresses', quote(written), remedy)
   })
+}
+
+/** Who listens on all addresses listens on loopback; on `[::]` that is IPv6 only. */
+function leadsTo({ address, port }: Endpoint, listener: Endpoint): boolean {
+  if (port === 0 || port !== listener.port) return false
+  if (address === listener.address) return true
+  if (listener.address === '::') return address === '::1'
+  return listener.address === '0.0.0.0' && /^(?:::ffff:)?127\./i.test(address)
 }
 
 function domainNames({ recipients, mailhost }: Config): readonly ConfigFault[] {

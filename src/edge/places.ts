@@ -23,10 +23,10 @@ export function placesOf(config: Config, configFile: string): Places {
   }
 }
 
-/** Files that start and reload read: every path that a reload takes, but for a folder's. */
+/** Files that start and reload read: every path that a reload takes. */
 export function readFilesOf(config: Config): readonly ReadFile[] {
   return settingsOf(config).flatMap(({ key: name, type, affects, value }) => {
-    const isRead = type === 'path' && affects === 'reload' && name !== 'lists.cache'
+    const isRead = type === 'path' && affects === 'reload'
     const path = String(value)
     return !isRead || path === '' || Feeds.isFeed(path) ? [] : [{ name, path }]
   })

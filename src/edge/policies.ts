@@ -79,20 +79,23 @@ function readHeaderRules(file: string): string {
   throw new OperatingError('HEADER_RULES', `tests.headers.rules: ${fault}; mend the line`)
 }
 
-function readTlsFiles({ tls, mailhost }: Config) {
+/** Certificates of our own service and their keys, as files; `place` is the table of both. */
+export function certificatePairsOf({ tls }: Config) {
   const { certificate, key } = tls
   const first = { names: [], certificate, key, place: 'tls' }
   const others = tls.sni.map((pair, at) => ({ ...pair, place: `tls.sni[${at}]` }))
-  const pairs = [first, ...others]
+  return [first, ...others].filter((pair) => pair.certificate !== '')
+}
+
+function readTlsFiles(config: Config) {
+  const { tls, mailhost } = config
   const secret = readSetting('tls.ticket_secret', tls.ticketSecret)
   return {
-    certificates: pairs
-      .filter((pair) => pair.certificate !== '')
-      .map(({ names, certificate, key, place }) => ({
-        names,
-        certificate: readSetting(`${place}.certificate`, certificate),
-        key: readSetting(`${place}.key`, key),
-      })),
+    certificates: certificatePairsOf(config).map(({ names, certificate, key, place }) => ({
+      names,
+      certificate: readSetting(`${place}.certificate`, certificate),
+      key: readSetting(`${place}.key`, key),
+    })),
     ticketSecret: secret === '' ? undefined : Buffer.from(secret),
     mailhostCa: readSetting('mailhost.ca', mailhost.ca),
   }

@@ -31,6 +31,8 @@ export interface ProxyStatus {
   readonly mailhosts: readonly { readonly address: string; readonly sessions: number }[]
   readonly probes: ProbesState
   readonly tlsDaemon: TlsDaemonState
+  /** Records that found the log full since start. */
+  readonly logDropped: number
 }
 
 /** A serving instance. */

@@ -3,7 +3,7 @@
  * sink, what was dropped, and who traces.
  *
  * Owned by the main thread. The buffers are bounded (limits.ts); what finds them full is counted
- * and told by a `log_dropped` record as soon as there is room, and by `dropped()` for the metrics.
+ * and told by a `log_dropped` record as soon as there is room, and by `dropped()` for `status`.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { OperatingError } from '../base/errors.ts'

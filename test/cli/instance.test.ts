@@ -59,6 +59,7 @@ const proxy: RunningProxy = {
     mailhosts: [{ address: '127.0.0.1:1025', sessions: 2 }],
     probes: { isOn: true, inFlight: 3, made: 40, refusedUs: 5 },
     tlsDaemon: { socket: '/run/tls.sock', code: 'refused', message: 'too old', lost: 2 },
+    logDropped: 7,
   }),
   endThread: async () => {},
   stop: async () => {},
@@ -143,6 +144,7 @@ describe('commands', () => {
     expect(printed).toContain('loading lists: 1 of 3, last drop')
     expect(printed).toContain('probes: on, 3 in flight, 40 made, 5 answered by a refusal of us')
     expect(printed).toContain('TLS daemon /run/tls.sock: does not serve: too old; lost 2 times')
+    expect(printed).toContain('log: 7 records dropped')
     const json = await runCommand('status', '--config', file, '--json')
     expect(JSON.parse(json.printed[0] ?? '')).toMatchObject({ pid: process.pid, threads: 1 })
   })

@@ -23,7 +23,7 @@ beforeAll(async () => {
 [recipients]
 domains = ["home.example"]
 [mailhost]
-addresses = ["127.0.0.1:25"]
+addresses = ["127.0.0.9:2525"]
 [probe]
 helo = "mx.home.example"
 relay_recipient = "probe@home.example"

@@ -220,6 +220,23 @@ describe('rules between settings', () => {
     expect(found[0]).toMatch(want)
   })
 
+  test.each([
+    ['["0.0.0.0:25"]', '127.0.0.1:25'],
+    ['["0.0.0.0:25"]', '[::ffff:127.0.0.2]:25'],
+    ['["[::]:25"]', '[::1]:25'],
+  ])('listen.smtp = %s and the mailhost %s: mail would go round', (smtp, mailhost) => {
+    const [found] = faults(withMailhost(smtp, mailhost))
+    expect(found).toContain(`mailhost.addresses = "${mailhost}": is one of listen.smtp`)
+  })
+
+  test.each([
+    ['["0.0.0.0:25"]', '127.0.0.1:2525'],
+    ['["0.0.0.0:25"]', '[::1]:25'],
+    ['["192.0.2.1:25"]', '127.0.0.1:25'],
+  ])('listen.smtp = %s and the mailhost %s are two', (smtp, mailhost) => {
+    expect(faults(withMailhost(smtp, mailhost))).toEqual([])
+  })
+
   test('the header filter needs no probing identity', () => {
     expect(faults(`${least}tests.headers.mode = "enforce"`)).toEqual([])
   })
@@ -265,6 +282,11 @@ describe('stress', () => {
     expect(seen).toEqual([false, false, true, true, true, false, false])
   })
 })
+
+function withMailhost(smtp: string, mailhost: string): string {
+  const domains = 'recipients.domains = ["example.net"]'
+  return `name = "mx1.example.net"\nlisten.smtp = ${smtp}\nmailhost.addresses = ["${mailhost}"]\n${domains}`
+}
 
 function never(): never {
   throw new Error('a fault was expected')

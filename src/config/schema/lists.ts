@@ -48,6 +48,7 @@ export const lists = section('lists', 'Address lists, as files or feeds.', {
     'cache',
     '',
     'Folder of fetched feeds and table snapshots. Empty: `lists` in the store’s folder.',
+    { affects: 'restart' },
   ),
   dynamicAction: choice(
     'dynamic_action',
