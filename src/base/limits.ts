@@ -531,6 +531,15 @@ export const storeBatchMs = 100
  */
 export const storeWaitingMax = 100_000
 
+/**
+ * Ended verdicts that wait while no transaction succeeds. Above: the oldest are given up, and a
+ * thread may answer with the verdict until its time.
+ */
+export const endedVerdictsWaitingMax = 5_000
+
+/** Once the store was full, new things are kept again below this share of `store.size_max`. */
+export const storeRoomAgainShare = 0.95
+
 /** Octets of a key; LMDB's own limit with 4 KiB pages is 1978. Longer: not kept. */
 export const storeKeyOctetsMax = 1024
 

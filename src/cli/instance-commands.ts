@@ -29,8 +29,6 @@ export interface InstanceParts {
   readonly proxy: RunningProxy
   /** An operator's change is on disk before it is answered. */
   readonly learnt: Pick<Learnt, 'store' | 'dynamic' | 'whitelist'> | undefined
-  /** Told after an entry of the dynamic list changed: table and gate follow at once. */
-  readonly onDynamic?: (change: 'add' | 'remove', entry: DynamicEntry) => void
   /** More commands: probes, cache, lookup. */
   readonly more?: Readonly<Record<string, ControlHandler>>
 }
@@ -157,20 +155,27 @@ export class InstanceCommands {
       addedAtMs: nowMs,
       expiresAtMs: ttlMs === 0 ? 0 : nowMs + ttlMs,
     }
+    const store = this.#parts.learnt?.store
+    if (store?.isFull === true) throw storeFull(prefix, store.sizeMaxOctets)
     dynamic.add(entry)
-    this.#parts.onDynamic?.('add', entry)
+    this.#parts.proxy.dynamic.onAdded(entry, nowMs)
     this.#keep(prefix)
     return entry
   }
 
   async #remove(list: string, text: string): Promise<{ readonly removed: boolean }> {
     if (list === 'whitelist') return { removed: this.#whitelist().remove(text) }
-    const dynamic = this.#dynamic(list)
-    const entry = dynamic.get(text, Date.now())
-    if (entry === undefined) return { removed: false }
-    dynamic.remove(text)
-    this.#parts.onDynamic?.('remove', entry)
-    this.#keep(text)
+    checkKept(list)
+    const prefix = prefixKey(text)
+    if (prefix === undefined) return { removed: false }
+    const kept = this.#parts.learnt?.dynamic
+    const table = this.#parts.proxy.dynamic
+    const nowMs = Date.now()
+    const isThere = kept?.get(prefix, nowMs) !== undefined || table.holds(prefix, nowMs)
+    if (!isThere) return { removed: false }
+    kept?.remove(prefix)
+    table.onRemoved(prefix, nowMs)
+    this.#keep(prefix)
     return { removed: true }
   }
 
@@ -179,10 +184,7 @@ export class InstanceCommands {
   }
 
   #dynamic(list: string): DynamicList {
-    if (list !== 'dynamic') {
-      const remedy = 'only dynamic and whitelist are kept here; edit a file and run activemx reload'
-      throw usage(`list ${list}: ${remedy}`)
-    }
+    checkKept(list)
     if (this.#parts.learnt === undefined) throw withoutStore()
     return this.#parts.learnt.dynamic
   }
@@ -213,9 +215,22 @@ function firstOf<T>(entries: Iterable<T>): readonly T[] {
   return first
 }
 
+/** Lists of files are not changed here. */
+function checkKept(list: string): void {
+  if (list === 'dynamic') return
+  const remedy = 'only dynamic and whitelist are kept here; edit a file and run activemx reload'
+  throw usage(`list ${list}: ${remedy}`)
+}
+
 function notKept(entry: string): OperatingError {
   const remedy = 'the log says what is wrong; an entry of dynamic holds until a restart'
   return new OperatingError('STORE_FAULT', `entry ${entry}: not written to the store: ${remedy}`)
+}
+
+function storeFull(entry: string, octets: number): OperatingError {
+  const remedy = 'raise it and restart, or take verdicts away with activemx cache flush'
+  const message = `entry ${entry}: not added, store.size_max = ${octets} octets is used: ${remedy}`
+  return new OperatingError('STORE_FULL', message)
 }
 
 function withoutStore(): OperatingError {

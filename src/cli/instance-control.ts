@@ -35,7 +35,6 @@ export async function openInstanceControl(
     ...instance,
     more: proxy.commands,
     learnt: proxy.learnt,
-    onDynamic: (change, entry) => proxy.dynamic.onChange(change, entry, Date.now()),
   })
   const server = await openControlServer(config.control.socket, commands.handlers())
   return { server, commands }

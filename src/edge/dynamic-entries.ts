@@ -80,10 +80,20 @@ export class DynamicEntries {
     this.#kept?.add({ prefix, source, reason, evidence, addedAtMs: nowMs, expiresAtMs })
   }
 
-  /** An operator changed the kept list: the table follows. */
-  onChange(change: 'add' | 'remove', entry: DynamicEntry, nowMs: number): void {
-    if (change === 'add') this.#enter(entry, nowMs)
-    else this.#leave(entry.prefix, nowMs)
+  /** An operator entered it in the kept list: the table follows. */
+  onAdded(entry: DynamicEntry, nowMs: number): void {
+    this.#enter(entry, nowMs)
+  }
+
+  /** An operator removes it: no client is refused for it any more. */
+  onRemoved(prefix: string, nowMs: number): void {
+    this.#leave(prefix, nowMs)
+  }
+
+  /** Is exactly this prefix entered, also where the store has given it up? */
+  holds(prefix: string, nowMs: number): boolean {
+    const expiresAtMs = this.#entered.get(prefix)?.expiresAtMs
+    return expiresAtMs !== undefined && (expiresAtMs === 0 || expiresAtMs > nowMs)
   }
 
   close(): void {

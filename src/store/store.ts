@@ -9,7 +9,12 @@
  */
 import type { Database, Key, RootDatabase } from 'lmdb'
 import { messageOf } from '../base/errors.ts'
-import { storeBatchMax, storeBatchMs, storeWaitingMax } from '../base/limits.ts'
+import {
+  storeBatchMax,
+  storeBatchMs,
+  storeRoomAgainShare,
+  storeWaitingMax,
+} from '../base/limits.ts'
 import { type Change, StoreTable } from './table.ts'
 
 /** Something worth a record: `full`, `fault`, `recovered`. */
@@ -27,6 +32,8 @@ export class Store {
   readonly #root: RootDatabase
   readonly #options: StoreOptions
   readonly #tables = new Map<string, StoreTable<unknown>>()
+  /** All that were opened here, by name: what is learnt, not the octets of lists beside it. */
+  readonly #databases = new Map<string, Database<unknown, Key>>()
   #waiting: Change[] = []
   #timer: NodeJS.Timeout | undefined
   #isFaulty = false
@@ -44,7 +51,7 @@ export class Store {
   table<V>(name: string): StoreTable<V> {
     const known = this.#tables.get(name)
     if (known !== undefined) return known as StoreTable<V>
-    const database = openTable(this.#root, name)
+    const database = this.#opened(name, openTable(this.#root, name))
     const table = new StoreTable<V>(database, (change) => this.#enqueue(change))
     this.#tables.set(name, table as StoreTable<unknown>)
     return table
@@ -52,12 +59,17 @@ export class Store {
 
   /** A database of its own encoding, for whoever writes by `transact`. */
   database<V, K extends Key>(name: string, encoding: 'msgpack' | 'string'): Database<V, K> {
-    return this.#root.openDB<V, K>({ name, encoding })
+    return this.#opened(name, this.#root.openDB<V, K>({ name, encoding }))
   }
 
-  /** Above `sizeMaxOctets`: nothing new is to be kept. */
+  /** Above `sizeMaxOctets`: nothing new is to be kept, until enough has been taken away. */
   get isFull(): boolean {
     return this.#isFull
+  }
+
+  /** Octets of pages from which on the store is full. */
+  get sizeMaxOctets(): number {
+    return this.#options.sizeMaxOctets
   }
 
   /** Reads and writes that failed since the start. */
@@ -127,6 +139,11 @@ export class Store {
     await this.#root.close()
   }
 
+  #opened<V, K extends Key>(name: string, database: Database<V, K>): Database<V, K> {
+    this.#databases.set(name, database as unknown as Database<unknown, Key>)
+    return database
+  }
+
   #enqueue(change: Change): void {
     if (change.isNew && this.#isFull) {
       this.#giveUp(change)
@@ -153,17 +170,35 @@ export class Store {
     const { report, sizeMaxOctets } = this.#options
     if (this.#isFaulty) report('recovered', 'what waited is written')
     this.#isFaulty = false
-    const isFull = this.#usedOctets() >= sizeMaxOctets
+    // Not told at each sweep that frees a page.
+    const limit = this.#isFull ? sizeMaxOctets * storeRoomAgainShare : sizeMaxOctets
+    const isFull = this.#usedOctets() >= limit
     if (isFull && !this.#isFull) {
       report('full', `store.size_max = ${sizeMaxOctets} octets is used; nothing new is kept`)
+    } else if (this.#isFull && !isFull) {
+      report('recovered', 'below store.size_max again; what is new is kept')
     }
     this.#isFull = isFull
   }
 
+  /** Pages in use. The file itself never shrinks; pages that were taken away are used again. */
   #usedOctets(): number {
-    const stats = this.#root.getStats() as { lastPageNumber: number; pageSize: number }
-    return stats.lastPageNumber * stats.pageSize
+    let octets = 0
+    for (const database of this.#databases.values()) {
+      const stats = database.getStats() as PageStats
+      const pages = stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages
+      octets += pages * stats.pageSize
+    }
+    return octets
   }
+}
+
+/** Of what lmdb-js tells of a database. */
+interface PageStats {
+  readonly pageSize: number
+  readonly treeBranchPageCount: number
+  readonly treeLeafPageCount: number
+  readonly overflowPages: number
 }
 
 function openTable(root: RootDatabase, name: string): Database<string, string> {

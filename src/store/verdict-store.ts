@@ -6,8 +6,15 @@
  * `get` at once and on disk with the next commit; what a crash loses is asked for again. A fault of
  * the disk is counted and told, and answers *not known*: a store in trouble never makes a verdict.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Database } from 'lmdb'
-import { storeBatchMax, storeBatchMs, storeSweepEntriesMax } from '../base/limits.ts'
+import {
+  endedVerdictsWaitingMax,
+  storeBatchMax,
+  storeBatchMs,
+  storeSweepEntriesMax,
+  storeSweepPartMax,
+} from '../base/limits.ts'
 import type { CachedVerdict, VerdictCache } from '../probes/verdict-cache.ts'
 import type { Store } from './store.ts'
 
@@ -38,26 +45,32 @@ export class VerdictStore implements VerdictCache {
   }
 
   put(key: string, verdict: CachedVerdict): void {
-    if (this.#store.isClosed || this.#store.isFull) return
+    const isEnded = isEnd(verdict)
+    if (this.#store.isClosed) return
+    // A full store takes nothing new; what is known in it may still end, or be shortened.
+    if (this.#store.isFull && !isEnded && !this.#isKnown(key)) return
     this.#waiting.set(key, verdict)
     // One that is over takes an older one away, with which no thread may answer any more.
-    if (verdict.untilMs <= verdict.foundAtMs) queueMicrotask(() => this.#commit())
+    if (isEnded) queueMicrotask(() => this.#commit())
     if (this.#waiting.size >= storeBatchMax) this.#commit()
     else this.#timer ??= setTimeout(() => this.#commit(), storeBatchMs).unref()
   }
 
+  /** Takes away in parts, with turns for others between them. */
   async flush(prefix: string): Promise<number> {
     let count = 0
     this.#commit()
-    while (true) {
-      const keys = [...this.#verdicts.getKeys(rangeOf(prefix, storeSweepEntriesMax))]
-      if (keys.length === 0) return count
+    while (!this.#store.isClosed) {
+      const keys = [...this.#verdicts.getKeys(rangeOf(prefix, storeSweepPartMax))]
+      if (keys.length === 0) break
       const isDone = this.#store.transact(() => {
-        for (const key of keys) this.#verdicts.removeSync(key)
+        for (const key of keys) this.#remove(key)
       })
-      if (!isDone) return count
+      if (!isDone) break
       count += keys.length
+      await nextTurn()
     }
+    return count
   }
 
   entries(prefix: string, nowMs: number, countMax: number): [string, CachedVerdict][] {
@@ -93,19 +106,37 @@ export class VerdictStore implements VerdictCache {
   }
 
   /**
-   * Writes what waits, or gives it up: it is only a cache.
+   * Writes what waits, or gives it up: it is only a cache. What ends a verdict is tried again,
+   * since else the threads would go on answering with that.
    */
   #commit(): void {
     if (this.#timer !== undefined) clearTimeout(this.#timer)
     this.#timer = undefined
     if (this.#waiting.size === 0) return
-    this.#store.transact(() => {
+    const isDone = this.#store.transact(() => {
       for (const [key, verdict] of this.#waiting) {
-        this.#verdicts.putSync(key, verdict)
-        this.#times.putSync([verdict.untilMs, key], null)
+        if (isEnd(verdict)) this.#remove(key)
+        else this.#keep(key, verdict)
       }
     })
+    const ended = isDone || this.#store.isClosed ? [] : [...this.#waiting].filter(endsOne)
     this.#waiting.clear()
+    if (ended.length === 0) return
+    for (const [key, verdict] of ended.slice(-endedVerdictsWaitingMax)) {
+      this.#waiting.set(key, verdict)
+    }
+    this.#timer = setTimeout(() => this.#commit(), storeBatchMs * 20).unref()
+  }
+
+  #keep(key: string, verdict: CachedVerdict): void {
+    this.#verdicts.putSync(key, verdict)
+    this.#times.putSync([verdict.untilMs, key], null)
+  }
+
+  #remove(key: string): void {
+    const verdict = this.#read(key)
+    this.#verdicts.removeSync(key)
+    if (verdict !== undefined) this.#times.removeSync([verdict.untilMs, key])
   }
 
   /** A time entry may be older than the verdict: then only the time goes. */
@@ -113,6 +144,10 @@ export class VerdictStore implements VerdictCache {
     const [untilMs, key] = time
     this.#times.removeSync(time)
     if (this.#verdicts.get(key)?.untilMs === untilMs) this.#verdicts.removeSync(key)
+  }
+
+  #isKnown(key: string): boolean {
+    return this.#waiting.has(key) || this.#read(key) !== undefined
   }
 
   #read(key: string): CachedVerdict | undefined {
@@ -134,6 +169,15 @@ export class VerdictStore implements VerdictCache {
       return 0
     }
   }
+}
+
+/** Over as soon as it is found: it takes an older one away. */
+function isEnd(verdict: CachedVerdict): boolean {
+  return verdict.untilMs <= verdict.foundAtMs
+}
+
+function endsOne([, verdict]: readonly [string, CachedVerdict]): boolean {
+  return isEnd(verdict)
 }
 
 /** Keys that begin with the text. */

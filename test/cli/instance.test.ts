@@ -8,12 +8,13 @@ import { loadConfig } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/schema.ts'
 import { type ControlServer, openControlServer } from '../../src/control/control-server.ts'
 import { DynamicEntries } from '../../src/edge/dynamic-entries.ts'
-import { noLists } from '../../src/edge/list-service.ts'
 import type { RunningProxy } from '../../src/edge/running-proxy.ts'
 import { openSystemLog, type SystemLog } from '../../src/log/system-log.ts'
+import { endHostVerdicts, hostCacheKey } from '../../src/probes/verdict-memory.ts'
 import { DynamicList } from '../../src/store/dynamic-list.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { Store } from '../../src/store/store.ts'
+import { VerdictStore } from '../../src/store/verdict-store.ts'
 import { WhitelistStore } from '../../src/store/whitelist-store.ts'
 import { runCommand } from '../support/command-line.ts'
 
@@ -33,6 +34,9 @@ let store: Store
 let server: ControlServer
 let reloaded: Config[] = []
 const changes: string[] = []
+/** What the IP table holds. */
+const held = new Set<string>()
+let onRemoved: (prefix: string) => void = () => {}
 
 const neverBlockReason = (prefix: string) =>
   prefix.startsWith('10.') ? 'touches 10.0.0.0/8: private use, RFC 1918' : ''
@@ -42,8 +46,19 @@ const proxy: RunningProxy = {
   commands: {},
   learnt: undefined,
   dynamic: new DynamicEntries(
-    { ...noLists, neverBlockReason },
-    { onRemoved: () => {}, onBarred: () => {} },
+    {
+      neverBlockReason,
+      enterDynamic: ({ prefix }) => {
+        changes.push(`add ${prefix}`)
+        held.add(prefix)
+      },
+      removeDynamic: (prefix) => {
+        changes.push(`remove ${prefix}`)
+        held.delete(prefix)
+        return prefix
+      },
+    },
+    { onRemoved: (prefix) => onRemoved(prefix), onBarred: () => {} },
   ),
   reload: async (config) => void reloaded.push(config),
   status: () => ({
@@ -71,17 +86,18 @@ beforeEach(async () => {
   writeFileSync(file, text)
   reloaded = []
   changes.length = 0
+  held.clear()
+  onRemoved = () => {}
   const config = loadedConfig()
   log = await openSystemLog(config)
   const root = openStore(join(folder, 'store'), () => {})
-  store = new Store(root, { sizeMaxOctets: 2 ** 30, report: () => {} })
+  store = new Store(root, { sizeMaxOctets: 2 ** 22, report: () => {} })
   const commands = new InstanceCommands(config, {
     file,
     load: () => loadConfig(file),
     log,
     proxy,
     learnt: { store, dynamic: new DynamicList(store), whitelist: new WhitelistStore(store) },
-    onDynamic: (change, { prefix }) => changes.push(`${change} ${prefix}`),
   })
   server = await openControlServer(config.control.socket, commands.handlers())
 })
@@ -213,6 +229,36 @@ describe('commands', () => {
     expect((await runCommand('list', 'drop', 'show', ...at)).warned[0]).toMatch(
       /no list of this instance has that name/,
     )
+  })
+
+  test('above size_max: a listed host is removed, table and verdict', async () => {
+    const at = ['--socket', server.path]
+    const verdicts = new VerdictStore(store, 1_000_000)
+    const verdict = { fact: 'accepts-all', foundAtMs: 1, untilMs: 1e13 } as const
+    const key = hostCacheKey('62.1.2.7', { relay: true, dialup: false })
+    verdicts.put(key, verdict)
+    for (let index = 0; !store.isFull && index < 200_000; index++) {
+      verdicts.put(`u:${index}`, verdict)
+      if (index % 1000 === 999) await verdicts.flushed()
+    }
+    expect(store.isFull).toBe(true)
+    const learning = { prefix: '62.1.2.7/32', reason: 'open-relay', evidence: [], ttlMs: 0 }
+    proxy.dynamic.learn(learning, Date.now())
+    onRemoved = (prefix) => endHostVerdicts(verdicts, prefix, 0)
+    const removed = await runCommand('list', 'dynamic', 'remove', '62.1.2.7', ...at)
+    expect(removed.printed).toEqual(['62.1.2.7 is no longer in dynamic'])
+    expect([...held]).toEqual([])
+    expect(verdicts.get(key, 0)).toBeUndefined()
+    expect((await runCommand('list', 'dynamic', 'remove', '62.1.2.7', ...at)).status).toBe(1)
+    const added = await runCommand('list', 'dynamic', 'add', '62.1.2.8', ...at)
+    expect(added.status).toBe(2)
+    expect(added.warned).toEqual([
+      'activemx: entry 62.1.2.8/32: not added, store.size_max = 4194304 octets is used: ' +
+        'raise it and restart, or take verdicts away with activemx cache flush',
+    ])
+    expect([...held]).toEqual([])
+    await verdicts.flush('')
+    expect((await runCommand('list', 'dynamic', 'add', '62.1.2.8', ...at)).status).toBe(0)
   })
 
   test('B7: the whitelist by hand', async () => {

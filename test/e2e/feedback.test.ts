@@ -73,10 +73,10 @@ for (const { way, isNative, needs } of ways) {
         { evidence: ['dynamic'] },
       ])
 
-      const entry = learnt?.dynamic.get('127.0.5.1', Date.now())
-      if (entry === undefined) throw new Error('not kept')
-      learnt?.dynamic.remove('127.0.5.1')
-      dynamic.onChange('remove', entry, Date.now())
+      expect(dynamic.holds('127.0.5.1/32', Date.now())).toBe(true)
+      expect(learnt?.dynamic.remove('127.0.5.1')).toBe(true)
+      dynamic.onRemoved('127.0.5.1/32', Date.now())
+      expect(dynamic.holds('127.0.5.1/32', Date.now())).toBe(false)
       const asked = internet.sessionsAt('127.0.5.1').length
       expect((await send({ from: '127.0.5.1' })).replies).toHaveLength(5)
       expect(internet.sessionsAt('127.0.5.1').length).toBe(asked + 1)

@@ -86,7 +86,7 @@ test('bitmap24: never-block space counts by its /24; a removal leaves neighbours
     const entry = one.learnt?.dynamic.get(prefix, now)
     if (entry === undefined) throw new Error('not kept')
     one.learnt?.dynamic.remove(prefix)
-    one.dynamic.onChange('remove', entry, now)
+    one.dynamic.onRemoved(entry.prefix, now)
     expect([...new Set(await listsOf(one, '62.1.3.77'))]).toEqual(lists)
   }
 }, 60_000)

@@ -10,7 +10,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test, vi } from 'vitest'
 import { MemoryVerdictCache } from '../../src/probes/verdict-cache.ts'
 import { condemnStore, openStore } from '../../src/store/open-store.ts'
 import { Store } from '../../src/store/store.ts'
@@ -44,6 +44,22 @@ function openAt(folder: string, entriesMax = 1_000_000): Opened {
   const store = new Store(root, { sizeMaxOctets: 2 ** 40, report: never })
   const cache = new VerdictStore(store, entriesMax)
   return { cache, told, close: () => store.close() }
+}
+
+/** A store of 300,000 octets, filled with verdicts that are over at 1000, and its reports. */
+async function openFull() {
+  const told: string[] = []
+  const report = (what: string): void => void told.push(what)
+  const store = new Store(openStore(newFolder(), report), { sizeMaxOctets: 300_000, report })
+  const cache = new VerdictStore(store, 1_000_000)
+  for (let index = 0; !store.isFull && index < 20_000; index++) {
+    cache.put(`h:${index}:r`, verdictUntil(1000))
+    if (index % 100 === 99) await cache.flushed()
+  }
+  expect(store.isFull).toBe(true)
+  cache.put('h:new:r', verdictUntil(1000))
+  expect(cache.get('h:new:r', 0)).toBeUndefined()
+  return { store, cache, told }
 }
 
 runVerdictCacheContract('in memory', () => ({
@@ -84,6 +100,80 @@ describe('the verdict store', () => {
     expect(cache.get('u:8', 0)).toBeUndefined()
     await close()
   })
+})
+
+describe('above size_max', () => {
+  test('above size_max: after a sweep new verdicts are kept again', async () => {
+    const { store, cache, told } = await openFull()
+    await cache.sweep(2000)
+    expect(store.isFull).toBe(false)
+    cache.put('h:new:r', verdictUntil(1e13))
+    await cache.flushed()
+    expect(cache.get('h:new:r', 2000)).toEqual(verdictUntil(1e13))
+    expect(told).toEqual(['opened', 'full', 'recovered'])
+    await store.close()
+  })
+
+  test('above size_max: after a flush new verdicts are kept again', async () => {
+    const { store, cache } = await openFull()
+    await cache.flush('h:')
+    expect([cache.size, store.isFull]).toEqual([0, false])
+    await store.close()
+  })
+
+  test('above size_max: what is known ends, or is shortened', async () => {
+    const { store, cache } = await openFull()
+    cache.put('h:1:r', verdictUntil(0))
+    cache.put('h:2:r', verdictUntil(500))
+    await cache.flushed()
+    expect(cache.get('h:1:r', 0)).toBeUndefined()
+    expect(cache.get('h:2:r', 499)).toEqual(verdictUntil(500))
+    expect(cache.get('h:2:r', 500)).toBeUndefined()
+    await store.close()
+  })
+
+  test('what ends a verdict is tried again until a transaction succeeds', async () => {
+    const store = new Store(
+      openStore(newFolder(), () => {}),
+      {
+        sizeMaxOctets: 2 ** 40,
+        report: () => {},
+      },
+    )
+    const cache = new VerdictStore(store, 1_000_000)
+    const other = new VerdictStore(store, 1_000_000)
+    cache.put('h:1:r', verdictUntil(1000))
+    await cache.flushed()
+    const failing = vi.spyOn(store, 'transact').mockReturnValue(false)
+    cache.put('h:1:r', verdictUntil(0))
+    cache.put('h:2:r', verdictUntil(1000))
+    await cache.flushed()
+    expect(other.get('h:1:r', 0)).toBeDefined()
+    failing.mockRestore()
+    await cache.flushed()
+    expect([other.get('h:1:r', 0), other.get('h:2:r', 0)]).toEqual([undefined, undefined])
+    await store.close()
+  })
+})
+
+test('a flush of 50,000 lets other work in between, and leaves none', async () => {
+  const { cache, close } = openAt(newFolder())
+  for (let index = 0; index < 50_000; index++) cache.put(`u:${index}`, verdictUntil(1e13))
+  await cache.flushed()
+  expect(cache.size).toBe(50_000)
+  const sizes = new Set<number>()
+  let isDone = false
+  const flushed = cache.flush('u:').finally(() => {
+    isDone = true
+  })
+  while (!isDone) {
+    sizes.add(cache.size)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  expect(await flushed).toBe(50_000)
+  expect(cache.size).toBe(0)
+  expect(sizes.size).toBeGreaterThan(10)
+  await close()
 })
 
 describe('lmdb: a damaged store is set aside, an empty one takes its place', () => {
