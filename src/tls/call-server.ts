@@ -40,6 +40,7 @@ interface Ask {
 const codeNumbers = new Map(tlsCodes.map((code, number) => [code, number]))
 const noOctets = new Uint8Array(0)
 const noWord = -1
+const notShared = failure('refused', 'programs are started for shared sessions only')
 
 /** Serves one client's frames; hello is its owner's. */
 export class CallServer {
@@ -152,6 +153,7 @@ export class CallServer {
     else if (kind === callKinds.accept) this.#answerWith(ask, calls.accept(handle))
     else if (kind === callKinds.shutdown) this.#answerWith(ask, calls.shutdown(handle))
     else if (kind === callKinds.free) this.#answerWith(ask, calls.free(handle))
+    else if (kind === callKinds.activate) this.#answer(ask, notShared)
     else this.fault = 'bad-frame'
   }
 

@@ -204,6 +204,8 @@ export class DaemonChannel {
 
   /** Ends the connection. */
   close(): void {
+    // The end of a lease may be the last that was put: lost, it would end the session, too.
+    this.#frames.flush()
     this.#frames.close()
     this.#end(daemonGone)
   }

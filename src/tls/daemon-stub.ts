@@ -121,7 +121,7 @@ export class DaemonStub implements TlsCalls {
   ): Promise<ReadOutcome> {
     const wanted = Math.min(octetsMax, tlsDataOctetsMax)
     const answer = await this.#call(handle, callKinds.read, {
-      ...ordered(options),
+      ...ordered(options, this.#known.get(handle)?.priority),
       flags: options.wait === false ? frameFlags.noWait : 0,
       readOctets: wanted,
     })

@@ -145,7 +145,7 @@ function bodyOf(frame: Frame): Pick<ChannelCall, 'head' | 'readOctets' | 'data'>
  * The first parameter says where a call goes; for `new`, its `shared`; figures are the daemon's.
  */
 function isShared(frame: Frame): boolean {
-  if (frame.kind === callKinds.stats || frame.kind === callKinds.activate) return true
+  if (frame.kind === callKinds.stats) return true
   if (frame.kind !== callKinds.new) return routeOf(frame) === 'shared'
   const options = parseNewOptions(frame.body())
   return 'shared' in options && options.shared !== false

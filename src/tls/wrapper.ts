@@ -19,10 +19,12 @@ import type {
   TlsCalls,
   WriteOutcome,
 } from './api.ts'
-import { emptyRead } from './api.ts'
+import { emptyRead, failure } from './api.ts'
 import type { OnDaemon } from './daemon-access.ts'
 import { DaemonStub } from './daemon-stub.ts'
 import { OwnSessions } from './own-sessions.ts'
+
+const notShared = failure('refused', 'programs are started for shared sessions only')
 
 /** How a wrapper is set up. */
 export interface TlsWrapperOptions {
@@ -206,7 +208,9 @@ export class TlsWrapper implements TlsCalls {
    * configuration knows by this name, once.
    */
   activate(session: SessionHandle, program: string): Promise<Outcome> {
-    return this.#stub.activate(session, program)
+    return session.route === 'shared'
+      ? this.#stub.activate(session, program)
+      : Promise.resolve(session.fault ?? notShared)
   }
 
   /** Frees the unshared sessions and leaves the daemon; shared sessions live on. */

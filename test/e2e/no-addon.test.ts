@@ -1,7 +1,7 @@
 /**
  * The program where no addon loads: the twins carry mail, and commands reach it all the same.
  */
-import { chmodSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type BareBuild, bareBuild } from '../support/bare-build.ts'
@@ -59,6 +59,18 @@ test('the control socket answers while its mode keeps others out, nobody when it
   const refused = { status: 2, output: 'activemx: only root and the own user may ask\n' }
   expect(await ask('status')).toEqual(refused)
 })
+
+test.each([{ words: ['daemon', '--socket'] }, { words: ['wrap', '--api'] }])(
+  'tls $words.0 does not start: who asks could not be told',
+  async ({ words }) => {
+    const path = join(proxy.folder, 'tls.sock')
+    const end = await runProgram(process.execPath, [build.program, 'tls', ...words, path])
+    expect(end.status).not.toBe(0)
+    const fault = /^activemx: the addon did not load .*: without it nobody's user is known; .*$/m
+    expect(end.output).toMatch(fault)
+    expect(existsSync(path)).toBe(false)
+  },
+)
 
 test('SIGTERM ends it in order', async () => {
   proxy.signal('SIGTERM')

@@ -1,7 +1,9 @@
 /**
  * A session leased for one conversation, between real processes.
  */
+import type { TLSSocket } from 'node:tls'
 import { describe, expect, test } from 'vitest'
+import { DaemonStub } from '../../src/tls/daemon-stub.ts'
 import { TlsWrapper } from '../../src/tls/wrapper.ts'
 import type { Application } from './support/processes.ts'
 import { base64, open, sessionScene, textOf } from './support/session-scene.ts'
@@ -20,7 +22,10 @@ describe('A20: leases', () => {
     for (const app of [one, two, common]) await open(app, scene.optionsOf(peer.port, 'leased'))
     await one.ask({ do: 'lease', session: 's', lease: 'l' })
     const second = two.ask({ do: 'lease', session: 's', lease: 'l' })
-    await two.ask({ do: 'pid' })
+    // Two processes: which of them the daemon hears first is its own word only.
+    const stub = new DaemonStub(daemon.socket)
+    await expect.poll(() => stub.statistics()).toMatchObject({ sessions: [{ waiting: 1 }] })
+    stub.close()
     const third = common.ask({ do: 'write', session: 's', data: base64('C') })
     await common.ask({ do: 'pid' })
     await one.ask({ do: 'write', session: 's', lease: 'l', data: base64('A') })
@@ -61,4 +66,35 @@ describe('A20: leases', () => {
     expect(await session.read(10, { lease: lease.id })).toMatchObject({ code: 'refused' })
     expect((await session.lease()).code).toBe('none')
   })
+
+  test('a lease given back just before its wrapper closes is given back: the next tenant’s RSET', async () => {
+    const daemon = await scene.daemon()
+    const peer = await scene.peer('silent')
+    const options = scene.optionsOf(peer.port, 'smtp', { conversation: 'smtp' })
+    const leaving = scene.wrapper(daemon.socket)
+    const session = await leaving.new(options)
+    const connected = session.connect()
+    const heard = await smtpOn(await peer.connection(0))
+    expect(await connected).toMatchObject({ code: 'none' })
+    const lease = await session.lease({ eager: true })
+    const answer = await session.exchange('NOOP\r\n', 100, { lease: lease.id })
+    expect(Buffer.from(answer.data).toString()).toBe('250 mailhost\r\n')
+    await lease.release()
+    await leaving.close()
+    const heir = await scene.wrapper(daemon.socket).new(options)
+    expect(await heir.lease()).toMatchObject({ code: 'none' })
+    expect(heard).toEqual([expect.stringMatching(/^EHLO /), 'NOOP', 'RSET'])
+    expect(peer.handshakes()).toBe(1)
+  })
 })
+
+/** Speaks SMTP on a connection; fills what it returns with the commands that it hears. */
+async function smtpOn(socket: TLSSocket): Promise<readonly string[]> {
+  const heard: string[] = []
+  socket.on('data', (chunk: Buffer) => {
+    heard.push(chunk.toString('latin1').trim())
+    socket.write('250 mailhost\r\n')
+  })
+  socket.write('220 mailhost ESMTP\r\n')
+  return heard
+}

@@ -47,6 +47,57 @@ test('A11: with priority a late high call overtakes the low ones; equals stay in
   expect(await queueBehindLease(daemon, peer, calls)).toBe('HIabcd')
 })
 
+/** A lease of somebody else on the session of a name; resolves with its end. */
+async function leaseOfAnother(daemon: RunningDaemon, peer: TlsPeer, name: string) {
+  const session = await scene.wrapper(daemon.socket).new(scene.optionsOf(peer.port, name))
+  await session.connect()
+  const lease = await session.lease()
+  expect(lease.code).toBe('none')
+  return lease
+}
+
+test('A11: reads, too, have the priority of their session where they name none', async () => {
+  const daemon = await scene.daemon('--queue', 'priority')
+  const peer = await scene.peer('silent')
+  const lease = await leaseOfAnother(daemon, peer, 'reads')
+  const wrapper = scene.wrapper(daemon.socket)
+  const [low, high] = [
+    await wrapper.new(scene.optionsOf(peer.port, 'reads')),
+    await wrapper.new(scene.optionsOf(peer.port, 'reads', { priority: 9 })),
+  ]
+  const reading = [low.read(1), high.read(1), low.read(1, { priority: 50 })]
+  // Answered behind them: they wait by then.
+  await low.read(1, { wait: false })
+  await lease.release()
+  ;(await peer.connection(0)).write('123')
+  const ends = await Promise.all(reading)
+  expect(ends.map(({ data }) => Buffer.from(data).toString())).toEqual(['3', '2', '1'])
+})
+
+test.each([
+  {
+    ageing: 1,
+    order: 'lH',
+    how: 'a call that has waited for long goes before a later, higher one',
+  },
+  { ageing: 60_000, order: 'Hl', how: 'and not before its time' },
+])('A11: with ageing $how', async ({ ageing, order }) => {
+  const daemon = await scene.daemon('--queue', 'priority', '--ageing-ms', String(ageing))
+  const peer = await scene.peer('silent')
+  const lease = await leaseOfAnother(daemon, peer, 'ageing')
+  const session = await scene.wrapper(daemon.socket).new(scene.optionsOf(peer.port, 'ageing'))
+  const low = session.write('l', { priority: 0 })
+  await session.read(1, { wait: false })
+  // The time that the first has waited when the second comes: more than one step, or far less.
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  const high = session.write('H', { priority: 1 })
+  await session.read(1, { wait: false })
+  await lease.release()
+  await Promise.all([low, high])
+  await peer.receives(2)
+  expect(peer.received().toString()).toBe(order)
+})
+
 test('A12: a session that waits for its peer stops no other session', async () => {
   const daemon = await scene.daemon()
   const stuck = await scene.peer('silent')

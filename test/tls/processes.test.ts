@@ -107,6 +107,33 @@ test('A8: the daemon is killed: every call that waits and every later one says d
   await wrapper.close()
 })
 
+test('A17: activate on an unshared session is refused, and ends nobody’s connection', async () => {
+  const daemon = await scene.daemon()
+  const peer = await scene.peer('echo')
+  const folder = newFolder()
+  const api = join(folder, 'api.sock')
+  const wrap = await startWrap('--api', api, '--daemon', daemon.socket)
+  scene.atEnd(() => rmSync(folder, { recursive: true }))
+  scene.atEnd(() => wrap.end('SIGKILL'))
+  const shared = scene.optionsOf(peer.port, 'beside')
+  const wrapper = scene.wrapper(daemon.socket)
+  const beside = await wrapper.new(shared)
+  await beside.connect()
+  const own = await wrapper.new({ ...shared, shared: false })
+  expect(await own.activate('any')).toMatchObject({ code: 'refused' })
+  expect(Buffer.from((await beside.exchange('lives', 5)).data).toString()).toBe('lives')
+  // The frames themselves, at the wrapper's process and at the daemon.
+  for (const path of [api, daemon.socket]) {
+    const stub = new DaemonStub(path)
+    const handle = await stub.new(shared)
+    const unshared = { route: 'unshared', token: handle.token } as const
+    expect(await stub.activate(unshared, 'any')).toMatchObject({ code: 'refused' })
+    const end = await stub.exchange(handle, Buffer.from('lives'), 5)
+    expect(Buffer.from(end.data).toString()).toBe('lives')
+    stub.close()
+  }
+})
+
 test('a daemon that starts again on the same socket serves; the old handle is a bad token', async () => {
   const folder = newFolder()
   scene.atEnd(() => rmSync(folder, { recursive: true }))
