@@ -400,6 +400,12 @@ export const dnsRecordsMax = 50
  */
 export const dnsTroubleKeepMsMax = 60_000
 
+/**
+ * Names of one address whose own addresses are asked for, in alphabetical order; all are read for
+ * signs of a pool.
+ */
+export const namesAskedBackMax = 5
+
 /** Mail exchangers of a domain that are tried, within the time budget. The rest is left alone. */
 export const exchangersTriedMax = 5
 

@@ -2,10 +2,13 @@
  * Active dialup: is the remote host one of a pool? By its name, the way back, and its neighbours.
  *
  * A sign in the name is enough. A name without one clears the host only where it leads back to the
- * address; then its neighbours are looked at: names of one shape all along are a pool too. Whatever
- * the DNS does wrong proves nothing: neither that there is no name, nor that there is no pool.
+ * address; then its neighbours are looked at: names of one shape all along are a pool too. Of
+ * several names, which resolvers tell in any order, one without a sign speaks for the host: a pool
+ * has none such, and none that its neighbours do not share. Whatever the DNS does wrong proves
+ * nothing: neither that there is no name, nor that there is no pool.
  */
 import { formatIpv4, newPrefixCell, parseAddress } from '../base/ip-address.ts'
+import { namesAskedBackMax } from '../base/limits.ts'
 import { readHostName, sharesShape } from '../checks/dialup-name.ts'
 import type { Finding, Outcome } from '../checks/finding.ts'
 import { makeFinding, type ProbeTools, type TestResult } from './tools.ts'
@@ -29,19 +32,16 @@ async function judgeName(address: string, facts: string[], tools: ProbeTools): P
     facts.push(`PTR: ${answer.reason}`)
     return conclude('indeterminate', 'dns-trouble')
   }
-  const name = answer.kind === 'found' ? (answer.records[0] ?? '') : ''
-  if (name === '') {
+  if (answer.kind !== 'found') {
     facts.push('no PTR')
     return conclude(tools.settings.noPtr === 'dialup' ? 'positive' : 'indeterminate', 'no-name')
   }
-  facts.push(`PTR ${name}`)
-  const sign = signOf(name, address, tools)
-  if (sign !== '') {
-    facts.push(sign)
-    return conclude('positive', 'pool-name')
-  }
-  const isConfirmed = await leadsBack(name, address, facts, tools)
-  const { alike, isPool, isInTrouble } = await lookAtNeighbours(name, address, tools)
+  const names = withoutSign(answer.records.toSorted(), address, facts, tools)
+  if (names.length === 0) return conclude('positive', 'pool-name')
+  const asked = names.slice(0, namesAskedBackMax)
+  const back = await Promise.all(asked.map((name) => wayBack(name, address, tools)))
+  facts.push(...back.map(({ fact }) => fact))
+  const { alike, isPool, isInTrouble } = await lookAtNeighbours(names, address, tools)
   if (isPool) {
     facts.push(`neighbours alike: ${alike.join(' ')}`)
     return conclude('positive', 'pool-neighbours')
@@ -50,7 +50,22 @@ async function judgeName(address: string, facts: string[], tools: ProbeTools): P
     facts.push('PTR of neighbours: no answer')
     return conclude('indeterminate', 'dns-trouble')
   }
+  const isConfirmed = back.some((way) => way.isConfirmed)
   return isConfirmed ? conclude('negative', 'no-pool') : conclude('indeterminate', 'name-unproved')
+}
+
+/** The names that show no sign of a pool; each name and each sign becomes a fact. */
+function withoutSign(
+  names: readonly string[],
+  address: string,
+  facts: string[],
+  tools: ProbeTools,
+): readonly string[] {
+  return names.filter((name) => {
+    const sign = signOf(name, address, tools)
+    facts.push(`PTR ${name}`, ...(sign === '' ? [] : [sign]))
+    return sign === ''
+  })
 }
 
 /** The sign of a pool in the name, '' for none. */
@@ -61,30 +76,31 @@ function signOf(name: string, address: string, tools: ProbeTools): string {
   return reading.isPool ? `${reading.sign} ${reading.evidence}` : ''
 }
 
-async function leadsBack(
+async function wayBack(
   name: string,
   address: string,
-  facts: string[],
   tools: ProbeTools,
-): Promise<boolean> {
+): Promise<{ readonly isConfirmed: boolean; readonly fact: string }> {
   const answer = await tools.names.addresses(name)
   const isConfirmed = answer.kind === 'found' && answer.records.includes(address)
-  if (answer.kind === 'trouble') facts.push(`addresses of ${name}: ${answer.reason}`)
-  else facts.push(isConfirmed ? 'name leads back' : 'name does not lead back')
-  return isConfirmed
+  if (answer.kind === 'trouble') {
+    return { isConfirmed, fact: `addresses of ${name}: ${answer.reason}` }
+  }
+  const fact = isConfirmed ? `${name} leads back` : `${name} does not lead back`
+  return { isConfirmed, fact }
 }
 
 interface Neighbours {
   /** Names of the same shape. */
   readonly alike: readonly string[]
-  /** They are enough. */
+  /** They are enough, for each of the host's names. */
   readonly isPool: boolean
   /** They are not, but might be with the answers that did not come. */
   readonly isInTrouble: boolean
 }
 
 async function lookAtNeighbours(
-  name: string,
+  names: readonly string[],
   address: string,
   tools: ProbeTools,
 ): Promise<Neighbours> {
@@ -92,13 +108,25 @@ async function lookAtNeighbours(
   const answers = await Promise.all(
     neighboursOf(address, neighbours).map((each) => tools.names.names(each)),
   )
-  const names = answers.flatMap((answer) => (answer.kind === 'found' ? answer.records : []))
   const enough = Math.min(alikeMin, neighbours * 2)
-  const alike = names.filter((each) => sharesShape(name, [each], 1))
-  const isPool = sharesShape(name, names, enough)
   const lost = answers.filter((answer) => answer.kind === 'trouble').length
-  const mayBePool = sharesShape(name, [], 0) && alike.length + lost >= enough
-  return { alike, isPool, isInTrouble: !isPool && lost > 0 && mayBePool }
+  const found = names.map((name): Neighbours => {
+    // A neighbour counts once, however many names it has.
+    const alike = answers.flatMap((answer) => {
+      const records = answer.kind === 'found' ? answer.records.toSorted() : []
+      return records.filter((each) => sharesShape(name, [each], 1)).slice(0, 1)
+    })
+    const isPool = sharesShape(name, alike, enough)
+    const mayBePool = sharesShape(name, [], 0) && alike.length + lost >= enough
+    return { alike, isPool, isInTrouble: !isPool && lost > 0 && mayBePool }
+  })
+  const isPool = found.every((each) => each.isPool)
+  const mayBePool = found.every((each) => each.isPool || each.isInTrouble)
+  return {
+    alike: [...new Set(found.flatMap(({ alike }) => alike))],
+    isPool,
+    isInTrouble: !isPool && mayBePool,
+  }
 }
 
 /** Up to `count` addresses on each side within the same /24; none for IPv6. */
