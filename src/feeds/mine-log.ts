@@ -3,13 +3,14 @@
  * what the miner finds, batch by batch, each together with the place up to which it was read, so
  * that a kill at any moment loses nothing and repeats little.
  *
- * A file is known by inode and beginning: after rotation the old one is read to its end (by its
- * open descriptor), then the new one from its start. Compressed logs are read whole.
+ * A file is known by inode and beginning: after rotation the old one is read (by its open
+ * descriptor) until something stands in the new one, since who writes may go on in the old one for
+ * a while; then to its end, and the new one from its start. Compressed logs are read whole.
  */
 import {
   closeSync,
   createReadStream,
-  existsSync,
+  type FSWatcher,
   fstatSync,
   openSync,
   readSync,
@@ -111,16 +112,25 @@ class MiningRun {
   /** The file, and with `follow` whatever takes its name after it. */
   async read(): Promise<void> {
     const { follow } = this.#options
-    let next = true
-    while (next) {
-      const descriptor = openSync(this.#file, 'r')
+    let descriptor: number | undefined = openSync(this.#file, 'r')
+    while (descriptor !== undefined) {
       try {
         await this.#readOpened(descriptor)
       } finally {
         closeSync(descriptor)
       }
-      next = follow !== undefined && !follow.aborted
+      descriptor = follow === undefined ? undefined : await this.#openNext(follow)
     }
+  }
+
+  /** Waits while no file has the name; undefined when aborted. */
+  async #openNext(follow: AbortSignal): Promise<number | undefined> {
+    while (!follow.aborted) {
+      const descriptor = ifThere(() => openSync(this.#file, 'r'))
+      if (descriptor !== undefined) return descriptor
+      await grown(this.#file, follow)
+    }
+    return undefined
   }
 
   async #readOpened(descriptor: number): Promise<void> {
@@ -129,6 +139,7 @@ class MiningRun {
     let offset = this.#startOffset(ino, size, head)
     this.#partial = Buffer.alloc(0)
     const chunk = Buffer.alloc(chunkOctets)
+    let isReplaced = false
     while (true) {
       const headNow = headOf(descriptor)
       // Cut and written anew, perhaps beyond the place where we are: begun anew with it.
@@ -142,8 +153,10 @@ class MiningRun {
       if (octets < chunkOctets || this.#found.size >= miningBatchMax) await this.#enter(place)
       if (octets > 0) continue
       const { follow } = this.#options
-      if (follow === undefined || follow.aborted || this.#isReplaced(ino)) return
-      await grown(this.#file, follow)
+      if (follow === undefined || follow.aborted || isReplaced) return
+      // Then once more, for what was written into the old one before the new one.
+      isReplaced = this.#isReplaced(ino)
+      if (!isReplaced) await grown(this.#file, follow)
     }
   }
 
@@ -159,9 +172,10 @@ class MiningRun {
     return this.#miner.resumeOffset(offset - this.#partial.length, openMessagesOctetsMax)
   }
 
-  /** Has another file taken the name? */
+  /** Has another file taken the name, and is it written? Made empty it says nothing yet. */
   #isReplaced(inode: number): boolean {
-    return existsSync(this.#file) && statSync(this.#file).ino !== inode
+    const now = statSync(this.#file, { throwIfNoEntry: false })
+    return now !== undefined && now.ino !== inode && now.size > 0
   }
 
   #takeChunk(chunk: Buffer, offset: number): void {
@@ -206,7 +220,8 @@ function headOf(descriptor: number): string {
 /** Resolves when the file may have grown or been replaced, or when aborted. */
 function grown(file: string, follow: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const watcher = existsSync(file) ? watch(file, () => done()) : undefined
+    const watcher: FSWatcher | undefined = ifThere(() => watch(file, () => done()))
+    watcher?.on('error', () => done())
     const timer = setTimeout(() => done(), lookAgainMs)
     const done = (): void => {
       watcher?.close()
@@ -216,4 +231,14 @@ function grown(file: string, follow: AbortSignal): Promise<void> {
     }
     follow.addEventListener('abort', done)
   })
+}
+
+/** Rotation may take a file away at any moment: undefined then. */
+function ifThere<T>(open: () => T): T | undefined {
+  try {
+    return open()
+  } catch (fault) {
+    if ((fault as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw fault
+  }
 }

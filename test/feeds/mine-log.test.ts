@@ -167,6 +167,46 @@ describe('B8 files', () => {
     expect(sink.addresses.at(-1)).toBe('dora@far.example')
   })
 
+  test('rotation that makes the new file empty: what goes into the old one until then is mined', async () => {
+    const file = join(folder, 'created')
+    const sink = new Kept()
+    const stop = new AbortController()
+    let looks = 0
+    const onProgress = () => void looks++
+    writeFileSync(file, `${postfix.join('\n')}\n`)
+    const run = mineLog(file, { isOurDomain, sink, onProgress, follow: stop.signal })
+    await expect.poll(() => sink.addresses.length, { timeout: 20_000 }).toBe(1)
+    renameSync(file, `${file}.1`)
+    writeFileSync(file, '')
+    const before = looks
+    await expect.poll(() => looks, { timeout: 20_000 }).toBeGreaterThan(before + 1)
+    appendFileSync(`${file}.1`, `${sendmail.join('\n')}\n`)
+    appendFileSync(file, `${exim.join('\n')}\n`)
+    await expect.poll(() => sink.addresses, { timeout: 20_000 }).toContain('dora@far.example')
+    stop.abort()
+    await run
+    const mined = ['jos@', 'one@', 'two@', 'carl@', 'dora@'].map((local) => `${local}far.example`)
+    expect(sink.addresses).toEqual(mined)
+  })
+
+  test('a file that is gone when it is to be opened anew is waited for', async () => {
+    const file = join(folder, 'gone')
+    const sink = new Kept()
+    const stop = new AbortController()
+    writeFileSync(file, `${postfix.join('\n')}\n`)
+    const run = mineLog(file, { isOurDomain, sink, follow: stop.signal })
+    await expect.poll(() => sink.addresses.length, { timeout: 20_000 }).toBe(1)
+    // In one step for who reads it: it is begun anew, and not there.
+    truncateSync(file)
+    rmSync(file)
+    const never = new Promise((resolve) => setTimeout(resolve, 1500, 'waits'))
+    expect(await Promise.race([run, never])).toBe('waits')
+    writeFileSync(file, `${exim.join('\n')}\n`)
+    await expect.poll(() => sink.addresses, { timeout: 20_000 }).toContain('dora@far.example')
+    stop.abort()
+    await run
+  })
+
   test('follows the file when it is cut and written anew, even beyond where it was', async () => {
     const file = join(folder, 'cut')
     const sink = new Kept()
