@@ -207,7 +207,7 @@ describeWith(needs, 'process.user', () => {
   test('the store was written as the user, and serves the next start', async () => {
     await proxy.killAndStart()
     const shown = async () => (await ask(user, 'list', 'dynamic', 'show')).output
-    await expect.poll(shown, { timeout: 30_000 }).toMatch(/192\.0\.2\.1\b[\s\S]*192\.0\.2\.2\b/)
+    await expect.poll(shown, { timeout: 30_000 }).toMatch(/62\.0\.2\.1\b[\s\S]*62\.0\.2\.2\b/)
     expect(statSync(`/proc/${proxy.pid}`).uid).toBe(uid)
   })
 })
