@@ -6,6 +6,8 @@
  * opened; the store follows. Never-block space beats this list too, whoever filled it: entries that
  * touch it are not entered, and go when a load brings it. Main thread.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { storeSweepPartMax } from '../base/limits.ts'
 import { prefixesTouch } from '../base/prefix-holds.ts'
 import type { Listing } from '../probes/feedback.ts'
 import type { DynamicEntry, DynamicList } from '../store/dynamic-list.ts'
@@ -33,8 +35,11 @@ type Entered = Pick<DynamicEntry, 'prefix' | 'expiresAtMs'>
 export class DynamicEntries {
   readonly #table: DynamicTable
   readonly #listener: DynamicListener
-  /** What was entered, by prefix, also where no store keeps it; ended ones go with a load. */
+  /** What was entered, by prefix, also where no store keeps it. */
   readonly #entered = new Map<string, Entered>()
+  /** Goes round what was entered: see `#forgetEnded`. */
+  #round = this.#entered.values()
+  #isClosed = false
   #kept: DynamicList | undefined
 
   constructor(table: DynamicTable, listener: DynamicListener) {
@@ -58,11 +63,23 @@ export class DynamicEntries {
     return count
   }
 
-  /** Lists were loaded: what touches never-block space now goes, from table and store. */
-  onLoaded(nowMs: number): void {
-    for (const { prefix, expiresAtMs } of [...this.#entered.values()]) {
-      if (expiresAtMs !== 0 && expiresAtMs <= nowMs) this.#entered.delete(prefix)
+  /** How many are remembered; some that have ended may still be among them. */
+  get count(): number {
+    return this.#entered.size
+  }
+
+  /**
+   * Lists were loaded: what touches never-block space now goes, from table and store. In parts,
+   * with turns for others between them.
+   */
+  async onLoaded(nowMs: number): Promise<void> {
+    let seen = 0
+    for (const entry of this.#entered.values()) {
+      const { prefix } = entry
+      if (!isAlive(entry, nowMs)) this.#entered.delete(prefix)
       else if (this.#isBarred(prefix)) this.#leave(prefix, nowMs)
+      if (++seen % storeSweepPartMax === 0) await nextTurn()
+      if (this.#isClosed) return
     }
   }
 
@@ -92,16 +109,18 @@ export class DynamicEntries {
 
   /** Is exactly this prefix entered, also where the store has given it up? */
   holds(prefix: string, nowMs: number): boolean {
-    const expiresAtMs = this.#entered.get(prefix)?.expiresAtMs
-    return expiresAtMs !== undefined && (expiresAtMs === 0 || expiresAtMs > nowMs)
+    const entry = this.#entered.get(prefix)
+    return entry !== undefined && isAlive(entry, nowMs)
   }
 
   close(): void {
+    this.#isClosed = true
     this.#kept = undefined
   }
 
   #enter({ prefix, expiresAtMs }: Entered, nowMs: number): void {
     this.#entered.set(prefix, { prefix, expiresAtMs })
+    this.#forgetEnded(nowMs)
     const ttlMs = expiresAtMs === 0 ? 0 : Math.max(1, expiresAtMs - nowMs)
     this.#table.enterDynamic({ prefix, ttlMs })
   }
@@ -113,8 +132,17 @@ export class DynamicEntries {
     this.#listener.onRemoved(prefix)
     if (block === prefix) return
     for (const entry of this.#entered.values()) {
-      const isAlive = entry.expiresAtMs === 0 || entry.expiresAtMs > nowMs
-      if (isAlive && prefixesTouch(entry.prefix, block) === true) this.#enter(entry, nowMs)
+      const isNeighbour = isAlive(entry, nowMs) && prefixesTouch(entry.prefix, block) === true
+      if (isNeighbour) this.#enter(entry, nowMs)
+    }
+  }
+
+  /** Two are looked at for each that comes, so what has ended goes as fast as others come. */
+  #forgetEnded(nowMs: number): void {
+    for (let step = 0; step < 2; step++) {
+      const { value, done } = this.#round.next()
+      if (done === true) this.#round = this.#entered.values()
+      else if (!isAlive(value, nowMs)) this.#entered.delete(value.prefix)
     }
   }
 
@@ -126,4 +154,8 @@ export class DynamicEntries {
     this.#listener.onBarred(`dynamic ${prefix}: removed, since it ${reason}`)
     return true
   }
+}
+
+function isAlive({ expiresAtMs }: Entered, nowMs: number): boolean {
+  return expiresAtMs === 0 || expiresAtMs > nowMs
 }

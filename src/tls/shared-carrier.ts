@@ -17,7 +17,7 @@
  */
 import net from 'node:net'
 import { tlsDirectKeepMs, tlsLeaseKeepMs, tlsPlainMs } from '../base/limits.ts'
-import { type Lease, type NewOptions, newLeaseId, type TlsCode } from './api.ts'
+import { type Lease, type NewOptions, newLeaseId, type ReadOutcome, type TlsCode } from './api.ts'
 import { type Carrier, type CarrierEvents, socketCarrier } from './carrier.ts'
 import type { TlsSession, TlsWrapper } from './wrapper.ts'
 
@@ -191,12 +191,8 @@ class SharedCarrier implements Carrier {
 
   /** Delivers what the peer says, until the connection or the session ends. */
   async #readOn(session: TlsSession): Promise<void> {
-    const over = new Promise<undefined>((resolve) => {
-      this.#wake = () => resolve(undefined)
-    })
     while (!this.#isOver) {
-      const read = session.read(readOctets, { lease: this.#lease })
-      const end = await Promise.race([read, over])
+      const end = await this.#endOf(session.read(readOctets, { lease: this.#lease }))
       if (end === undefined) return
       if (end.code === 'wantRead') {
         this.#events.onWanted?.()
@@ -209,11 +205,19 @@ class SharedCarrier implements Carrier {
       while (this.#isPaused && !this.#isOver) {
         await new Promise<void>((resolve) => {
           this.#onResume = resolve
-          void over.then(resolve)
+          this.#wake = resolve
         })
       }
       if (!this.#isOver) this.#events.onData(end.data)
     }
+  }
+
+  /** Undefined: the connection was over before. One promise a read: none holds what was read. */
+  #endOf(read: Promise<ReadOutcome>): Promise<ReadOutcome | undefined> {
+    return new Promise((resolve) => {
+      this.#wake = () => resolve(undefined)
+      void read.then(resolve)
+    })
   }
 
   #wake: () => void = () => undefined

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { DynamicEntries } from '../../src/edge/dynamic-entries.ts'
 import type { LookupAnswer } from '../../src/edge/look-up.ts'
 import { startProxy, type TestProxy, testConfig } from '../support/running-proxy.ts'
 
@@ -18,7 +19,7 @@ beforeEach(() => {
   never = { never_block: [{ file }] }
 })
 afterEach(async () => {
-  await proxy?.end()
+  await end()
   rmSync(folder, { recursive: true, force: true })
 })
 
@@ -90,3 +91,43 @@ test('bitmap24: never-block space counts by its /24; a removal leaves neighbours
     expect([...new Set(await listsOf(one, '62.1.3.77'))]).toEqual(lists)
   }
 }, 60_000)
+
+/** The list over a table that only counts. */
+function countingEntries(barred: ReadonlySet<string> = new Set()) {
+  const removed: string[] = []
+  const entries = new DynamicEntries(
+    {
+      enterDynamic: () => undefined,
+      removeDynamic: (prefix) => {
+        removed.push(prefix)
+        return prefix
+      },
+      neverBlockReason: (prefix) => (barred.has(prefix) ? 'touches it' : ''),
+    },
+    { onRemoved: () => undefined, onBarred: () => undefined },
+  )
+  return { entries, removed }
+}
+
+const prefixOf = (at: number) => `62.${at >> 16}.${(at >> 8) & 255}.${at & 255}/32`
+const listingOf = (at: number, ttlMs: number) =>
+  ({ prefix: prefixOf(at), reason: 'open-relay', evidence: [], ttlMs }) as const
+
+test('entries that have ended are forgotten while others come, without a load', () => {
+  const { entries } = countingEntries()
+  for (let at = 0; at < 20_000; at++) entries.learn(listingOf(at, 1000), at)
+  expect(entries.count).toBeLessThan(5000)
+  expect(entries.holds(prefixOf(19_999), 20_000)).toBe(true)
+  expect(entries.holds(prefixOf(10), 20_000)).toBe(false)
+})
+
+test('a load looks at many entries in parts, and at all of them', async () => {
+  const barred = new Set([prefixOf(0), prefixOf(9_999)])
+  const { entries, removed } = countingEntries(barred)
+  for (let at = 0; at < 10_000; at++) entries.learn(listingOf(at, 0), 0)
+  const looking = entries.onLoaded(1)
+  expect(removed).toEqual([prefixOf(0)])
+  await looking
+  expect(removed).toEqual([...barred])
+  expect(entries.count).toBe(9_998)
+})

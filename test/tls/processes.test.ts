@@ -13,7 +13,8 @@ import { base64, open, sessionScene, textOf } from './support/session-scene.ts'
 
 const scene = sessionScene()
 
-test('A1: application, wrapper and daemon are three processes; the socket to the peer is the daemon’s', async () => {
+/** A daemon, a wrapper before it as a process of its own, and a peer that says everything back. */
+async function wrapped() {
   const daemon = await scene.daemon()
   const peer = await scene.peer('echo')
   const folder = newFolder()
@@ -21,6 +22,11 @@ test('A1: application, wrapper and daemon are three processes; the socket to the
   const wrap = await startWrap('--api', api, '--daemon', daemon.socket)
   scene.atEnd(() => rmSync(folder, { recursive: true }))
   scene.atEnd(() => wrap.end('SIGKILL'))
+  return { daemon, peer, api, wrap }
+}
+
+test('A1: application, wrapper and daemon are three processes; the socket to the peer is the daemon’s', async () => {
+  const { daemon, peer, api, wrap } = await wrapped()
   const app = scene.application(api)
   await open(app, scene.optionsOf(peer.port, 'three'))
   await app.ask({ do: 'write', session: 's', data: base64('through three') })
@@ -108,13 +114,7 @@ test('A8: the daemon is killed: every call that waits and every later one says d
 })
 
 test('A17: activate on an unshared session is refused, and ends nobody’s connection', async () => {
-  const daemon = await scene.daemon()
-  const peer = await scene.peer('echo')
-  const folder = newFolder()
-  const api = join(folder, 'api.sock')
-  const wrap = await startWrap('--api', api, '--daemon', daemon.socket)
-  scene.atEnd(() => rmSync(folder, { recursive: true }))
-  scene.atEnd(() => wrap.end('SIGKILL'))
+  const { daemon, peer, api } = await wrapped()
   const shared = scene.optionsOf(peer.port, 'beside')
   const wrapper = scene.wrapper(daemon.socket)
   const beside = await wrapper.new(shared)
