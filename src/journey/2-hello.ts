@@ -65,8 +65,9 @@ export function proceedStartTls(
   } else {
     say(session, replyLine(220, '2.0.0', 'go ahead'))
     session.waiting = 'tls'
-    session.waitingSinceMs = nowMs
     session.ports.client.startTls()
+    // What carries the connection from now on holds no deadline yet.
+    session.armedUntilMs = 0
   }
 }
 

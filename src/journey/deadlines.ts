@@ -17,6 +17,8 @@ const minuteMs = 60_000
 /** Makes sure that the deadline fires in time. */
 export function watch(session: Session, nowMs: number): void {
   if (session.reading === 'nothing' || session.isGone) return
+  // A handshake has a time of its own, `tls.handshake_wait`: nothing can be said inside it.
+  if (session.waiting === 'tls') return
   const due = dueAt(session)
   if (session.armedUntilMs !== 0 && session.armedUntilMs <= due) return
   session.armedUntilMs = due
@@ -45,7 +47,6 @@ function dueAt(session: Session): number {
   const { waiting, waitingSinceMs, idleSinceMs } = session
   if (waiting === 'trust' || waiting === 'verdict') return waitingSinceMs + answerWaitMs
   if (isMailhostAwaited(session)) return waitingSinceMs + mailhostWaitMs
-  if (waiting === 'tls') return waitingSinceMs + timeouts.lineMs
   if (session.reading !== 'commands') {
     return Math.min(idleSinceMs + timeouts.dataMs, session.rateSinceMs + minuteMs)
   }

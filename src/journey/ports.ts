@@ -31,7 +31,10 @@ export interface ClientPort {
   deadline(afterMs: number): void
   /** Closes after what is queued has been sent. `isDone`: it has said that nothing more comes. */
   close(isDone?: boolean): void
-  /** Hands the connection to TLS after the queued 220; the journey goes on with the plaintext. */
+  /**
+   * Hands the connection to TLS after the queued 220; the journey goes on with the plaintext. The
+   * deadline is gone.
+   */
   startTls(): void
 }
 

@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import tls from 'node:tls'
 import { describe, expect, test } from 'vitest'
+import { startRecordingMailhost } from '../support/recording-mailhost.ts'
 import { testConfig } from '../support/running-proxy.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 import { certificateOf, tlsScene } from '../tls/support/scene.ts'
@@ -43,6 +44,24 @@ describe('STARTTLS of clients', () => {
     // The default is half a minute.
     await once(client.socket, 'close', { signal: AbortSignal.timeout(20_000) })
   })
+
+  for (const last of ['EHLO c', 'DATA', 'a line without an end']) {
+    test(`a client that falls silent inside TLS is let go in its time: behind ${last}`, async () => {
+      const mailhost = await startRecordingMailhost()
+      scene.atEnd(() => mailhost.stop())
+      const proxy = await scene.proxyBefore(mailhost.port, {
+        tls: certificateOf(scene.service),
+        listen: { command_wait: '1s', data_wait: '1s', line_wait: '1s' },
+      })
+      const { inside } = await startTls(proxy.port)
+      expect(await inside.says('EHLO c')).toMatch(/^250/)
+      if (last === 'DATA') {
+        await inside.saysAll('MAIL FROM:<a@x.example>', 'RCPT TO:<b@example.test>', 'DATA')
+      } else if (last !== 'EHLO c') inside.send('NOO')
+      await inside.closed()
+      expect(inside.heard).toMatch(/421 4\.4\.2 timeout, closing\r\n$/)
+    })
+  }
 
   test('EHLO offers it before TLS and not inside; what was said before is forgotten', async () => {
     const proxy = await scene.proxyBefore(noMailhost, { tls: certificateOf(scene.service) })

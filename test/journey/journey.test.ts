@@ -217,6 +217,17 @@ test('B24: the record says how the client spoke', () => {
   expect(secured.verdicts.map(({ protocol }) => protocol)).toEqual(['ESMTPS'])
 })
 
+test('a client that falls silent inside TLS is let go like any other', () => {
+  const world = new World({ policy: { hasCertificate: true } }).send('EHLO c\r\nSTARTTLS\r\n')
+  world.passes(10_000)
+  world.journey.onTlsEstablished('TLSv1.3 X', world.nowMs)
+  world.send('EHLO c\r\n').take()
+  world.passes(299_000)
+  expect(world.take()).toBe('')
+  world.passes(2000)
+  expect(world.take()).toBe('421 4.4.2 timeout, closing\r\n')
+})
+
 test('our Received field stands first and names client, protocol and id', () => {
   const world = new World({ client: { address: '2001:db8::7' } })
   withEnvelope(world).send('DATA\r\n').send(`${plainMessage}.\r\n`)

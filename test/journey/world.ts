@@ -265,6 +265,7 @@ export class World {
         },
         startTls: () => {
           this.isTlsAsked = true
+          this.#deadlineAtMs = 0
         },
       },
       transfer: this.#transfer(),
