@@ -199,7 +199,7 @@ class NativeEngine implements Engine {
     const socket = new Socket({ fd, readable: true, writable: true, allowHalfOpen: true })
     socket.pause()
     if (rest > 0) socket.write(Uint8Array.from(this.#output.subarray(0, rest)))
-    socket.once('close', () => this.#addon.releaseDetached(this.#handle, slot, generation))
+    socket.on('close', () => this.#addon.releaseDetached(this.#handle, slot, generation))
     this.#makeFlushDue()
     return socket
   }

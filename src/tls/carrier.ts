@@ -34,18 +34,32 @@ export interface Carrier {
 }
 
 /** A socket, of TCP or TLS, as a carrier; its events are for the caller to hand on. */
-export function socketCarrier(socket: net.Socket): Carrier {
-  return {
-    write: (octets) => {
-      if (socket.writable) socket.write(octets)
-      return socket.writableLength
-    },
-    pause: () => void socket.pause(),
-    resume: () => void socket.resume(),
-    end: (done) => {
-      socket.resume()
-      socket.end(done)
-    },
-    destroy: () => void socket.destroy(),
+export class SocketCarrier implements Carrier {
+  readonly #socket: net.Socket
+
+  constructor(socket: net.Socket) {
+    this.#socket = socket
+  }
+
+  write(octets: Uint8Array): number {
+    if (this.#socket.writable) this.#socket.write(octets)
+    return this.#socket.writableLength
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  end(done: () => void): void {
+    this.#socket.resume()
+    this.#socket.end(done)
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
   }
 }

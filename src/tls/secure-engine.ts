@@ -14,9 +14,10 @@ import type net from 'node:net'
 import type tls from 'node:tls'
 import { backlogHighOctets, backlogOctetsMax, closeFlushMs, lingerMs } from '../base/limits.ts'
 import type { CloseReason, ConnectionId, Engine, EngineHandler, Peer } from '../io/engine.ts'
-import { type Carrier, type CarrierEvents, socketCarrier } from './carrier.ts'
+import { type Carrier, type CarrierEvents, SocketCarrier } from './carrier.ts'
 import { HelloReader } from './client-hello.ts'
 import { faultOf } from './fault.ts'
+import { Secured, type SecuredOwner } from './secured.ts'
 
 /**
  * Puts TLS on a detached socket. Called outside the engine's own calls.
@@ -48,15 +49,6 @@ export type OpenCarrier = (
   id: ConnectionId,
 ) => Carrier
 
-interface Secured {
-  readonly id: ConnectionId
-  carrier: Carrier | undefined
-  isClosing: boolean
-  isOverHighMark: boolean
-  reason: CloseReason | undefined
-  timer: NodeJS.Timeout | undefined
-}
-
 /** One thread's engine with TLS. */
 export class SecureEngine implements Engine, EngineHandler {
   /** Set: mailhost connections are made by it. */
@@ -67,10 +59,16 @@ export class SecureEngine implements Engine, EngineHandler {
   #delivered: Uint8Array | undefined
   #lastOwnId = 0
   #onEmpty: (() => void) | undefined
+  readonly #owner: SecuredOwner
 
   constructor(handler: EngineHandler, newInner: (handler: EngineHandler) => Engine) {
     this.#handler = handler
     this.#inner = newInner(this)
+    this.#owner = {
+      handler,
+      deliver: (id, chunk) => this.#deliver(id, chunk),
+      forget: (secured) => this.#gone(secured),
+    }
   }
 
   get backlogOctets(): number {
@@ -106,7 +104,7 @@ export class SecureEngine implements Engine, EngineHandler {
     const onClose = (): void => {
       clearTimeout(timer)
       handshake.done({ fault: 'the peer closed in the handshake' })
-      this.#eventsOf(secured).onClose('ended')
+      secured.onClose('ended')
     }
     const onData = (chunk: Buffer): void => {
       const name = hello.take(chunk)
@@ -117,7 +115,7 @@ export class SecureEngine implements Engine, EngineHandler {
       this.#shake(secured, handshake.put(socket, name), handshake)
     }
     const onEnd = (): void => void socket.destroy()
-    secured.carrier = socketCarrier(socket)
+    secured.carrier = new SocketCarrier(socket)
     socket.on('data', onData).on('end', onEnd).on('close', onClose).resume()
   }
 
@@ -126,7 +124,7 @@ export class SecureEngine implements Engine, EngineHandler {
     this.#lastOwnId -= 1
     const secured = this.#add(this.#lastOwnId)
     const { id } = secured
-    secured.carrier = this.openCarrier(address, port, this.#eventsOf(secured), id)
+    secured.carrier = this.openCarrier(address, port, secured, id)
     return id
   }
 
@@ -273,75 +271,50 @@ export class SecureEngine implements Engine, EngineHandler {
   }
 
   #add(id: ConnectionId): Secured {
-    const secured: Secured = {
-      id,
-      carrier: undefined,
-      isClosing: false,
-      isOverHighMark: false,
-      reason: undefined,
-      timer: undefined,
-    }
+    const secured = new Secured(id, this.#owner)
     this.#secured.set(id, secured)
     return secured
   }
 
   #shake(secured: Secured, socket: tls.TLSSocket, { event, waitMs, done }: Handshake): void {
     let fault = 'the peer closed in the handshake'
-    let isShaken = false
-    const timer = setTimeout(() => socket.destroy(), waitMs)
-    const events = this.#eventsOf(secured)
-    secured.carrier = socketCarrier(socket)
+    // Let go with the handshake's end: what is idle holds nothing of it.
+    let shaking: { readonly timer: NodeJS.Timeout; readonly done: OnSecured } | undefined = {
+      timer: setTimeout(() => socket.destroy(), waitMs),
+      done,
+    }
+    secured.carrier = new SocketCarrier(socket)
     socket.on('error', (error) => {
       fault = faultOf(error).message
       secured.reason ??= 'reset'
     })
-    socket.once('close', () => {
-      clearTimeout(timer)
-      if (!isShaken) done({ fault })
-      events.onClose(secured.reason ?? 'ended')
+    socket.on('close', () => {
+      clearTimeout(shaking?.timer)
+      shaking?.done({ fault })
+      secured.onClose('ended')
     })
     // Nothing can be delivered before the handshake is over; an end inside it is a failure of it.
-    socket.on('data', (chunk: Buffer) => events.onData(chunk))
+    socket.on('data', (chunk: Buffer) => secured.onData(chunk))
     socket.on('end', () => {
-      if (isShaken) events.onEnd()
+      if (shaking === undefined) secured.onEnd()
       else socket.destroy()
     })
     socket.once(event, () => {
-      clearTimeout(timer)
-      isShaken = true
+      const shaken = shaking
+      shaking = undefined
+      clearTimeout(shaken?.timer)
       if (secured.isClosing) return
-      socket.on('drain', () => events.onDrain())
-      done({ description: `${socket.getProtocol()} ${socket.getCipher().standardName}` })
+      socket.on('drain', () => secured.onDrain())
+      shaken?.done({ description: `${socket.getProtocol()} ${socket.getCipher().standardName}` })
     })
   }
 
-  #eventsOf(secured: Secured): CarrierEvents {
-    const { id } = secured
-    return {
-      onConnected: () => {
-        if (!secured.isClosing) this.#handler.onConnected(id)
-      },
-      onData: (chunk) => {
-        if (secured.isClosing) return
-        this.#delivered = chunk
-        this.#isOwnChunk = true
-        this.#handler.onData(id, chunk, 0, chunk.length)
-        this.#isOwnChunk = false
-        this.#delivered = undefined
-      },
-      onDrain: () => {
-        if (!secured.isOverHighMark || secured.isClosing) return
-        secured.isOverHighMark = false
-        this.#handler.onDrain(id)
-      },
-      onEnd: () => {
-        if (!secured.isClosing) this.#handler.onEnd(id)
-      },
-      onClose: (reason) => {
-        secured.reason ??= reason
-        this.#gone(secured)
-      },
-    }
+  #deliver(id: ConnectionId, chunk: Uint8Array): void {
+    this.#delivered = chunk
+    this.#isOwnChunk = true
+    this.#handler.onData(id, chunk, 0, chunk.length)
+    this.#isOwnChunk = false
+    this.#delivered = undefined
   }
 
   #write(secured: Secured, octets: Uint8Array): boolean {

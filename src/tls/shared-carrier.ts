@@ -18,7 +18,7 @@
 import net from 'node:net'
 import { tlsDirectKeepMs, tlsLeaseKeepMs, tlsPlainMs } from '../base/limits.ts'
 import { type Lease, type NewOptions, newLeaseId, type ReadOutcome, type TlsCode } from './api.ts'
-import { type Carrier, type CarrierEvents, socketCarrier } from './carrier.ts'
+import { type Carrier, type CarrierEvents, SocketCarrier } from './carrier.ts'
 import type { TlsSession, TlsWrapper } from './wrapper.ts'
 
 const readOctets = 64 * 1024
@@ -186,7 +186,7 @@ class SharedCarrier implements Carrier {
     socket.on('end', () => events.onEnd())
     socket.on('error', () => socket.destroy())
     socket.on('close', () => events.onClose(this.#isOver ? 'closed' : reason))
-    this.#plain = socketCarrier(socket)
+    this.#plain = new SocketCarrier(socket)
   }
 
   /** Delivers what the peer says, until the connection or the session ends. */
