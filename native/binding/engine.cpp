@@ -27,6 +27,7 @@ struct Host {
   napi_async_context context = nullptr;
   napi_async_cleanup_hook_handle hook = nullptr;
   bool is_closing = false;
+  bool is_environment_ending = false;
   std::shared_ptr<Host> self;
 };
 
@@ -62,6 +63,12 @@ void on_readable(uv_poll_t* poll, int status, int /*events*/) {
 
 void on_poll_closed(uv_handle_t* handle) {
   Host& host = *static_cast<Host*>(handle->data);
+  // Not sooner: JavaScript may have closed the engine inside a call of this context.
+  if (!host.is_environment_ending) {
+    napi_async_destroy(host.env, host.context);
+    napi_delete_reference(host.env, host.on_events);
+    napi_delete_reference(host.env, host.buffers);
+  }
   napi_remove_async_cleanup_hook(host.hook);
   host.self.reset();
 }
@@ -77,7 +84,9 @@ void close_host(Host& host) {
 }
 
 void on_environment_ends(napi_async_cleanup_hook_handle /*hook*/, void* data) {
-  close_host(*static_cast<Host*>(data));
+  Host& host = *static_cast<Host*>(data);
+  host.is_environment_ending = true;
+  close_host(host);
 }
 
 using Handle = Napi::External<std::shared_ptr<Host>>;
@@ -126,9 +135,10 @@ Napi::Value new_engine(const Napi::CallbackInfo& info) {
       napi_create_reference(env, info[0], 1, &host->buffers) == napi_ok &&
       napi_async_init(env, nullptr, Napi::String::New(env, "activemx:engine"), &host->context) ==
           napi_ok &&
-      uv_poll_init(loop, &host->poll, engine->descriptor()) == 0;
-  if (!is_made || napi_add_async_cleanup_hook(env, on_environment_ends, host.get(),
-                                              &host->hook) != napi_ok) {
+      napi_add_async_cleanup_hook(env, on_environment_ends, host.get(), &host->hook) == napi_ok;
+  // Last: what the loop knows must be closed in it.
+  if (!is_made || uv_poll_init(loop, &host->poll, engine->descriptor()) != 0) {
+    if (host->hook != nullptr) napi_remove_async_cleanup_hook(host->hook);
     throw_native_error(env, "socket engine", ENOMEM);
     return env.Undefined();
   }

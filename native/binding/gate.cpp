@@ -25,7 +25,8 @@ Napi::Value new_gate(const Napi::CallbackInfo& info) {
   auto gate = Gate::create({static_cast<int>(number("listenBacklogMax")),
                             static_cast<std::size_t>(number("refusalsMax")),
                             static_cast<std::size_t>(number("countedAddressesMax")),
-                            number("proxyHeaderWaitMs"), number("tarpitOctetMs")},
+                            number("proxyHeaderWaitMs"), number("tarpitOctetMs"),
+                            static_cast<int>(number("descriptorsKept"))},
                            system_error);
   if (gate == nullptr) {
     throw_native_error(info.Env(), "accept gate", system_error);
@@ -120,10 +121,10 @@ Napi::Value gate_refusals(const Napi::CallbackInfo& info) {
 
 // gateCounters(handle, values): in the order of enum Counter
 void gate_counters(const Napi::CallbackInfo& info) {
-  auto values = info[1].As<Napi::Uint32Array>();
+  auto values = info[1].As<Napi::Float64Array>();
   const CounterValues counters = gate_of(info).counters();
   for (std::size_t at = 0; at < counters.size() && at < values.ElementLength(); ++at) {
-    values.Data()[at] = counters[at];
+    values.Data()[at] = static_cast<double>(counters[at]);
   }
 }
 

@@ -20,10 +20,6 @@ struct IpAddress {
   [[nodiscard]] static IpAddress from_ipv4(std::uint32_t host_order) noexcept {
     return {0, 0xffff'0000'0000ULL | host_order};
   }
-  // 127.0.0.0/8, ::1.
-  [[nodiscard]] bool is_loopback() const noexcept {
-    return is_ipv4() ? ipv4() >> 24 == 127 : high == 0 && low == 1;
-  }
   // 16 octets in network order.
   [[nodiscard]] static IpAddress from_octets(const std::uint8_t* octets) noexcept;
 

@@ -5,9 +5,9 @@
 // collect.
 //
 // Ownership: shared by the worker's environment, the registry and the gates. Threads: everything
-// but `adopt`, `clients` and `token` belongs to the worker. `adopt` (a gate's thread) and `shut`
-// exclude each other by the mutex, so that no descriptor is put into an engine whose worker is
-// gone.
+// but `adopt`, `is_taking` and `clients` belongs to the worker. `adopt` (a gate's thread) and
+// `shut` exclude each other by the mutex, so that no descriptor is put into an engine whose worker
+// is gone.
 #pragma once
 
 #include <sys/epoll.h>

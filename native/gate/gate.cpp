@@ -5,11 +5,14 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 
 #include "core/clock.hpp"
 #include "engine/registry.hpp"
@@ -22,9 +25,24 @@ constexpr std::uint64_t listener_data = 1ULL << 63;  // the index stands below
 constexpr int ready_max = 256;
 // Connections taken in a row from one listener before guests and orders get their turn.
 constexpr int accepts_max = 256;
+// Rest of this thread where not even the spare descriptor is to be had.
+constexpr int starved_rest_ms = 10;
+// Reads of what a tarpitted client says, before others get their turn; the rest comes with the
+// next octets.
+constexpr int tarpit_reads_max = 16;
 
 void set_option(int fd, int level, int name, int value) {
   ::setsockopt(fd, level, name, &value, sizeof value);
+}
+
+int open_spare() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
+
+// The kernel gives the lowest free number: one at or above this means that little is left.
+int first_kept_descriptor(int kept) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX) return INT_MAX;
+  const int all = static_cast<int>(limit.rlim_cur);
+  return all - std::min(kept, all / 8);
 }
 
 }  // namespace
@@ -32,7 +50,7 @@ void set_option(int fd, int level, int name, int value) {
 std::unique_ptr<Gate> Gate::create(const GateLimits& limits, int& system_error) {
   const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
   const int wake = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  const int spare = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  const int spare = open_spare();
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u64 = wake_data;
@@ -44,11 +62,13 @@ std::unique_ptr<Gate> Gate::create(const GateLimits& limits, int& system_error) 
     }
     return nullptr;
   }
-  return std::unique_ptr<Gate>(new Gate(limits, epoll, wake, spare));
+  const int descriptors_max = first_kept_descriptor(limits.descriptors_kept);
+  return std::unique_ptr<Gate>(new Gate(limits, descriptors_max, epoll, wake, spare));
 }
 
-Gate::Gate(const GateLimits& limits, int epoll, int wake, int spare)
+Gate::Gate(const GateLimits& limits, int descriptors_max, int epoll, int wake, int spare)
     : limits_(limits),
+      descriptors_max_(descriptors_max),
       epoll_(epoll),
       wake_(wake),
       spare_(spare),
@@ -138,14 +158,10 @@ void Gate::publish(const Orders& orders) {
 }
 
 CounterValues Gate::counters() const {
-  CounterValues values{};
-  for (std::size_t at = 0; at < values.size(); ++at) {
-    values[at] = counters_[at].load(std::memory_order_relaxed);
-  }
+  CounterValues values = counters_.values();
   const std::lock_guard lock(mutex_);
   values[static_cast<std::size_t>(Counter::connections)] = ledger_->connections();
-  values[static_cast<std::size_t>(Counter::workers)] =
-      static_cast<std::uint32_t>(orders_->workers.size());
+  values[static_cast<std::size_t>(Counter::workers)] = orders_->workers.size();
   return values;
 }
 
@@ -235,6 +251,7 @@ int Gate::time_to_next() const {
 }
 
 void Gate::accept_all(const Listener& listener) {
+  if (spare_ < 0) spare_ = open_spare();
   for (int taken = 0; taken < accepts_max; ++taken) {
     sockaddr_storage address;
     socklen_t length = sizeof address;
@@ -252,7 +269,6 @@ void Gate::accept_all(const Listener& listener) {
 }
 
 // No descriptor is free: the spare one is given up for as long as it takes to say so to one client.
-// Else the listener would stay readable and this thread would spin.
 void Gate::accept_without_descriptor(const Listener& listener) {
   if (spare_ >= 0) ::close(spare_);
   sockaddr_storage address;
@@ -262,12 +278,15 @@ void Gate::accept_without_descriptor(const Listener& listener) {
   if (fd >= 0) {
     Client client;
     client.peer = endpoint_of(address);
-    count(Counter::accepted);
+    counters_.add(Counter::accepted);
     ledger_->begin();
     follow_orders();
     overload(fd, client);
+  } else {
+    // Another thread was quicker: the listener stays readable, and this thread would spin.
+    ::poll(nullptr, 0, starved_rest_ms);
   }
-  spare_ = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  spare_ = open_spare();
 }
 
 void Gate::handle_guest(std::uint32_t index, std::uint32_t events) {
@@ -287,7 +306,8 @@ void Gate::handle_guest(std::uint32_t index, std::uint32_t events) {
         release_guest(index);
         end_silently(fd, client, false);
       } else {
-        while (::recv(guest.fd, nullptr, 65'536, MSG_DONTWAIT | MSG_TRUNC) > 0) {
+        for (int reads = 0; reads < tarpit_reads_max; ++reads) {
+          if (::recv(guest.fd, nullptr, 65'536, MSG_DONTWAIT | MSG_TRUNC) <= 0) break;
         }
       }
       break;
@@ -325,10 +345,8 @@ void Gate::revise_filter() {
   if (next_revision_ms_ == 0 || now_ms_ < next_revision_ms_) return;
   const bool has_changed =
       filter_.revise(now_ms_, [this](const IpAddress& address) { return is_dropped(address); });
-  const auto blocks = static_cast<std::uint32_t>(filter_.blocks());
-  counters_[static_cast<std::size_t>(Counter::filtered_blocks)].store(blocks,
-                                                                      std::memory_order_relaxed);
-  next_revision_ms_ = blocks > 0 ? now_ms_ + revision_ms : 0;
+  counters_.set(Counter::filtered_blocks, filter_.blocks());
+  next_revision_ms_ = filter_.blocks() > 0 ? now_ms_ + revision_ms : 0;
   if (!has_changed) return;
   const std::lock_guard lock(mutex_);
   for (const Listener& listener : listeners_) attach_filter(listener);

@@ -16,7 +16,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -28,6 +27,7 @@
 
 #include "core/shared_table.hpp"
 #include "engine/engine.hpp"
+#include "gate/counters.hpp"
 #include "gate/flood_filter.hpp"
 #include "gate/guests.hpp"
 #include "gate/ledger.hpp"
@@ -43,29 +43,8 @@ struct GateLimits {
   std::size_t addresses_max = 0;
   std::int64_t proxy_header_wait_ms = 0;
   std::int64_t tarpit_octet_ms = 0;
+  int descriptors_kept = 0;
 };
-
-// In the order of counterNames in src/io/native-gate.ts.
-enum class Counter : std::size_t {
-  accepted,
-  passed,
-  refused,
-  reset,
-  dropped,
-  tarpitted,
-  early_talkers,
-  limited,
-  overloaded,
-  stopping,
-  refusals_lost,
-  tarpits,
-  waiting,
-  connections,
-  workers,
-  filtered_blocks,
-  count,
-};
-using CounterValues = std::array<std::uint32_t, static_cast<std::size_t>(Counter::count)>;
 
 class Gate {
  public:
@@ -103,7 +82,7 @@ class Gate {
     Endpoint at;
   };
 
-  Gate(const GateLimits& limits, int epoll, int wake, int spare);
+  Gate(const GateLimits& limits, int descriptors_max, int epoll, int wake, int spare);
 
   // Main thread.
   void publish(const Orders& orders);
@@ -151,15 +130,12 @@ class Gate {
   // For how many clients it stands.
   [[nodiscard]] std::uint32_t note_dropped(const Client& client);
   [[nodiscard]] bool is_dropped(const IpAddress& address);
-  void count(Counter counter, std::int32_t change = 1) {
-    counters_[static_cast<std::size_t>(counter)].fetch_add(static_cast<std::uint32_t>(change),
-                                                           std::memory_order_relaxed);
-  }
 
   const GateLimits limits_;
+  const int descriptors_max_;  // clients get those below
   const int epoll_;
   const int wake_;
-  int spare_;  // given up for a moment when descriptors run out
+  int spare_;  // given up for a moment when descriptors run out; -1 = somebody else has it
 
   mutable std::mutex mutex_;
   std::shared_ptr<const Orders> orders_;
@@ -170,7 +146,7 @@ class Gate {
 
   RefusalRing refusals_;
   std::shared_ptr<Ledger> ledger_;
-  std::array<std::atomic<std::uint32_t>, static_cast<std::size_t>(Counter::count)> counters_{};
+  GateCounters counters_;
 
   // The gate thread's own.
   std::shared_ptr<const Orders> current_;

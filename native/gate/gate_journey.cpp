@@ -24,7 +24,7 @@ void send_now(int fd, std::string_view octets) {
 }  // namespace
 
 void Gate::begin(int fd, const Listener& listener, const Endpoint& peer) {
-  count(Counter::accepted);
+  counters_.add(Counter::accepted);
   ledger_->begin();
   follow_orders();
   Client client;
@@ -66,7 +66,7 @@ void Gate::read_header(int fd, Client client, std::uint32_t guest, bool has_ende
   judge(fd, client);
 }
 
-// Trusted > blacklist > stopping > total > per address and rate.
+// Trusted > blacklist > stopping > total, descriptors > per address and rate.
 void Gate::judge(int fd, Client& client) {
   const Policy& policy = *current_->policy;
   client.is_trusted = class_of(trusted_, client.peer.address) != 0;
@@ -82,7 +82,9 @@ void Gate::judge(int fd, Client& client) {
     refuse_stopping(fd, client);
     return;
   }
-  if (policy.connections_max > 0 && ledger_->connections() > policy.connections_max) {
+  const bool is_full =
+      policy.connections_max > 0 && ledger_->connections() > policy.connections_max;
+  if (is_full || fd >= descriptors_max_) {
     overload(fd, client);
     return;
   }
@@ -90,7 +92,7 @@ void Gate::judge(int fd, Client& client) {
     const Admission admission =
         ledger_->admit(client.peer.address, policy.limits, now_ms_, client.is_counted);
     if (admission != Admission::admitted) {
-      count(Counter::limited);
+      counters_.add(Counter::limited);
       const bool is_rate = admission == Admission::rate;
       refuse(fd, client, policy.limit_reply,
              is_rate ? RefusalCause::rate : RefusalCause::per_address, RefusalAction::tempfail, 0);
@@ -103,17 +105,17 @@ void Gate::judge(int fd, Client& client) {
 void Gate::apply(int fd, const Client& client, const ClassRule& rule) {
   switch (rule.action) {
     case RuleAction::reset:
-      count(Counter::reset);
+      counters_.add(Counter::reset);
       record(client, RefusalCause::blacklist, RefusalAction::reset, 0);
       end_silently(fd, client, true);
       return;
     case RuleAction::drop:
-      count(Counter::dropped, static_cast<std::int32_t>(note_dropped(client)));
+      counters_.add(Counter::dropped, static_cast<std::int32_t>(note_dropped(client)));
       record(client, RefusalCause::blacklist, RefusalAction::drop, 0);
       end_silently(fd, client, true);
       return;
     case RuleAction::tarpit:
-      if (guests_.count(Wait::tarpit) < current_->policy->tarpit_max) {
+      if (guests_.count(Wait::tarpit) < current_->policy->tarpit_max && fd < descriptors_max_) {
         start_tarpit(fd, client, rule);
         return;
       }
@@ -122,12 +124,12 @@ void Gate::apply(int fd, const Client& client, const ClassRule& rule) {
     case RuleAction::observe:
       break;
   }
-  count(Counter::refused);
+  counters_.add(Counter::refused);
   refuse(fd, client, rule.reply, RefusalCause::blacklist, RefusalAction::refuse, 0);
 }
 
 void Gate::start_tarpit(int fd, const Client& client, const ClassRule& rule) {
-  count(Counter::tarpitted);
+  counters_.add(Counter::tarpitted);
   const RefusalId id = record(client, RefusalCause::blacklist, RefusalAction::tarpit, 0);
   char address[address_text_max];
   const std::size_t length = write_address(client.peer.address, address);
@@ -172,7 +174,7 @@ void Gate::await_greeting(int fd, Client& client) {
   std::uint8_t octet = 0;
   const ssize_t got = ::recv(fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT);
   if (got > 0) {
-    count(Counter::early_talkers);
+    counters_.add(Counter::early_talkers);
     client.is_early_talker = true;
     int octets = 0;
     ::ioctl(fd, FIONREAD, &octets);
@@ -202,7 +204,7 @@ void Gate::hear_early(std::uint32_t index) {
     return;
   }
   if (mode == EarlyTalkerMode::off || guest.client.is_early_talker) return;
-  count(Counter::early_talkers);
+  counters_.add(Counter::early_talkers);
   guest.client.is_early_talker = true;
   if (mode == EarlyTalkerMode::observe) return;
   int octets = 0;
@@ -231,13 +233,13 @@ bool Gate::hand_over(int fd, const Client& client) {
     Engine* const engine = least_busy(policy.sessions_per_worker_max);
     if (engine == nullptr) break;
     if (!is_greeted) {
-      count(Counter::passed);
+      counters_.add(Counter::passed);
       greet(fd, greeted);
       is_greeted = true;
     }
     if (engine->adopt(fd, greeted, ledger_)) return true;
   }
-  if (is_greeted) count(Counter::passed, -1);
+  if (is_greeted) counters_.add(Counter::passed, -1);
   return false;
 }
 
@@ -277,8 +279,8 @@ std::uint32_t Gate::hold(int fd, Wait wait, const Client& client) {
     end_silently(fd, client, false);
     return Guests::none;
   }
-  if (wait == Wait::tarpit) count(Counter::tarpits);
-  if (wait == Wait::greeting) count(Counter::waiting);
+  if (wait == Wait::tarpit) counters_.add(Counter::tarpits);
+  if (wait == Wait::greeting) counters_.add(Counter::waiting);
   return index;
 }
 
@@ -286,19 +288,19 @@ std::uint32_t Gate::hold(int fd, Wait wait, const Client& client) {
 void Gate::release_guest(std::uint32_t index) {
   const Guest& guest = guests_.at(index);
   ::epoll_ctl(epoll_, EPOLL_CTL_DEL, guest.fd, nullptr);
-  if (guest.wait == Wait::tarpit) count(Counter::tarpits, -1);
-  if (guest.wait == Wait::greeting) count(Counter::waiting, -1);
+  if (guest.wait == Wait::tarpit) counters_.add(Counter::tarpits, -1);
+  if (guest.wait == Wait::greeting) counters_.add(Counter::waiting, -1);
   guests_.remove(index);
 }
 
 void Gate::overload(int fd, const Client& client) {
-  count(Counter::overloaded);
+  counters_.add(Counter::overloaded);
   refuse(fd, client, current_->policy->overload_reply, RefusalCause::overload,
          RefusalAction::tempfail, 0);
 }
 
 void Gate::refuse_stopping(int fd, const Client& client) {
-  count(Counter::stopping);
+  counters_.add(Counter::stopping);
   refuse(fd, client, current_->policy->stopping_reply, RefusalCause::stopping,
          RefusalAction::tempfail, 0);
 }
@@ -347,7 +349,7 @@ RefusalId Gate::record(const Client& client, RefusalCause cause, RefusalAction a
   entry.verdict_class = client.verdict_class;
   entry.cause = cause;
   entry.action = action;
-  if (!refusals_.push(entry)) count(Counter::refusals_lost);
+  if (!refusals_.push(entry)) counters_.add(Counter::refusals_lost);
   return entry.id;
 }
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <ctime>
 #include <thread>
 #include <vector>
 
@@ -16,7 +17,7 @@
 namespace activemx::test {
 namespace {
 
-constexpr GateLimits gate_limits{4096, 1024, 4096, 1000, 20};
+constexpr GateLimits gate_limits{4096, 1024, 4096, 1000, 20, 1024};
 constexpr std::string_view greeting = "220 ready\r\n";
 
 struct Table {
@@ -62,10 +63,10 @@ struct World {
     gate->configure(std::move(policy));
   }
 
-  [[nodiscard]] std::uint32_t counter(Counter name) const {
+  [[nodiscard]] std::uint64_t counter(Counter name) const {
     return gate->counters()[static_cast<std::size_t>(name)];
   }
-  void until(Counter name, std::uint32_t value) const {
+  void until(Counter name, std::uint64_t value) const {
     while (counter(name) != value) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 };
@@ -85,6 +86,14 @@ void test_refusals_carry_their_id() {
   check(reply.find(std::string_view(id, sizeof id)) != std::string::npos, "the id of the entry");
   check(world.gate->take_refusals(taken) == 0, "taken once");
   world.until(Counter::connections, 0);
+}
+
+void test_counts_pass_32_bits() {
+  GateCounters counters;
+  counters.add(Counter::dropped, UINT32_MAX);
+  counters.add(Counter::dropped);
+  check(counters.values()[static_cast<std::size_t>(Counter::dropped)] == std::uint64_t{1} << 32,
+        "goes on");
 }
 
 void test_full_ring_is_counted() {
@@ -254,6 +263,65 @@ void test_without_descriptors_a_client_is_told_so() {
   check(later.until("\r\n") == greeting, "served again");
 }
 
+// For the length of a test.
+class DescriptorLimit {
+ public:
+  explicit DescriptorLimit(rlim_t limit) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit tight{limit, before_.rlim_max};
+    check(::setrlimit(RLIMIT_NOFILE, &tight) == 0, "limit");
+  }
+  ~DescriptorLimit() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  DescriptorLimit(const DescriptorLimit&) = delete;
+  DescriptorLimit& operator=(const DescriptorLimit&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+// An eighth of a small limit stays for mailhosts, store and log, however many clients come.
+void test_clients_leave_descriptors_for_others() {
+  const DescriptorLimit limit(400);
+  World world(open_policy());
+  const EchoWorker worker;
+  world.gate->add_worker(worker.token());
+  std::vector<std::unique_ptr<TestClient>> crowd;
+  std::string told;
+  do {
+    crowd.push_back(std::make_unique<TestClient>(world.port));
+    told = crowd.back()->until("\r\n");
+  } while (told == greeting);
+  check(told.starts_with("421 4.3.2"), "told");
+  for (int each = 0; each < 40; ++each) {
+    const int fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    check(fd >= 0, "a descriptor for others");
+    ::close(fd);
+  }
+  crowd.clear();
+  world.until(Counter::connections, 0);
+  check(TestClient(world.port).until("\r\n") == greeting, "served again");
+}
+
+// Without even a spare descriptor the gate waits instead of spinning, and goes on afterwards.
+void test_a_starved_gate_rests() {
+  World world(open_policy());
+  const EchoWorker worker;
+  world.gate->add_worker(worker.token());
+  const int client = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_storage address;
+  const socklen_t length = fill_sockaddr({IpAddress::from_ipv4(0x7f000001), world.port}, address);
+  {
+    const DescriptorLimit limit(3);
+    check(::connect(client, reinterpret_cast<sockaddr*>(&address), length) == 0, "connect");
+    const std::clock_t before = std::clock();
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    check(std::clock() - before < CLOCKS_PER_SEC / 10, "processor time");
+  }
+  char octet = 0;
+  check(::recv(client, &octet, 1, 0) == 1 && octet == greeting[0], "greeted");
+  ::close(client);
+}
+
 // Everything at once from many threads: for the thread sanitizer.
 void test_many_threads() {
   const Table listed;
@@ -303,12 +371,15 @@ void test_many_threads() {
 int run() {
   const std::size_t before = open_descriptors();
   test_refusals_carry_their_id();
+  test_counts_pass_32_bits();
   test_full_ring_is_counted();
   test_tarpit_and_headers_and_early_talk();
   test_a_flood_is_dropped_below_accept_and_its_neighbour_is_not();
   test_a_flood_behind_a_balancer_enters_no_filter();
   test_filter_leaves_when_the_lists_change();
   test_without_descriptors_a_client_is_told_so();
+  test_clients_leave_descriptors_for_others();
+  test_a_starved_gate_rests();
   test_many_threads();
   check(open_descriptors() == before, "no descriptor is left");
   return 0;

@@ -274,6 +274,12 @@ export const proxyHeaderOctetsMax = 4_096
  */
 export const countedAddressesMax = 262_144
 
+/**
+ * Descriptors of the process that no client gets: mailhosts, probes, store, log and control need
+ * them; of fewer than eight times as many an eighth. Above: 421 4.3.2, none is tarpitted.
+ */
+export const descriptorsKept = 1_024
+
 /** A tarpitted client gets an octet of its reply this often. */
 export const tarpitOctetMs = 1_000
 // Shared TLS session daemon (src/tls).

@@ -9,6 +9,7 @@ import { getSystemErrorName } from 'node:util'
 import { loadAddon } from '../addon/addon.ts'
 import {
   countedAddressesMax,
+  descriptorsKept,
   listenBacklogMax,
   proxyHeaderWaitMs,
   refusalsMax,
@@ -34,7 +35,7 @@ interface GateAddon extends RefusalAddon {
   gateAddWorker(handle: object, token: number): void
   gateRemoveWorker(handle: object, token: number): void
   gateRefusals(handle: object, entries: Uint8Array): number
-  gateCounters(handle: object, values: Uint32Array): void
+  gateCounters(handle: object, values: Float64Array): void
   gateDrain(handle: object): void
   gateClose(handle: object): void
 }
@@ -47,7 +48,7 @@ const earlyTalkerModes: readonly GatePolicy['earlyTalker'][] = [
   'tempfail',
   'enforce',
 ]
-/** In the order of enum Counter in native/gate/gate.hpp. */
+/** In the order of enum Counter in native/gate/counters.hpp. */
 const counterNames: readonly (keyof GateCounters)[] = [
   'accepted',
   'passed',
@@ -81,7 +82,7 @@ class NativeGate implements Gate {
   readonly #addon: GateAddon
   readonly #handle: object
   readonly #entries = new Uint8Array(refusalEntryOctets * fetchMax)
-  readonly #values = new Uint32Array(counterNames.length)
+  readonly #values = new Float64Array(counterNames.length)
   readonly #refusals: NativeRefusals
 
   constructor(addon: GateAddon) {
@@ -93,6 +94,7 @@ class NativeGate implements Gate {
       countedAddressesMax,
       proxyHeaderWaitMs,
       tarpitOctetMs,
+      descriptorsKept,
     })
   }
 

@@ -2,8 +2,9 @@
  * The slow twin of the accept gate: the same face over net.Server on the calling thread.
  *
  * It proves the native gate (both pass test/contract/gate.ts) and serves where the addon is
- * missing. It hands over to twin engines of the same thread only (adopters.ts). Two things it
- * cannot do: go on while JavaScript is blocked, and drop below accept (`drop` resets instead).
+ * missing. It hands over to twin engines of the same thread only (adopters.ts). Three things it
+ * cannot do: go on while JavaScript is blocked, drop below accept (`drop` resets instead), and keep
+ * descriptors back for others than clients.
  *
  * A connection is held here from accept until it is refused, given up or handed over; its place in
  * the counts is given back when its socket closes, whoever carries it then.
@@ -204,8 +205,8 @@ class ServerGate implements Gate {
   /** False: one too many from this address, refused. */
   #admit(guest: Guest, policy: GatePolicy): boolean {
     const admission = this.#counts.admit(guest.peer.address, policy, guest.peer.acceptedAtMs)
-    guest.isCounted = admission === 'admitted'
-    if (admission === 'admitted') return true
+    guest.isCounted = admission === 'counted'
+    if (admission === 'counted' || admission === 'uncounted') return true
     this.#tally.limited += 1
     this.#refuse(guest, policy.limitReply, admission, 'tempfail')
     return false
