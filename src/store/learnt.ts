@@ -11,7 +11,7 @@
 import { dynamicSweepEveryMs, storeSweepEveryMs } from '../base/limits.ts'
 import { DynamicList } from './dynamic-list.ts'
 import { GoodHosts } from './good-hosts.ts'
-import { openStore } from './open-store.ts'
+import { condemnStore, openStore } from './open-store.ts'
 import { Store, type StoreReport } from './store.ts'
 import { VerdictStore } from './verdict-store.ts'
 import { WhitelistStore } from './whitelist-store.ts'
@@ -39,17 +39,21 @@ export class Learnt {
   /** Opens, checks and if need be rebuilds it. Throws OperatingError STORE_UNUSABLE. */
   constructor(folder: string, settings: LearntSettings, report: StoreReport) {
     const { sizeMaxOctets, verdictsMax, whitelistExpiresMs } = settings
-    this.store = new Store(openStore(folder, report), { sizeMaxOctets, report })
+    const condemn = (reason: string): void => condemnStore(folder, reason)
+    this.store = new Store(openStore(folder, report), { sizeMaxOctets, report, condemn })
     this.verdicts = new VerdictStore(this.store, verdictsMax)
     this.dynamic = new DynamicList(this.store)
     this.whitelist = new WhitelistStore(this.store, whitelistExpiresMs)
     this.goodHosts = new GoodHosts(this.store)
     this.#settings = settings
     this.#timers = [
-      setInterval(() => this.#sweep(Date.now()), storeSweepEveryMs),
-      setInterval(() => this.dynamic.sweep(Date.now()), dynamicSweepEveryMs),
+      this.#every(storeSweepEveryMs, (nowMs) => this.verdicts.sweep(nowMs)),
+      this.#every(storeSweepEveryMs, (nowMs) => this.whitelist.sweep(nowMs)),
+      this.#every(storeSweepEveryMs, (nowMs) =>
+        this.goodHosts.sweep(nowMs - this.#settings.goodForMs),
+      ),
+      this.#every(dynamicSweepEveryMs, (nowMs) => this.dynamic.sweep(nowMs)),
     ]
-    for (const timer of this.#timers) timer.unref()
   }
 
   /** New settings; those of the environment itself count from the next start. */
@@ -66,9 +70,15 @@ export class Learnt {
     await this.store.close()
   }
 
-  #sweep(nowMs: number): void {
-    void this.verdicts.sweep(nowMs)
-    this.whitelist.sweep(nowMs)
-    this.goodHosts.sweep(nowMs - this.#settings.goodForMs)
+  /** A store that cannot be read is told of and asked again; nothing of it ends the process. */
+  #every(periodMs: number, sweep: (nowMs: number) => unknown): NodeJS.Timeout {
+    const turn = async (): Promise<void> => {
+      try {
+        await sweep(Date.now())
+      } catch (error) {
+        this.store.onReadFault(error)
+      }
+    }
+    return setInterval(() => void turn(), periodMs).unref()
   }
 }

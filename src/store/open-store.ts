@@ -3,10 +3,10 @@
  *
  * LMDB trusts its file: a truncated one ends in SIGBUS, a damaged one may end the process anywhere.
  * So the file is checked before it is opened (lmdb-check.ts: its size against its meta pages, its
- * tree page by page), and a mark lies beside it
- * while it is opened: a mark that is found means that the last one who tried did
- * not survive. What does not pass is set aside under another name (never deleted) and an empty
- * store takes its place; `tell` says so. Syncing is on, the write map off: after kill -9 or a power
+ * tree page by page), and a mark lies beside it while it is opened: a mark that is found means that
+ * the last one who tried did not survive. Another mark is left by whoever finds it damaged later.
+ * What does not pass is set aside under another name (never deleted) and an empty store takes its
+ * place; `tell` says so. Syncing is on, the write map off: after kill -9 or a power
  * cut the store is at an earlier commit. Several processes and threads may have the same store
  * open.
  */
@@ -63,11 +63,14 @@ export function joinStore(folder: string, readersMax = storeReadersMax): RootDat
 }
 
 /**
- * Marks the store as damaged: the next start sets it aside. For whoever meets a fault while
- * reading.
+ * Marks the store as damaged: the next start sets it aside. A disk that takes no mark is no fault.
  */
 export function condemnStore(folder: string, reason: string): void {
-  writeFileSync(join(folder, `${markPrefix}condemned`), `${reason}\n`)
+  try {
+    writeFileSync(join(folder, `${markPrefix}condemned`), `${reason}\n`)
+  } catch {
+    // The fault itself is told; the next start meets the damage as this one did.
+  }
 }
 
 /** What is wrong with the files, '' = nothing that can be seen from outside. */

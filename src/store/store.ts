@@ -25,7 +25,12 @@ export interface StoreOptions {
   /** Above it nothing new is kept. */
   readonly sizeMaxOctets: number
   readonly report: StoreReport
+  /** The file holds pages that are none: it must not be opened again (`condemnStore`). */
+  readonly condemn?: (reason: string) => void
 }
+
+/** What LMDB says of a file that is damaged inside: nothing heals it. */
+const damage = /MDB_(CORRUPTED|PAGE_NOTFOUND)/
 
 /** Tables with batched changes over an open environment (open-store.ts). */
 export class Store {
@@ -39,6 +44,7 @@ export class Store {
   #isFaulty = false
   #isFull = false
   #isClosed = false
+  #isCondemned = false
   #faults = 0
   #lost = 0
 
@@ -91,7 +97,7 @@ export class Store {
     try {
       this.#root.transactionSync(change)
     } catch (error) {
-      this.#faults++
+      this.#countFault(error)
       this.#onFault(error)
       return false
     }
@@ -101,7 +107,7 @@ export class Store {
 
   /** A read failed. Told at the first, second, fourth, … since a bad disk fails at each. */
   onReadFault(error: unknown): void {
-    this.#faults++
+    this.#countFault(error)
     const isTold = (this.#faults & (this.#faults - 1)) === 0
     if (isTold) this.#options.report('fault', `${messageOf(error)} (${this.#faults} so far)`)
   }
@@ -158,6 +164,14 @@ export class Store {
   #giveUp(change: Change | undefined): void {
     change?.settle()
     this.#lost += 1
+  }
+
+  #countFault(error: unknown): void {
+    this.#faults++
+    const message = messageOf(error)
+    if (this.#isCondemned || !damage.test(message)) return
+    this.#isCondemned = true
+    this.#options.condemn?.(message)
   }
 
   #onFault(error: unknown): void {

@@ -8,10 +8,10 @@ import { VerdictStore } from '../../src/store/verdict-store.ts'
 
 const folder = process.argv[2] ?? ''
 const root = openStore(folder, () => undefined)
-const store = new Store(root, { sizeMaxOctets: 2 ** 40, report: () => undefined })
+const condemn = (reason: string): void => condemnStore(folder, reason)
+const store = new Store(root, { sizeMaxOctets: 2 ** 40, report: () => undefined, condemn })
 const cache = new VerdictStore(store, 1_000_000)
 for (let index = 0; index < 5000; index++) cache.get(`u:user${index}@a.example`, 0)
 cache.put('u:new@a.example', { foundAtMs: 0, untilMs: 1e13 })
 const isKept = cache.get('u:new@a.example', 0) !== undefined
-if (store.faults > 0) condemnStore(folder, 'faults while reading')
-process.exit(isKept && store.faults === 0 ? 0 : 1)
+process.exit(isKept ? 0 : 1)

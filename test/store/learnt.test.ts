@@ -1,0 +1,61 @@
+/**
+ * The store of an instance while its file is damaged under it.
+ */
+import { mkdtempSync, openSync, readdirSync, rmSync, statSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { dynamicSweepEveryMs, storeSweepEveryMs } from '../../src/base/limits.ts'
+import { Learnt } from '../../src/store/learnt.ts'
+
+const settings = {
+  sizeMaxOctets: 2 ** 30,
+  verdictsMax: 1000,
+  whitelistExpiresMs: 3_600_000,
+  goodForMs: 3_600_000,
+}
+/** The two pages of meta data at its beginning. */
+const metaOctets = 2 * 4096
+
+let folder: string
+let told: string[]
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'activemx-learnt-'))
+  told = []
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+})
+afterEach(() => {
+  vi.useRealTimers()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const opened = () => new Learnt(folder, settings, (what) => told.push(what))
+
+/** Zeros in every page of the trees. */
+function damage(): void {
+  const path = join(folder, 'data.mdb')
+  const octets = statSync(path).size - metaOctets
+  writeSync(openSync(path, 'r+'), Buffer.alloc(octets), 0, octets, metaOctets)
+}
+
+test('pages that are none: told, no sweep ends the process, and the next start begins anew', async () => {
+  const learnt = opened()
+  learnt.goodHosts.note('192.0.2.7', Date.now())
+  learnt.whitelist.add('anna@partner.example', 'learnt', Date.now())
+  learnt.verdicts.put('u:a', { foundAtMs: 0, untilMs: 1e13 })
+  await learnt.verdicts.flushed()
+  learnt.store.flush()
+  expect(told).toEqual(['opened'])
+
+  damage()
+  await vi.advanceTimersByTimeAsync(Math.max(storeSweepEveryMs, dynamicSweepEveryMs))
+  expect(learnt.store.faults).toBeGreaterThan(0)
+  expect(told).toContain('fault')
+  expect(readdirSync(folder)).toContain('opening-condemned')
+  await learnt.close()
+
+  told = []
+  const again = opened()
+  expect(told).toEqual(['rebuilt', 'opened'])
+  await again.close()
+})
