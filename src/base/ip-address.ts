@@ -72,7 +72,7 @@ export function parsePrefixOctets(
 }
 
 /** Parses octets [start, end) as one address; the length becomes 32 or 128. No allocation. */
-export function parseAddressOctets(
+function parseAddressOctets(
   octets: Uint8Array,
   start: number,
   end: number,

@@ -97,7 +97,7 @@ export function sharesShape(
 }
 
 /** The name with each run of digits (and of hexadecimal digits of address length) as `#`. */
-export function shapeOf(name: string): string {
+function shapeOf(name: string): string {
   let shape = ''
   for (const character of name) {
     if (!isDigit(character)) shape += character

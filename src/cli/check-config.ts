@@ -12,7 +12,7 @@ import { type FileReport, reportOnFiles } from '../edge/file-faults.ts'
 import { type CommandContext, exitStatus } from './command.ts'
 
 /** In which order a client meets the lists. */
-export const orderOfLists =
+const orderOfLists =
   'order: trusted network > blacklist > trusted name > whitelist > active tests; never-block beats every list'
 
 /** Adds the command. */

@@ -205,7 +205,7 @@ export function parseEndpoint(written: string): Endpoint | undefined {
 }
 
 /** Whether the text is an address or `address/bits`. */
-export function isNetwork(written: string): boolean {
+function isNetwork(written: string): boolean {
   return parsePrefix(written, newPrefixCell()) === ''
 }
 

@@ -52,12 +52,6 @@ export const schema = { ...ordinary, stress: withStressValues(stress, ordinary) 
 /** Everything that `activemx.toml` says, read and checked. Frozen. */
 export type Config = Values<typeof schema>
 
-/** One `[[lists.blacklist]]`. */
-export type BlacklistConfig = Config['lists']['blacklist'][number]
-
-/** One `[[mailhost.route]]`. */
-export type RouteConfig = Config['mailhost']['route'][number]
-
 /** [stress] with a table for each section that has settings with a stress default. */
 function withStressValues<S extends Children>(stress: Section<S>, tree: Children): Section<S> {
   const added: Record<string, Section<Children>> = {}

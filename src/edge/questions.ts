@@ -16,27 +16,3 @@ export interface QuestionDesk {
   examine(question: Question, asker: Asker): void
   forget(asker: Asker): void
 }
-
-/** The desk of a service that has every active test off: the answer is that nothing was found. */
-export class QuietDesk implements QuestionDesk {
-  readonly #forgotten = new WeakSet<Asker>()
-
-  trustedName(_address: string, asker: Asker): void {
-    this.#answer(asker, 'trusted-name')
-  }
-
-  examine(_question: Question, asker: Asker): void {
-    this.#answer(asker, 'examine')
-  }
-
-  forget(asker: Asker): void {
-    this.#forgotten.add(asker)
-  }
-
-  #answer(asker: Asker, question: Answer['question']): void {
-    this.#forgotten.delete(asker)
-    setImmediate(() => {
-      if (!this.#forgotten.has(asker)) asker.onAnswer({ question, findings: [] })
-    })
-  }
-}

@@ -51,7 +51,7 @@ export function changeBetween(before: Intervals, after: Intervals): CoverageChan
 }
 
 /** Addresses (IPv4) or /46 blocks (IPv6) in the intervals. */
-export function unitsOf(intervals: Intervals): number {
+function unitsOf(intervals: Intervals): number {
   let units = 0
   for (let i = 0; i < intervals.length; i += 2) {
     units += (intervals[i + 1] ?? 0) - (intervals[i] ?? 0)

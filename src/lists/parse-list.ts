@@ -190,7 +190,7 @@ function isComment(value: number | undefined): boolean {
 }
 
 /** The format by the first lines that can only be of one; `plain` where all fit. */
-export function detectFormat(octets: Uint8Array, start: number): ListFormat | undefined {
+function detectFormat(octets: Uint8Array, start: number): ListFormat | undefined {
   const sample = octets.subarray(0, formatSampleOctets)
   const probe = new EntrySink(sample, '', '', new PrefixColumnsBuilder())
   let found: ListFormat | undefined

@@ -185,7 +185,7 @@ function mayBeForged(layer: Layer): boolean {
 }
 
 /** The prefix of a host: an IPv4 address, the /64 of an IPv6 one; '' for no address. */
-export function hostPrefix(address: string): string {
+function hostPrefix(address: string): string {
   return prefixOf(address, 32, 64)
 }
 

@@ -21,7 +21,7 @@ import { cr, dot, lf, octetsOf } from './octets.ts'
 export type ScanBody = (chunk: Uint8Array, start: number, end: number, state: number) => number
 
 /** Where the octets seen so far stand; the low three bits of the state. */
-export const scanPosition = {
+const scanPosition = {
   lineStart: 0, // CRLF, or nothing yet
   inLine: 1, // … x
   afterCr: 2, // … x CR

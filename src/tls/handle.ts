@@ -7,11 +7,6 @@
 import type { Route, SessionHandle } from './api.ts'
 import { type Frame, handleOctets } from './wire.ts'
 
-/** Hexadecimal digits of a token. */
-export const tokenDigits = 48
-/** Hexadecimal digits of the daemon id that a token begins with. */
-export const daemonIdDigits = 16
-
 const digits = '0123456789abcdef'
 const hexOf = Array.from({ length: 256 }, (_, octet) => {
   return digits.charAt(octet >> 4) + digits.charAt(octet & 15)

@@ -50,11 +50,6 @@ export class CallQueue<Call> {
     return true
   }
 
-  /** The call whose turn it is, left in the queue. */
-  peek(): Call | undefined {
-    return this.#heap[0]?.call
-  }
-
   /** Takes the call whose turn it is. */
   shift(): Call | undefined {
     const first = this.#heap[0]

@@ -36,7 +36,7 @@ export function openTlsSyslog(
 }
 
 /** One line as a message of RFC 5424 in a frame of RFC 5425. */
-export function syslogFrame(line: string, settings: TlsSyslogSettings, nowMs: number): string {
+function syslogFrame(line: string, settings: TlsSyslogSettings, nowMs: number): string {
   const { priority, host, tag } = settings
   const stamp = new Date(nowMs).toISOString()
   const message = `<${priority}>1 ${stamp} ${host} ${tag} ${process.pid} - - ${line}`
