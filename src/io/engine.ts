@@ -103,7 +103,7 @@ export interface Engine {
   deadline(id: ConnectionId, afterMs: number): void
   /**
    * Closes when the backlog is sent; what the peer still sends is dropped, for 5 s at the most.
-   * `isDone`: the peer has said that nothing more comes (QUIT), so its end need not be awaited.
+   * `isDone`: nothing more is expected of the peer (QUIT, silence), so its end need not be awaited.
    */
   close(id: ConnectionId, isDone?: boolean): void
   /** Closes at once with a reset. */

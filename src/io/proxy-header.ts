@@ -137,10 +137,11 @@ function binaryAddress(octets: Buffer): string {
   return plainAddress(groups.join(':'))
 }
 
-/** Shortest form (RFC 5952); an IPv4-mapped address as IPv4. */
+/** Shortest form (RFC 5952) without zone; an IPv4-mapped address as IPv4. */
 export function plainAddress(text: string): string {
   if (!text.includes(':')) return text
-  const short = new URL(`http://[${text}]`).hostname.slice(1, -1)
+  const [address] = text.split('%', 1)
+  const short = new URL(`http://[${address}]`).hostname.slice(1, -1)
   const mapped = /^::ffff:([0-9a-f]+):([0-9a-f]+)$/.exec(short)
   if (mapped === null) return short
   const high = Number.parseInt(mapped[1] ?? '0', 16)

@@ -10,7 +10,7 @@
  * the counts is given back when its socket closes, whoever carries it then.
  */
 import { createServer, type Server, type Socket } from 'node:net'
-import { listenBacklogMax, proxyHeaderWaitMs, refusalsMax, tarpitOctetMs } from '../base/limits.ts'
+import { listenBacklogMax, proxyHeaderWaitMs, tarpitOctetMs } from '../base/limits.ts'
 import { type Adopter, findAdopter } from './adopters.ts'
 import { ClientCounts } from './client-counts.ts'
 import type { Peer } from './engine.ts'
@@ -26,7 +26,7 @@ import type {
 } from './gate.ts'
 import { listenAddressText, listenFault, parseListenAddress } from './listen-address.ts'
 import { parseProxyHeader, plainAddress } from './proxy-header.ts'
-import { newRefusalIds } from './refusal-id.ts'
+import { RefusalList } from './refusal-list.ts'
 
 /** Verdict class of an address, 0 = not listed. */
 export type TableLookup = (address: string) => number
@@ -50,6 +50,8 @@ interface Guest {
   peer: Peer
   isCounted: boolean
   timer: NodeJS.Timeout | undefined
+  /** Since when it waits for the greeting; wall clock, milliseconds. */
+  waitsSinceMs: number | undefined
   onLeave: (() => void) | undefined
 }
 
@@ -59,10 +61,9 @@ class ServerGate implements Gate {
   readonly #workers: EngineToken[] = []
   readonly #guests = new Set<Guest>()
   readonly #counts = new ClientCounts()
-  readonly #newId = newRefusalIds()
+  readonly #refusals = new RefusalList()
   readonly #tally: Tally = newTally()
   readonly #beforePolicy: Socket[] = []
-  #refusals: Refusal[] = []
   #policy: GatePolicy | undefined
   #isDraining = false
 
@@ -92,6 +93,7 @@ class ServerGate implements Gate {
 
   configure(policy: GatePolicy): void {
     this.#policy = policy
+    for (const guest of this.#guests) this.#greetLater(guest, policy)
     for (const socket of this.#beforePolicy.splice(0)) this.#onConnection(socket)
   }
 
@@ -105,13 +107,11 @@ class ServerGate implements Gate {
   }
 
   refusals(): readonly Refusal[] {
-    const taken = this.#refusals
-    this.#refusals = []
-    return taken
+    return this.#refusals.take()
   }
 
   counters(): GateCounters {
-    return { ...this.#tally, workers: this.#workers.length }
+    return { ...this.#tally, refusalsLost: this.#refusals.lost, workers: this.#workers.length }
   }
 
   drain(): void {
@@ -135,10 +135,16 @@ class ServerGate implements Gate {
       this.#beforePolicy.push(socket)
       return
     }
+    const { remoteAddress } = socket
+    if (remoteAddress === undefined) {
+      // It has gone again: who it was cannot be known any more.
+      socket.destroy()
+      return
+    }
     this.#tally.accepted += 1
     this.#tally.connections += 1
     const peer: Peer = {
-      address: plainAddress(socket.remoteAddress ?? ''),
+      address: plainAddress(remoteAddress),
       port: socket.remotePort ?? 0,
       localAddress: plainAddress(socket.localAddress ?? ''),
       localPort: socket.localPort ?? 0,
@@ -147,7 +153,14 @@ class ServerGate implements Gate {
       isEarlyTalker: false,
       acceptedAtMs: Date.now(),
     }
-    const guest: Guest = { socket, peer, isCounted: false, timer: undefined, onLeave: undefined }
+    const guest: Guest = {
+      socket,
+      peer,
+      isCounted: false,
+      timer: undefined,
+      waitsSinceMs: undefined,
+      onLeave: undefined,
+    }
     this.#guests.add(guest)
     socket.on('error', ignore)
     socket.once('close', () => this.#forget(guest))
@@ -227,7 +240,7 @@ class ServerGate implements Gate {
   /** The reply one octet at a time, then close. */
   #tarpit(guest: Guest, rule: ClassRule): void {
     const { socket } = guest
-    const id = this.#record(guest, 'blacklist', 'tarpit', 0)
+    const id = this.#refusals.add(guest.peer, 'blacklist', 'tarpit', 0)
     const reply = fill(rule.reply, guest.peer.address, id)
     let sent = 0
     this.#tally.tarpitted += 1
@@ -260,9 +273,18 @@ class ServerGate implements Gate {
       this.#tally.waiting -= 1
     }
     socket.on('end', () => socket.destroy())
-    socket.on('readable', () => this.#onEarlyOctets(guest, policy))
-    guest.timer = setTimeout(() => this.#leaveWait(guest, policy), policy.greetDelayMs)
+    socket.on('readable', () => this.#onEarlyOctets(guest, this.#policy ?? policy))
+    guest.waitsSinceMs = Date.now()
+    this.#greetLater(guest, policy)
     if (socket.readableLength > 0) this.#onEarlyOctets(guest, policy)
+  }
+
+  /** Who waits for the greeting waits by the delay of this policy, whatever it was before. */
+  #greetLater(guest: Guest, policy: GatePolicy): void {
+    if (guest.waitsSinceMs === undefined) return
+    clearTimeout(guest.timer)
+    const leftMs = guest.waitsSinceMs + policy.greetDelayMs - Date.now()
+    guest.timer = setTimeout(() => this.#leaveWait(guest, policy), Math.max(0, leftMs))
   }
 
   #onEarlyOctets(guest: Guest, policy: GatePolicy): void {
@@ -334,7 +356,7 @@ class ServerGate implements Gate {
     octets = 0,
   ): void {
     const { socket } = guest
-    const id = this.#record(guest, cause, action, octets)
+    const id = this.#refusals.add(guest.peer, cause, action, octets)
     socket.write(fill(reply, guest.peer.address, id), 'latin1')
     socket.resume()
     socket.destroySoon()
@@ -342,18 +364,9 @@ class ServerGate implements Gate {
 
   /** Ends a connection without a word. */
   #drop(guest: Guest, cause: RefusalCause, action: GateAction): void {
-    this.#record(guest, cause, action, 0)
+    this.#refusals.add(guest.peer, cause, action, 0)
     if (cause === 'proxy-header') guest.socket.destroy()
     else guest.socket.resetAndDestroy()
-  }
-
-  #record(guest: Guest, cause: RefusalCause, action: Refusal['action'], octets: number): string {
-    const { address, port, verdictClass } = guest.peer
-    const time = Date.now()
-    const id = this.#newId(time)
-    if (this.#refusals.length >= refusalsMax) this.#tally.refusalsLost += 1
-    else this.#refusals.push({ time, id, address, port, cause, action, verdictClass, octets })
-    return id
   }
 
   #classOf(handle: number, address: string): number {
@@ -361,6 +374,7 @@ class ServerGate implements Gate {
   }
 
   #stopListening(guest: Guest): void {
+    guest.waitsSinceMs = undefined
     clearTimeout(guest.timer)
     guest.socket.removeAllListeners('readable')
     guest.socket.removeAllListeners('end')

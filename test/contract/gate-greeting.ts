@@ -1,6 +1,7 @@
 /** The gate's contract before the greeting: early talk, and the PROXY headers of balancers. */
 import { expect, test } from 'vitest'
 import type { GateUnderTest, GateWorld } from './gate-world.ts'
+import { openPolicy } from './policy.ts'
 
 /** Binary PROXY header, version 2, TCP over IPv4, from 203.0.113.9:4000. */
 export const proxyVersion2 = Buffer.from(
@@ -52,6 +53,14 @@ export function greetingTests(world: World, { newTable }: GateUnderTest): void {
   test('a trusted host is greeted without delay', async () => {
     await world().open({ greetDelayMs: 600_000, trusted: newTable('127.0.9.0/24').handle })
     await world().greeted('127.0.9.1')
+  })
+
+  test('who waits is greeted as the policy of a reload says: sooner, and in its words', async () => {
+    await world().open({ greetDelayMs: 600_000, earlyTalker: 'enforce' })
+    const client = await world().client()
+    await world().until(() => world().gate.counters().waiting === 1)
+    world().gate.configure(openPolicy({ greetDelayMs: 50, greeting: '220 other name\r\n' }))
+    expect(await client.sees('\r\n')).toBe('220 other name\r\n')
   })
 
   test('a client that leaves while it waits is forgotten', async () => {

@@ -282,6 +282,21 @@ function lifeTests(world: World, parts: GateUnderTest): void {
     await client.sees('220 ')
   })
 
+  test('who resets before the gate has looked at it hurts nobody', async () => {
+    const [address = ''] = await world().gate.listen(['127.0.0.1:0'])
+    world().port = Number(address.split(':')[1])
+    world().gate.addWorker(world().engine.token)
+    const gone = await world().client()
+    const other = await world().client()
+    gone.socket.resetAndDestroy()
+    await gone.ends()
+    const trusted = parts.newTable('127.0.9.0/24').handle
+    world().gate.configure(openPolicy({ trusted }))
+    await other.sees('220 ')
+    await world().greeted()
+    await world().until(() => world().gate.counters().connections === 2)
+  })
+
   test('drain refuses new clients and leaves the others alone', async () => {
     await world().open()
     const client = await world().greeted()

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { loadAddon } from '../../src/addon/addon.ts'
-import { type ProxyHeader, parseProxyHeader } from '../../src/io/proxy-header.ts'
+import { type ProxyHeader, parseProxyHeader, plainAddress } from '../../src/io/proxy-header.ts'
 import { present } from '../contract/present.ts'
 import { runProxyHeaderContract, signature } from '../contract/proxy-header.ts'
 import { describeWith, needsSharedData, sharedData } from '../support/needs.ts'
@@ -75,6 +75,13 @@ describeWith([needsSharedData()], 'the hostile cases, cut at every octet', () =>
     expect(isTaken).toBe(!isRefused)
     if (isTaken) expect(header.headerOctets).toBeLessThanOrEqual(octets.length)
   })
+})
+
+test('an address of a socket is given in its shortest form, without a zone', () => {
+  expect(plainAddress('192.0.2.7')).toBe('192.0.2.7')
+  expect(plainAddress('::ffff:192.0.2.7')).toBe('192.0.2.7')
+  expect(plainAddress('2001:DB8:0:0::7')).toBe('2001:db8::7')
+  expect(plainAddress('fe80::fc:ff:fe00:1%eth0')).toBe('fe80::fc:ff:fe00:1')
 })
 
 function sharedCases(): string {

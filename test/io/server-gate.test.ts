@@ -1,4 +1,4 @@
-import { BlockList } from 'node:net'
+import { BlockList, isIP } from 'node:net'
 import { describe } from 'vitest'
 import { newServerGate, type TableLookup } from '../../src/io/server-gate.ts'
 import { newSocketEngine } from '../../src/io/socket-engine.ts'
@@ -26,6 +26,8 @@ function lookupOf(prefixes: readonly string[]): TableLookup {
     return list
   })
   return (address) => {
+    // As the product's tables: what is no address is a bug.
+    if (isIP(address) === 0) throw new Error(`not an address: ${JSON.stringify(address)}`)
     if (address.includes(':')) return 0
     return lists.findIndex((list) => list.check(address, 'ipv4')) + 1
   }
