@@ -15,14 +15,13 @@ import { replyLine } from '../smtp/reply-text.ts'
 import { messageOctetsMax } from './2-hello.ts'
 import { beginTests, isExempt, refuseMail, testsPermit } from './4-tests.ts'
 import { concludeDropped, concludeRefused } from './conclude.ts'
-import { timeoutsNow } from './policy.ts'
 import { protocolOf } from './received.ts'
 import { close, countError, namedRefusal, refusal, say, sayFault } from './reply.ts'
 import type { Refusal, Session, Transaction } from './session.ts'
 
 /** MAIL; `argument` is what stands behind the verb and its space. */
 export function proceedMail(session: Session, argument: string, nowMs: number): void {
-  const untimely = untimelyMail(session, nowMs)
+  const untimely = untimelyMail(session)
   if (untimely !== '') {
     if (untimely.startsWith('421')) close(session, untimely)
     else sayFault(session, untimely, nowMs)
@@ -88,17 +87,13 @@ const badSender = replyLine(501, '5.1.7', 'the sender address is not of the form
 const badRecipient = replyLine(501, '5.1.3', 'the recipient is not of the form <local@domain>')
 
 /** Why MAIL may not come now, '' when it may. */
-function untimelyMail(session: Session, nowMs: number): string {
+function untimelyMail(session: Session): string {
   const { policy } = session.compiled
   if (session.helo === '') return replyLine(503, '5.5.1', 'send EHLO or HELO first')
   if (session.transaction !== undefined) return replyLine(503, '5.5.1', 'nested MAIL')
   if (session.isStopping) return replyLine(421, '4.3.2', 'shutting down')
   if (policy.transactionsMax > 0 && session.transactions >= policy.transactionsMax) {
     return replyLine(421, '4.7.0', 'too many messages in this connection')
-  }
-  const { sessionMs } = timeoutsNow(session.compiled)
-  if (sessionMs > 0 && nowMs - session.client.acceptedAtMs > sessionMs) {
-    return replyLine(421, '4.4.2', 'this connection lasts too long')
   }
   return ''
 }

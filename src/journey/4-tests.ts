@@ -29,12 +29,28 @@ export function testsPermit(
     const isProvisional = transaction.tests === 'provisional'
     if (isProvisional && at === 'rcpt') return true
     wait(session, session.trust === 'asked' ? 'trust' : 'verdict', nowMs)
-    if (transaction.isBegun && transaction.recipientsOffered.length === 0) {
-      session.ports.transfer.release()
-    }
+    releaseTransfer(session, transaction)
     return false
   }
   return true
+}
+
+/**
+ * Is it known whether the client's name is a trusted one? Such a host skips the header filter too.
+ * If not, the answer is waited for.
+ */
+export function knowsTrust(session: Session, transaction: Transaction, nowMs: number): boolean {
+  const { hasTrustedNames } = session.compiled.policy
+  if (session.isTrusted || !hasTrustedNames || session.trust === 'known') return true
+  if (session.trust === 'unasked') askForTrustedName(session)
+  wait(session, 'trust', nowMs)
+  releaseTransfer(session, transaction)
+  return false
+}
+
+/** No mailhost session is held while a question runs. */
+function releaseTransfer({ ports }: Session, transaction: Transaction): void {
+  if (transaction.isBegun && transaction.recipientsOffered.length === 0) ports.transfer.release()
 }
 
 /** Asks what must be asked. @returns true when nothing is open any more. */

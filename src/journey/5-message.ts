@@ -23,7 +23,7 @@ import {
 import { writeText } from '../smtp/octets.ts'
 import { replyLine } from '../smtp/reply-text.ts'
 import { messageOctetsMax } from './2-hello.ts'
-import { isExempt, testsPermit } from './4-tests.ts'
+import { isExempt, knowsTrust, testsPermit } from './4-tests.ts'
 import { concludeRefused } from './conclude.ts'
 import { openMessage, pass, passSettled, refuseMessage } from './message-flow.ts'
 import { receivedField } from './received.ts'
@@ -161,6 +161,8 @@ function mayBegin(
   const isForExempt = transaction.recipients.every((to) => isExempt(session, to))
   const isTested = transaction.tests !== 'unasked' || !isForExempt
   if (isTested && !testsPermit(session, transaction, 'data', nowMs)) return 'later'
+  const isFiltered = session.compiled.policy.headers.mode !== 'off'
+  if (isFiltered && !knowsTrust(session, transaction, nowMs)) return 'later'
   const refused = transaction.testsRefusal
   return refused === undefined || isForExempt ? 'now' : refused
 }

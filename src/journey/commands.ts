@@ -14,7 +14,7 @@ import { proceedHello, proceedQuit, proceedStartTls } from './2-hello.ts'
 import { proceedMail, proceedRecipient, proceedReset } from './3-envelope.ts'
 import { proceedChunk, proceedData, takeChunk, takeData } from './5-message.ts'
 import { concludeRefused } from './conclude.ts'
-import { judgementOf } from './policy.ts'
+import { judgementOf, timeoutsNow } from './policy.ts'
 import { countError, refusal, refuseConnection, say, sayFault } from './reply.ts'
 import type { Session } from './session.ts'
 
@@ -169,6 +169,11 @@ function execute(
   nowMs: number,
 ): boolean {
   if (verb !== 'RCPT' && isRecipientOwed(session)) return false
+  if (verb !== 'QUIT' && hasLastedTooLong(session, nowMs)) {
+    const text = replyLine(421, '4.4.2', 'this connection lasts too long')
+    refuseConnection(session, refusal('protocol', 'session-too-long', text, []), nowMs)
+    return true
+  }
   const end = endWithoutSpaces(chunk, start, lineEnd)
   switch (verb) {
     case 'MAIL':
@@ -196,6 +201,12 @@ function execute(
       executeSimple(session, verb, textOf(chunk, Math.min(start + 5, end), end), nowMs)
       return true
   }
+}
+
+/** Has it had its time? A transaction that has begun is finished first. */
+function hasLastedTooLong({ compiled, client, transaction }: Session, nowMs: number): boolean {
+  const { sessionMs } = timeoutsNow(compiled)
+  return transaction === undefined && sessionMs > 0 && nowMs - client.acceptedAtMs > sessionMs
 }
 
 /** Commands that may come at any time and need no transaction; too many of them are errors. */
@@ -286,8 +297,10 @@ function mustBeLast(session: Session, verb: Verb): boolean {
 function noteIllegalPipelining(session: Session, isIllegal: boolean, nowMs: number): void {
   if (!isIllegal || session.hasIllegalPipelining || session.reading === 'nothing') return
   if (session.isTrusted) return // It skips every filter; what it sends ahead is held like any input.
-  session.hasIllegalPipelining = true
   const judgement = judgementOf(session.compiled.policy.illegalPipelining)
+  // Behind the end of data the message is the mailhost's, and only its answer the client's.
+  if (session.waiting === 'delivery' && judgement !== 'observe') return
+  session.hasIllegalPipelining = true
   if (judgement === 'pass') return
   const name = 'illegal-pipelining'
   const finding = { layer: 'protocol', outcome: 'positive', name, evidence: [] } as const

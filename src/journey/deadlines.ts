@@ -38,7 +38,8 @@ export function expire(session: Session, nowMs: number): void {
     session.rateOctets = session.transaction?.message?.octets ?? 0
   } else {
     const text = replyLine(421, '4.4.2', 'timeout, closing')
-    refuseConnection(session, refusal('protocol', 'client-timeout', text, []), nowMs)
+    // It says nothing, so its end need not be awaited.
+    refuseConnection(session, refusal('protocol', 'client-timeout', text, []), nowMs, true)
   }
 }
 
@@ -50,10 +51,12 @@ function dueAt(session: Session): number {
   if (session.reading !== 'commands') {
     return Math.min(idleSinceMs + timeouts.dataMs, session.rateSinceMs + minuteMs)
   }
-  if (session.held !== undefined || session.lineOctetsDropped > 0) {
-    return Math.max(session.lineSinceMs, idleSinceMs) + timeouts.lineMs
-  }
-  return idleSinceMs + (session.commands > 0 ? timeouts.commandMs : timeouts.firstCommandMs)
+  const isFirst = session.commands === 0
+  const next = idleSinceMs + (isFirst ? timeouts.firstCommandMs : timeouts.commandMs)
+  if (session.held === undefined && session.lineOctetsDropped === 0) return next
+  const line = Math.max(session.lineSinceMs, idleSinceMs) + timeouts.lineMs
+  // The first command has its time as a whole, whenever its first octet comes.
+  return isFirst ? Math.min(line, next) : line
 }
 
 function isMailhostAwaited(session: Session): boolean {

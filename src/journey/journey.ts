@@ -107,6 +107,11 @@ export class Journey {
     }
   }
 
+  /** A bug of ours in what serves this connection. */
+  onFault(error: unknown, nowMs: number): void {
+    if (!this.#session.isGone) this.#fail(error, nowMs)
+  }
+
   /** The connection is gone. Last event. */
   onClosed(nowMs: number): void {
     if (this.#session.isGone) return

@@ -29,7 +29,7 @@ export interface ClientPort {
   passBody(scanState: number, octetsMax: number): void
   /** The client must send or take something within this time, else `onDeadline`; 0 = none. */
   deadline(afterMs: number): void
-  /** Closes after what is queued has been sent. `isDone`: it has said that nothing more comes. */
+  /** Closes after what is queued has been sent. `isDone`: nothing more is expected of it. */
   close(isDone?: boolean): void
   /**
    * Hands the connection to TLS after the queued 220; the journey goes on with the plaintext. The

@@ -11,7 +11,10 @@ export function say(session: Session, text: string): void {
   if (!session.ports.client.reply(text)) session.isClogged = true
 }
 
-/** Says the last thing; what the client still sends is dropped. `isDone`: it said QUIT. */
+/**
+ * Says the last thing; what the client still sends is dropped. `isDone`: it said QUIT, or has said
+ * nothing for too long.
+ */
 export function close(session: Session, text: string, isDone = false): void {
   if (session.reading === 'nothing') return
   session.reading = 'nothing'
@@ -36,10 +39,15 @@ export function countError(session: Session, nowMs: number): void {
 }
 
 /** Ends transaction and connection with a refusal. */
-export function refuseConnection(session: Session, refused: Refusal, nowMs: number): void {
+export function refuseConnection(
+  session: Session,
+  refused: Refusal,
+  nowMs: number,
+  isDone = false,
+): void {
   if (session.reading === 'nothing') return
   concludeConnection(session, refused, nowMs)
-  close(session, refused.reply)
+  close(session, refused.reply, isDone)
 }
 
 /** A refusal of a whole reply line; 4xx is a tempfail. */

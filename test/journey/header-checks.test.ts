@@ -25,8 +25,8 @@ const headers: Readonly<Record<HeaderCheck, string>> = {
   'forbidden-octet': `${whole}X-Odd: a\x07b\r\n`,
 }
 
-function send(header: string, checks: readonly HeaderCheck[], options: object = {}): World {
-  const policy = {
+function policyWith(checks: readonly HeaderCheck[]) {
+  return {
     headers: {
       mode: 'enforce',
       indeterminate: 'pass',
@@ -36,7 +36,10 @@ function send(header: string, checks: readonly HeaderCheck[], options: object = 
       receivedMax: 3,
     },
   } as const
-  const world = withEnvelope(new World({ policy, ...options }))
+}
+
+function send(header: string, checks: readonly HeaderCheck[], options: object = {}): World {
+  const world = withEnvelope(new World({ policy: policyWith(checks), ...options }))
   return world.send('DATA\r\n').send(`${header}\r\nbody\r\n.\r\n`).rest()
 }
 
@@ -59,4 +62,17 @@ test('a whitelisted sender meets the header filter all the same', () => {
   const world = send(headers['missing-from'], headerChecks, { whitelist: ['a@client.example'] })
   expect(world.delivered).toEqual([])
   expect(world.calls).not.toContain('data')
+})
+
+test.each([
+  ['a trusted name, however late it is known, skips the filter', true],
+  ['any other name does not', false],
+])('B2: %s', (_, isTrustedName) => {
+  const policy = { ...policyWith(headerChecks), hasTrustedNames: true }
+  const world = withEnvelope(new World({ policy, isTrustedName, examineMs: () => 3_000 }))
+  world.send('DATA\r\n')
+  expect(world.take()).toBe('')
+  world.passes(3_000).send(`${headers['missing-from']}\r\nbody\r\n.\r\n`).rest()
+  expect(world.take()).toMatch(isTrustedName ? /^354 [^\n]*\n250 / : /^354 [^\n]*\n554 5\.6\.0 /)
+  expect(world.delivered).toHaveLength(isTrustedName ? 1 : 0)
 })

@@ -79,6 +79,8 @@ export class World {
   output = ''
   nowMs = 1_000_000
   isClosed = false
+  /** The client was closed, and what it still sends is read for a while. */
+  isEndAwaited = false
   isPaused = false
   isTlsAsked = false
   /** Most octets that lay in the journey's ports unanswered at once. */
@@ -259,8 +261,9 @@ export class World {
         deadline: (afterMs) => {
           this.#deadlineAtMs = afterMs === 0 ? 0 : this.nowMs + afterMs
         },
-        close: () => {
+        close: (isDone) => {
           this.isClosed = true
+          this.isEndAwaited = isDone !== true
           this.#later(0, () => this.journey.onClosed(this.nowMs))
         },
         startTls: () => {

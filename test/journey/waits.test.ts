@@ -1,0 +1,76 @@
+/** How long a client is waited for, and what is done with one that does not wait. */
+import { expect, test } from 'vitest'
+import type { TestMode } from '../../src/journey/policy.ts'
+import { plainMessage, World, withEnvelope } from './world.ts'
+
+const firstCommandMs = 60_000
+
+test('the first command has its time as a whole, however late its first octet comes', () => {
+  const world = new World().passes(firstCommandMs - 1_000).send('E')
+  for (let at = 0; at < 9; at++) world.passes(100).send('H')
+  expect(world.take()).toBe('')
+  world.passes(200)
+  expect(world.take()).toBe('421 4.4.2 timeout, closing\r\n')
+  expect(world.isClosed).toBe(true)
+})
+
+test('under stress too: ten seconds from the greeting', () => {
+  const world = new World()
+  world.journey.onStress(true, world.nowMs)
+  world.passes(9_000).send('EHLO ').passes(900).send('c')
+  expect(world.take()).toBe('')
+  world.passes(200)
+  expect(world.take()).toBe('421 4.4.2 timeout, closing\r\n')
+})
+
+test('a later command line has its own time', () => {
+  const world = new World().send('EHLO c.example\r\n').passes(200_000).send('MAIL FROM:')
+  world.take()
+  world.passes(59_000)
+  expect(world.isClosed).toBe(false)
+  world.passes(2_000)
+  expect(world.take()).toBe('421 4.4.2 timeout, closing\r\n')
+})
+
+test('the end of a client that was silent for too long is not awaited, that of a faulty one is', () => {
+  expect(new World().passes(firstCommandMs + 1).isEndAwaited).toBe(false)
+  const faulty = new World().send('NONSENSE\r\n'.repeat(20))
+  expect(faulty.isClosed).toBe(true)
+  expect(faulty.isEndAwaited).toBe(true)
+})
+
+test.each(['NOOP', 'RSET', 'EHLO again.example', 'MAIL FROM:<a@x.example>'])(
+  'a connection that lasts too long gets 421 at its next command: %s',
+  (command) => {
+    const world = new World().send('EHLO c.example\r\n')
+    for (let at = 0; at < 31; at++) world.passes(240_000).send(at < 30 ? 'VRFY x\r\n' : '')
+    world.take()
+    world.send(`${command}\r\n`)
+    expect(world.take()).toBe('421 4.4.2 this connection lasts too long\r\n')
+    expect(world.verdicts.map(({ finding }) => finding)).toEqual(['session-too-long'])
+  },
+)
+
+test('a connection that lasts too long finishes its transaction, and may say QUIT', () => {
+  const lasting = (world: World) => {
+    for (let at = 0; at < 30; at++) world.passes(240_000).send(at < 29 ? 'NOOP\r\n' : '')
+    world.take()
+    return world.passes(1)
+  }
+  const busy = lasting(withEnvelope(new World())).send('DATA\r\n').send(`${plainMessage}.\r\n`)
+  expect(busy.take()).toMatch(/^354 [^\r]*\r\n250 2\.0\.0 queued\r\n$/)
+  expect(lasting(new World().send('EHLO c.example\r\n')).send('QUIT\r\n').take()).toMatch(/^221 /)
+})
+
+test.each(['tempfail', 'enforce'] as const)(
+  'illegal_pipelining = %s: what is sent behind the final dot does not take its answer away',
+  (illegalPipelining: TestMode) => {
+    const world = new World({ policy: { illegalPipelining }, offered: [], mailhostMs: () => 1_000 })
+    for (const line of ['EHLO c.example', 'MAIL FROM:<a@x.example>']) world.send(`${line}\r\n`)
+    world.send('RCPT TO:<b@protected.example>\r\n').passes(5_000).send('DATA\r\n').take()
+    world.send(`${plainMessage}.\r\nQUIT\r\n`).passes(5_000)
+    expect(world.take()).toMatch(/^250 2\.0\.0 queued\r\n221 /)
+    expect(world.delivered).toHaveLength(1)
+    expect(world.verdicts.map(({ action }) => action)).toEqual(['pass'])
+  },
+)
