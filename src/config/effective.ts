@@ -24,6 +24,22 @@ export function effective(config: Config, isStressed: boolean): Config {
   return freeze(stressed as unknown as Config)
 }
 
+/** What the gate holds now. */
+export interface HeldNow {
+  readonly connections: number
+  /** Of them, those that no worker has. */
+  readonly waiting: number
+  readonly tarpits: number
+}
+
+/** The load, 0 … 1: of all connections or of the workers' sessions, whichever are scarcer. */
+export function loadOf({ listen }: Config, held: HeldNow, workers: number): number {
+  const { connectionsMax, sessionsPerWorkerMax } = listen
+  const ofAll = connectionsMax === 0 ? 0 : held.connections / connectionsMax
+  const sessions = held.connections - held.waiting - held.tarpits
+  return Math.max(ofAll, sessions / (workers * sessionsPerWorkerMax))
+}
+
 /**
  * Whether stress holds, from the load (0 … 1) and whether it held before: it begins at `stress.at`
  * and ends below `stress.until`, so that it does not flicker between the two.

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { effective, isStressedAt } from '../../src/config/effective.ts'
+import { effective, isStressedAt, loadOf } from '../../src/config/effective.ts'
 import { faultLine, loadConfig, parseConfig } from '../../src/config/load.ts'
 import { warningsOf } from '../../src/config/rules.ts'
 import type { Config } from '../../src/config/schema.ts'
@@ -270,6 +270,15 @@ describe('stress', () => {
     const stressed = effective(config('[stress.listen]\ncommand_wait = "3s"'), true)
     expect(stressed.listen.commandWaitMs).toBe(3000)
     expect(faults(`${least}stress.listen.workers = 1`)[0]).toMatch(/unknown key/)
+  })
+
+  test('the load is that of what runs out first: connections, or sessions of the workers', () => {
+    const load = (limits: string, workers: number) =>
+      loadOf(config(limits), { connections: 600, waiting: 50, tarpits: 50 }, workers)
+    expect(load('listen.connections_max = 1000', 1)).toBe(0.6)
+    expect(load('listen.connections_max = 0', 1)).toBe(0.05)
+    expect(load('listen.sessions_per_worker_max = 250', 2)).toBe(1)
+    expect(load('listen.sessions_per_worker_max = 250', 4)).toBe(0.5)
   })
 
   test('begins at one load and ends at a lower one', () => {

@@ -60,7 +60,7 @@ export const listen = section('listen', 'Where clients come in, and how many of 
   connectionsMax: count(
     'connections_max',
     20_000,
-    'Connections at once. Above: 421 4.3.2. 0 = no limit, and stress never begins.',
+    'Connections at once. Above: 421 4.3.2. 0 = no limit.',
   ),
   sessionsPerWorkerMax: count(
     'sessions_per_worker_max',

@@ -87,7 +87,11 @@ export const stress = section(
   'stress',
   'Under stress the service waits less. It begins and ends by itself; the shorter of a setting and its stress value holds.',
   {
-    at: share('at', 0.8, 'Share of `listen.connections_max` at which stress begins.'),
+    at: share(
+      'at',
+      0.8,
+      'Share of `listen.connections_max`, or of the sessions that all workers may have, at which stress begins.',
+    ),
     until: share('until', 0.6, 'Share below which it ends.'),
   },
 )
