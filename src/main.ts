@@ -12,7 +12,7 @@ import { availableParallelism } from 'node:os'
 import { messageOf, type OperatingError } from './base/errors.ts'
 import { Turns } from './base/turns.ts'
 import { inForce } from './config/differences.ts'
-import { isStressedAt } from './config/effective.ts'
+import { isStressedAt, loadOf } from './config/effective.ts'
 import { warningsOf } from './config/rules.ts'
 import type { Config } from './config/schema.ts'
 import { Counters } from './edge/counters.ts'
@@ -241,8 +241,9 @@ class Instance implements RunningProxy {
     this.#threads?.configure(this.#policiesOf(this.#config, this.#files))
   }
 
-  /** Gives the gate what it judges by now. */
+  /** Gives the gate what it judges by now; what it refused before is told as it was said. */
   #configureGate(): void {
+    this.#drainRefusals()
     this.#gatePolicy = gatePolicyOf(this.#config, this.#lists.gate, this.#isStressed)
     if (this.#isOpen) this.#gate.configure(this.#gatePolicy)
   }
@@ -368,8 +369,7 @@ class Instance implements RunningProxy {
 
   #tick(): void {
     this.#drainRefusals()
-    const { connectionsMax } = this.#config.listen
-    const load = connectionsMax === 0 ? 0 : this.#gate.counters().connections / connectionsMax
+    const load = loadOf(this.#config, this.#gate.counters(), this.#threads?.count ?? 1)
     const isStressed = isStressedAt(this.#config, load, this.#isStressed)
     if (isStressed === this.#isStressed) return
     this.#isStressed = isStressed

@@ -189,6 +189,10 @@ export class ClientConnection implements Ports, ClientPort, RecordPort, Question
     log.record(disconnectRecordOf(this.peer, reason, sums, this.#edge.now()))
   }
 
+  onFault(error: unknown): void {
+    this.#journey.onFault(error, this.#edge.now())
+  }
+
   onDeferred(): void {
     this.#journey.onDeferred(this.#edge.tick())
     this.#edge.settle()

@@ -6,6 +6,7 @@
  * runs on the thread's event loop; two edges share nothing but the counters and the session cap.
  */
 import { endpointText } from '../base/endpoint.ts'
+import { messageOf } from '../base/errors.ts'
 import { poolSweepMs } from '../base/limits.ts'
 import type { Finding } from '../checks/finding.ts'
 import type { CloseReason, ConnectionId, Engine, EngineHandler, Peer } from '../io/engine.ts'
@@ -15,7 +16,7 @@ import { stashBlocksHeld } from '../journey/stash.ts'
 import type { Log } from '../log/records.ts'
 import type { PoolPlace } from '../transfer/host.ts'
 import type { Identity } from '../transfer/identity.ts'
-import type { Link } from '../transfer/link.ts'
+import { Link } from '../transfer/link.ts'
 import type { Mailhost, TransferPolicy } from '../transfer/mailhost.ts'
 import { Pool } from '../transfer/pool.ts'
 import type { SessionCap } from '../transfer/session-cap.ts'
@@ -29,6 +30,8 @@ import { within } from './within.ts'
 
 /** How long the start waits for the mailhosts' EHLO. */
 const offersWaitMs = 2_000
+/** How long an end at once waits for the last events. */
+const closeWaitMs = 1_000
 
 /** What an edge is made of. */
 export interface EdgeParts {
@@ -72,6 +75,8 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   readonly #timer: NodeJS.Timeout
   #clients = 0
   #isStopping = false
+  #stopped: Promise<void> | undefined
+  #hasEnded = false
   #nowMs = Date.now()
 
   constructor(parts: EdgeParts) {
@@ -128,13 +133,23 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   async stop(): Promise<void> {
     this.tick()
     this.#isStopping = true
-    const stopped = this.engine.stop()
+    this.#stopped ??= this.engine.stop()
     for (const connection of this.#connections()) connection.onShutdown()
     this.settle()
     if (this.#clients === 0) this.pool.retire()
-    await stopped
-    clearInterval(this.#timer)
-    this.#parts.tls?.close()
+    await this.#stopped
+    this.#end()
+  }
+
+  /** Ends at once, whatever runs: clients first, so that nobody asks for another session. */
+  async close(): Promise<void> {
+    this.#isStopping = true
+    this.#stopped ??= this.engine.stop()
+    const links = [...this.#carriers].filter(([, carrier]) => carrier instanceof Link)
+    for (const { id } of this.#connections()) this.engine.reset(id)
+    for (const [id] of links) this.engine.reset(id)
+    await within(this.#stopped, closeWaitMs)
+    this.#end()
   }
 
   // What connections and transfer ask of the thread.
@@ -209,7 +224,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     if (addresses.length > 0) this.#parts.onWritten?.(addresses)
   }
 
-  // Engine events.
+  // Engine events. A bug of ours that one meets ends its connection and no other.
 
   onOpen(id: ConnectionId, peer: Peer): void {
     this.tick()
@@ -217,16 +232,25 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     this.#carriers.set(id, connection)
     this.#clients++
     this.counters.add('connections', 1)
-    connection.onOpen()
-    // Greeted before the stop and silent until now, or given its deadline by it.
-    if (this.#isStopping) connection.onShutdown()
-    this.settle()
+    try {
+      connection.onOpen()
+      // Greeted before the stop and silent until now, or given its deadline by it.
+      if (this.#isStopping) connection.onShutdown()
+      this.settle()
+    } catch (error) {
+      this.#fail(connection, error)
+    }
   }
 
   onData(id: ConnectionId, chunk: Uint8Array, start: number, end: number): void {
     this.tick()
-    this.#carriers.get(id)?.onData(chunk, start, end)
-    this.settle()
+    const carrier = this.#carriers.get(id)
+    try {
+      carrier?.onData(chunk, start, end)
+      this.settle()
+    } catch (error) {
+      this.#fail(carrier, error)
+    }
   }
 
   onPassed(id: ConnectionId, octets: number, scanState: number, silentMs: number): void {
@@ -242,14 +266,24 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
 
   onDrain(id: ConnectionId): void {
     this.tick()
-    this.#carriers.get(id)?.onDrain()
-    this.settle()
+    const carrier = this.#carriers.get(id)
+    try {
+      carrier?.onDrain()
+      this.settle()
+    } catch (error) {
+      this.#fail(carrier, error)
+    }
   }
 
   onEnd(id: ConnectionId): void {
     this.tick()
-    this.#carriers.get(id)?.onEnd()
-    this.settle()
+    const carrier = this.#carriers.get(id)
+    try {
+      carrier?.onEnd()
+      this.settle()
+    } catch (error) {
+      this.#fail(carrier, error)
+    }
   }
 
   onDeadline(id: ConnectionId): void {
@@ -263,10 +297,28 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     this.tick()
     const carrier = this.#carriers.get(id)
     this.#carriers.delete(id)
-    carrier?.onClose(reason)
     if (carrier instanceof ClientConnection) this.#clients--
-    this.settle()
+    try {
+      carrier?.onClose(reason)
+      this.settle()
+    } catch (error) {
+      this.#fail(carrier, error)
+    }
     if (this.#isStopping && this.#clients === 0) this.pool.retire()
+  }
+
+  #end(): void {
+    if (this.#hasEnded) return
+    this.#hasEnded = true
+    clearInterval(this.#timer)
+    this.#parts.tls?.close()
+  }
+
+  #fail(carrier: Carrier | undefined, error: unknown): void {
+    const detail = `a connection ends: ${messageOf(error)}`
+    this.log.record({ event: 'service', time: this.#nowMs, what: 'fault', detail })
+    carrier?.onFault(error)
+    this.settle()
   }
 
   #sweep(): void {

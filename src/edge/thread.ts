@@ -164,5 +164,7 @@ export class LocalThread implements ServingThreads {
   /** The thread of the whole process: it is not ended. */
   async endThread(): Promise<void> {}
 
-  async close(): Promise<void> {}
+  close(): Promise<void> {
+    return this.#edge.close()
+  }
 }

@@ -259,6 +259,11 @@ export class Link {
     this.#lose()
   }
 
+  /** A bug of ours: what the mailhost has said since is not known any more. */
+  onFault(_error: unknown): void {
+    this.#lose()
+  }
+
   // Postfix XFORWARD_README: may be pipelined, before MAIL. XCLIENT_README: a 220 greeting answers
   // it.
   #identify(kind: 'xforward' | 'xclient', verb: 'XFORWARD' | 'XCLIENT', identity: Identity): void {

@@ -112,6 +112,21 @@ test('lists and policies of a reload hold together: refused addresses and new do
   expect(await recipientReply('b@other.test')).toBe('250')
 })
 
+test('B24: the record of a refusal says what was said, also when a reload has changed the words', async () => {
+  const file = write('black.txt', '127.0.0.9\n')
+  const heard: string[] = []
+  for (let round = 0; round < 5; round++) {
+    const reply = `554 5.7.1 Refused in round ${round}, id={id}`
+    const lists = { allow_loopback: true, blacklist: [{ name: 'black', file, reply }] }
+    await proxy.reload(testConfig([mailhost.port], { lists }, proxy.folder))
+    const client = await SmtpClient.open(proxy.port, '127.0.0.9')
+    heard.push(client.heard.trimEnd())
+  }
+  const told = () => proxy.verdicts().map(({ reply }) => reply)
+  await expect.poll(told).toEqual(heard)
+  expect(heard.at(-1)).toMatch(/^554 5\.7\.1 Refused in round 4, id=\w+$/)
+})
+
 test('trusted names that come with a reload are asked for by the next client', async () => {
   write('black.txt', '')
   write('trusted.txt', '')

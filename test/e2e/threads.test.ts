@@ -197,6 +197,20 @@ describe('stopping and reloading', () => {
     expect(mailhost.messages.length).toBe(1)
   })
 
+  test.each([true, false])(
+    'stop_wait bounds a transaction that does not end; native: %s',
+    async (isNative) => {
+      const stopWait = { listen: { stop_wait: '1s' } }
+      const running = await startProxy([mailhost.port], stopWait, { isNative })
+      proxy = running
+      const client = await inData(running.port)
+      await running.stop()
+      await client.closed()
+      await expect.poll(() => mailhost.sessions.every(({ socket }) => socket.destroyed)).toBe(true)
+      expect(mailhost.messages).toEqual([])
+    },
+  )
+
   test('a reload changes what is ours and drops no connection', async () => {
     const running = await startProxy([mailhost.port])
     proxy = running
