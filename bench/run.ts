@@ -18,10 +18,21 @@ import { plotSvg } from './plot.ts'
 import { probes } from './probes.ts'
 import { proxy } from './proxy.ts'
 import { scale } from './scale.ts'
+import { slow } from './slow.ts'
 import { printResult } from './table.ts'
 import { tls } from './tls.ts'
 
-const questions: readonly BenchQuestion[] = [lookup, gate, load, probes, tls, proxy, latency, scale]
+const questions: readonly BenchQuestion[] = [
+  lookup,
+  gate,
+  load,
+  probes,
+  tls,
+  proxy,
+  latency,
+  scale,
+  slow,
+]
 
 const { values, positionals } = parseArgs({
   options: {

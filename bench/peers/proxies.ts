@@ -41,7 +41,15 @@ export interface ActivemxOptions {
   readonly mailhost?: string
   /** Further sections. */
   readonly sections?: string
+  /** Its memory is measured: garbage is collected each second, in every thread. */
+  readonly isCollected?: boolean
 }
+
+const collecting = `data:text/javascript,
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+setFlagsFromString('--expose-gc')
+setInterval(runInNewContext('gc'), 1000).unref()`
 
 /** activemx as installed: lists, header filter, log and counters on. */
 export async function startActivemx(
@@ -57,7 +65,8 @@ export async function startActivemx(
   writeFileSync(file, configOf(port, sinkPort, options))
   const cores = workers === 1 ? serverCore : `0-${workers - 1}`
   const program = ['dist/src/cli/activemx.js', 'serve', '--config', file]
-  const child = startOn(cores, 'node', ...program)
+  const flags = options.isCollected === true ? ['--import', encodeURI(collecting)] : []
+  const child = startOn(cores, 'node', ...flags, ...program)
   await portAnswers(port)
   return serverOf(name, port, child)
 }
