@@ -135,7 +135,14 @@ function ownAddresses(config: Config): readonly string[] {
   return [...addresses]
 }
 
+/** Throws OperatingError: without them a probe could be led to ourselves. */
 function addressesOfMachine(): readonly string[] {
-  const interfaces = Object.values(networkInterfaces()).flatMap((each) => each ?? [])
-  return interfaces.map(({ address }) => address.split('%', 1)[0] ?? '')
+  try {
+    const interfaces = Object.values(networkInterfaces()).flatMap((each) => each ?? [])
+    return interfaces.map(({ address }) => address.split('%', 1)[0] ?? '')
+  } catch (cause) {
+    const remedy = 'permit AF_NETLINK (RestrictAddressFamilies of the unit), or name the addresses'
+    const message = `listen.smtp: the machine does not tell its addresses: ${messageOf(cause)}`
+    throw new OperatingError('ADDRESSES_UNKNOWN', `${message}; ${remedy}`, { cause })
+  }
 }
