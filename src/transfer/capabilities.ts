@@ -57,6 +57,24 @@ function isSame(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>):
   return a.size === b.size && [...a].every(([word, value]) => b.get(word) === value)
 }
 
+/** Parameters of MAIL and RCPT, and the keyword that offers each. RFC 1870, 6152, 6531, 3461. */
+const keywordOfParameter: Readonly<Record<string, string>> = {
+  SIZE: 'SIZE',
+  BODY: '8BITMIME',
+  SMTPUTF8: 'SMTPUTF8',
+  ...{ RET: 'DSN', ENVID: 'DSN', NOTIFY: 'DSN', ORCPT: 'DSN' },
+}
+
+/** Does a mailhost that offers these keywords take the parameters behind `<…>`? */
+export function takesParameters(keywords: ReadonlyMap<string, string>, argument: string): boolean {
+  const parameters = argument.slice(argument.lastIndexOf('>') + 1).trim()
+  if (parameters === '') return true
+  return parameters.split(' ').every((parameter) => {
+    const keyword = keywordOfParameter[parameter.split('=', 1)[0]?.toUpperCase() ?? '']
+    return keyword === undefined || keywords.has(keyword)
+  })
+}
+
 /** The keywords of an answer to EHLO, upper case, with their parameters. */
 export function keywordsOf(reply: Reply): ReadonlyMap<string, string> {
   // RFC 5321 §4.1.1.1  ehlo-line = ehlo-keyword *( SP ehlo-param ), behind the greeting line

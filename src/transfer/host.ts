@@ -238,7 +238,12 @@ export class Host implements LinkOwner {
 
   /** The first who may use the link gets it; else it is kept unused. */
   #putAway(link: Link): void {
-    const { clientIdentity } = this.#owner.policy
+    const { policy } = this.#owner
+    if (!link.suits(policy)) {
+      link.quit()
+      return
+    }
+    const { clientIdentity } = policy
     const isPersonal = clientIdentity === 'proxy' || link.proxyFor !== undefined
     const waiter = isPersonal ? this.#takeWaiterOf(link.proxyFor) : this.#waiters.shift()
     if (waiter !== undefined) {

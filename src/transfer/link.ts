@@ -127,6 +127,12 @@ export class Link {
     return this.#state === 'closed'
   }
 
+  /** Would the policy open it alike? Its TLS and names were decided when it was opened. */
+  suits({ tls, name, clientIdentity }: TransferPolicy): boolean {
+    const own = this.#policy
+    return own.tls === tls && own.name === name && own.clientIdentity === clientIdentity
+  }
+
   /**
    * A new transaction begins: RSET first if the session was used before, then who the client is.
    * Nothing is sent before `flush`, but for XCLIENT, behind which EHLO is asked anew.

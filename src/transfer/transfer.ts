@@ -21,6 +21,7 @@ import type { Journey } from '../journey/journey.ts'
 import type { TransferPort } from '../journey/ports.ts'
 import type { Reply } from '../smtp/reply.ts'
 import { replyText } from '../smtp/reply-text.ts'
+import { takesParameters } from './capabilities.ts'
 import type { PoolTenant } from './host.ts'
 import type { Identity } from './identity.ts'
 import type { Link, TransactionKind } from './link.ts'
@@ -114,8 +115,10 @@ export class Transfer implements TransferPort, PoolTenant {
     this.#offers.push(offer)
     if (this.#doom !== undefined) this.#answer(offer, this.#doom)
     else if (route !== this.route) this.#answer(offer, transferReplies.otherRoute)
-    else if (this.#link !== undefined) this.#send(this.#link, offer)
-    else this.#wantLink()
+    else if (this.#link === undefined) this.#wantLink()
+    else if (!takesParameters(this.#link.keywords, recipientArguments)) {
+      this.#answer(offer, transferReplies.changed)
+    } else this.#send(this.#link, offer)
   }
 
   release(): void {
@@ -179,8 +182,13 @@ export class Transfer implements TransferPort, PoolTenant {
     this.#link = link
     this.mailhost = link.mailhost
     this.#phase = 'envelope'
+    const offers = this.#offers.filter(({ reply }) => reply === undefined || isGood(reply))
+    if (!this.#isTakenBy(link, offers)) {
+      this.#refuseEnvelope()
+      return
+    }
     this.#command(link, 'mail', `MAIL FROM:${this.#mail}\r\n`)
-    this.#sent = this.#offers.filter((offer) => offer.reply === undefined || isGood(offer.reply))
+    this.#sent = offers
     for (const offer of this.#sent) this.#command(link, 'rcpt', offer.line)
     link.flush()
   }
@@ -284,6 +292,21 @@ export class Transfer implements TransferPort, PoolTenant {
   #concludeDelivery(reply: Reply): void {
     this.#reset()
     this.#listener.onDeliveryReply(reply, this.#place.now())
+  }
+
+  // What the client was told is offered may be another mailhost's, or this one's of before.
+  #isTakenBy({ keywords }: Link, offers: readonly Offer[]): boolean {
+    const isTaken = (argument: string): boolean => takesParameters(keywords, argument)
+    return isTaken(this.#mail) && offers.every(({ line }) => isTaken(line))
+  }
+
+  /** The mailhost would refuse for good what was no fault of the client. */
+  #refuseEnvelope(): void {
+    this.#doom = transferReplies.changed
+    this.release()
+    this.#refuseOwed(this.#doom)
+    if (this.#wantsData) this.#answerData(this.#doom)
+    this.#place.defer(this)
   }
 
   #command(link: Link, kind: TransactionKind, line: string): void {

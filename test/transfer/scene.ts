@@ -174,7 +174,12 @@ export class Client {
 
   /** One more recipient. */
   offersAlso(recipient: string): void {
-    this.transfer.recipient(`<${recipient}>`, recipient.split('@')[1] ?? '')
+    this.offersLine(`<${recipient}>`)
+  }
+
+  /** The same, as it stands behind `RCPT TO:`. */
+  offersLine(line: string): void {
+    this.transfer.recipient(line, /@([^>]*)>/.exec(line)?.[1] ?? '')
     this.#flush()
   }
 

@@ -158,3 +158,48 @@ test('a reply to the final dot may take 9.5 minutes (transfer-034), not more tha
     expect(client.answers.at(-1)).toBe(answer)
   }
 })
+
+test.each([
+  ['<a@x.example> SIZE=9 SMTPUTF8', '<b@y.example>'],
+  ['<a@x.example> RET=HDRS', '<b@y.example>'],
+  ['<a@x.example>', '<b@y.example> NOTIFY=NEVER'],
+])(
+  'not offered by the mailhost that gets it: MAIL %s RCPT %s is 451, not its 555',
+  (mail, rcpt) => {
+    const scene = new Scene()
+    scene.open(1)
+    const client = scene.client()
+    client.transfer.begin(mail, 'c.example', 'ESMTP')
+    client.offersLine(rcpt)
+    expect(client.answers).toEqual(['rcpt 451 4.3.0'])
+    client.data()
+    expect(client.answers.at(-1)).toBe('data 451 4.3.0')
+    expect(scene.engine.take(1)).toBe('RSET\r\n')
+    client.transfer.abandon()
+    scene.says(1, '250 ok\r\n')
+    const other = scene.client()
+    other.transfer.begin('<a@x.example> SIZE=9 BODY=8BITMIME', 'c.example', 'ESMTP')
+    other.offersLine('<b@y.example>')
+    scene.says(1, accepted)
+    // One that is not offered leaves the others.
+    other.offersLine('<c@y.example> ORCPT=rfc822;c')
+    expect(other.answers).toEqual(['rcpt 250 2.1.5', 'rcpt 451 4.3.0'])
+    other.data()
+    expect(scene.engine.take(1)).toContain('DATA\r\n')
+  },
+)
+
+test('a mailhost that offers less stands in behind the client’s RCPT: 451 at DATA', () => {
+  const scene = new Scene(policyWith({ route: { mailhosts: [first, second] } }))
+  scene.open(1)
+  scene.open(2, '250-poor\r\n250 PIPELINING\r\n')
+  const client = scene.client()
+  client.transfer.begin('<a@x.example> BODY=8BITMIME', 'c.example', 'ESMTP')
+  client.offersLine('<b@y.example>')
+  scene.says(1, accepted)
+  scene.ends(1)
+  client.data()
+  scene.ends(3)
+  expect(client.answers).toEqual(['rcpt 250 2.1.5', 'data 451 4.3.0'])
+  expect(scene.engine.take(2)).not.toContain('MAIL')
+})
