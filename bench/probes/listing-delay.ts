@@ -143,6 +143,8 @@ function feedbackInto(entries: DynamicEntries): Feedback {
     endVerdicts: () => undefined,
     goodAtMs: () => 0,
     noteGood: () => undefined,
+    countsSinceMs: () => Number.NEGATIVE_INFINITY,
+    countFrom: () => undefined,
   })
 }
 

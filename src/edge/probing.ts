@@ -19,7 +19,7 @@ import type { ProbeSwitch } from '../probes/probe-switch.ts'
 import { RefusalWatch } from '../probes/refusal-watch.ts'
 import type { ProbeSettings, TestMode } from '../probes/settings.ts'
 import { MemoryVerdictCache, type VerdictCache } from '../probes/verdict-cache.ts'
-import { endHostVerdicts } from '../probes/verdict-memory.ts'
+import { countFrom, countsSinceMs, endHostVerdicts } from '../probes/verdict-memory.ts'
 import type { Learnt } from '../store/learnt.ts'
 import { BrokerDesk } from './broker-desk.ts'
 import type { ListService } from './list-service.ts'
@@ -200,6 +200,9 @@ export class Probing {
       isExempt: (prefix) => this.#parts.lists.isFeedbackExempt(prefix),
       list: this.#parts.onListing,
       endVerdicts: (prefix, untilMs) => endHostVerdicts(this.cache, prefix, untilMs),
+      countsSinceMs: (key) => countsSinceMs(this.cache, key),
+      countFrom: (key, nowMs) =>
+        countFrom(this.cache, key, nowMs, this.#settings.keep.userUnknownMs),
       goodAtMs: (key) => goodHosts?.goodAtMs(key) ?? this.#good.get(key) ?? 0,
       noteGood: (key, nowMs) => {
         if (goodHosts === undefined) this.#noteGood(key, nowMs)

@@ -9,8 +9,8 @@
  * dialup-exempt addresses, nor for `user` and `headers` findings a host that delivered accepted
  * mail lately, since any sender may be forged on a good host. IPv6 hosts are their /64, and their
  * block a /56. The list and the good hosts are in the store; after a restart the hosts of the list
- * still count towards their block, findings towards a host begin anew. No I/O here: the parts do
- * it.
+ * still count towards their block, findings towards a host begin anew, and what was found before
+ * an entry or a removal counts no more. No I/O here: the parts do it.
  */
 
 import { formatPrefix, maskOf, newPrefixCell, parseAddress } from '../base/ip-address.ts'
@@ -52,6 +52,10 @@ export interface FeedbackParts {
   /** When the host or network last delivered accepted mail, 0 = never. By key. */
   goodAtMs(key: string): number
   noteGood(key: string, nowMs: number): void
+  /** Since when findings count against a host, by key; it outlives a restart. -Infinity: ever. */
+  countsSinceMs(key: string): number
+  /** Only what is found from now on counts against it. */
+  countFrom(key: string, nowMs: number): void
 }
 
 interface Suspect {
@@ -97,6 +101,7 @@ export class Feedback {
       this.#parts.list({ prefix, reason: finding.name, evidence: finding.evidence, ttlMs })
       const untilMs = ttlMs === 0 ? Number.POSITIVE_INFINITY : nowMs + ttlMs
       Object.assign(suspect, { findings: 0, lastMs: nowMs, untilMs })
+      this.#parts.countFrom(hostKey(address), nowMs)
       this.#promote(address, nowMs)
     }
     if (!mayBeForged(finding.layer)) this.#parts.endVerdicts(prefix, suspect.untilMs)
@@ -121,8 +126,10 @@ export class Feedback {
     const address = prefix.split('/')[0] ?? ''
     const block = networkPrefix(address)
     const nowMs = this.#parts.now()
-    for (const key of hostKeysIn(prefix))
+    for (const key of hostKeysIn(prefix)) {
       this.#note(key, { findings: 0, lastMs: nowMs, untilMs: 0 })
+      this.#parts.countFrom(key, nowMs)
+    }
     this.#parts.endVerdicts(prefix, 0)
     if (prefix === block) this.#badNetworks.delete(block)
     else this.#badNetworks.get(block)?.delete(hostKey(address))
@@ -134,8 +141,8 @@ export class Feedback {
 
   /** Findings less than `feedbackIndependentMs` apart are one, and none counts twice. */
   #count(key: string, foundAtMs: number): Suspect {
-    const begun = { findings: 0, lastMs: Number.NEGATIVE_INFINITY, untilMs: 0 }
-    const suspect = this.#suspects.get(key) ?? begun
+    const known = this.#suspects.get(key)
+    const suspect = known ?? { findings: 0, lastMs: this.#parts.countsSinceMs(key), untilMs: 0 }
     const apartMs = suspect.findings === 0 ? 1 : feedbackIndependentMs
     if (foundAtMs - suspect.lastMs >= apartMs) {
       suspect.findings++

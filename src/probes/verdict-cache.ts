@@ -2,7 +2,8 @@
  * Verdict cache: what the probes have found out, by key, until it is too old.
  *
  * Keys: `h:` and the key of a host (relay or dialup), `u:` and a sender key (the user test),
- * `d:` and a domain (accepts all, refuses us). Behind the face stand MemoryVerdictCache here, for
+ * `d:` and a domain (accepts all, refuses us), `f:` and the key of a host (since when findings
+ * count against it). Behind the face stand MemoryVerdictCache here, for
  * tests and where there is no store, and the one of src/store/verdict-store.ts, which survives a
  * restart. Both pass test/contract/verdict-cache.ts.
  */

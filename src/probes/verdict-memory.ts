@@ -136,6 +136,19 @@ export function endHostVerdicts(cache: VerdictCache, prefix: string, untilMs: nu
   }
 }
 
+/** Since when findings count against the host with this key; -Infinity: ever. */
+export function countsSinceMs(cache: VerdictCache, host: string): number {
+  return cache.get(`f:${host}`, Date.now())?.foundAtMs ?? Number.NEGATIVE_INFINITY
+}
+
+/**
+ * Only what is found from now on counts against the host: kept as long as a sender's verdict, which
+ * may be met again and is not the host's own to end.
+ */
+export function countFrom(cache: VerdictCache, host: string, nowMs: number, keepMs: number): void {
+  cache.put(`f:${host}`, { foundAtMs: nowMs, untilMs: nowMs + keepMs })
+}
+
 /** The key under which one mailbox is asked for, once at a time. */
 export function mailboxCacheKey(role: MailboxRole, mailbox: Mailbox): string {
   return `${keyHeads[role].box}:${exactKey(mailbox)}`

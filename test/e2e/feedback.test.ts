@@ -180,6 +180,48 @@ for (const { way, isNative, needs } of ways) {
       ])
     })
 
+    test('removed, a host does not come back by an old verdict of its sender, over a restart', async () => {
+      const home = mkdtempSync(join(folder, 'removed-'))
+      const parts = { folder: home, changes: { feedback: { layers: ['user'] } } }
+      const forged = { from: '127.0.1.2', sender: 'nobody@good.example' }
+      const first = await start(parts)
+      expect((await first.send(forged)).last).toMatch(/^550 5\.1\.8/)
+      expect(first.listings()).toEqual(['127.0.1.2/32 no-such-user'])
+      expect(first.learnt?.dynamic.remove('127.0.1.2')).toBe(true)
+      first.dynamic.onRemoved('127.0.1.2/32', Date.now())
+      await first.end()
+      const asked = internet.sessionsAt('127.0.1.1').length
+      const second = await start(parts)
+      expect((await second.send(forged)).last).toMatch(/^550 5\.1\.8/)
+      expect(internet.sessionsAt('127.0.1.1').length).toBe(asked)
+      await expect.poll(() => second.verdicts().length, { timeout: 20_000 }).toBe(2)
+      expect(second.listings()).toEqual([])
+    })
+
+    test('B10 B12 lists of exempt hosts that come with a reload hold, and end with another', async () => {
+      const changes = { feedback: { layers: [] } }
+      const { send, reload, folder: home } = await start({ changes })
+      const hosts = ['127.0.5.1', '127.0.2.7']
+      for (const from of hosts) expect((await send({ from })).last).toMatch(/^550 5\.7\.1/)
+      const file = join(home, 'exempt.txt')
+      writeFileSync(file, `${hosts.join('\n')}\n`)
+      const exempt = { relay: [{ file }], dialup: [{ file }] }
+      const mailhostPort = Number(internet.mailhost.endpoint.split(':').pop())
+      const settings = { ...probingSettings(internet), ...changes }
+      const take = (lists: object) =>
+        reload(
+          testConfig(
+            [mailhostPort],
+            { ...settings, lists: { allow_loopback: true, ...lists } },
+            home,
+          ),
+        )
+      await take(exempt)
+      for (const from of hosts) expect((await send({ from })).isTaken).toBe(true)
+      await take({})
+      for (const from of hosts) expect((await send({ from })).last).toMatch(/^550 5\.7\.1/)
+    })
+
     test('a header rule that only observes enters nobody; one that refuses does', async () => {
       const home = mkdtempSync(join(folder, 'headers-'))
       writeFileSync(join(home, 'rules'), 'Subject: /seen/ observe\nSubject: /refused/ refuse\n')

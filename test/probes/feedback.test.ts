@@ -19,7 +19,11 @@ const smallest = {
   recipients: { domains: ['home.example'] },
 }
 
-function newFeedback(settings: Partial<FeedbackSettings> = {}, exempt: readonly string[] = []) {
+function newFeedback(
+  settings: Partial<FeedbackSettings> = {},
+  exempt: readonly string[] = [],
+  since = new Map<string, number>(),
+) {
   const listings: Listing[] = []
   const ends: string[] = []
   const good = new Map<string, number>()
@@ -39,8 +43,10 @@ function newFeedback(settings: Partial<FeedbackSettings> = {}, exempt: readonly 
     endVerdicts: (prefix, untilMs) => ends.push(`${prefix} ${untilMs}`),
     goodAtMs: (key) => good.get(key) ?? 0,
     noteGood: (key, nowMs) => good.set(key, nowMs),
+    countsSinceMs: (key) => since.get(key) ?? Number.NEGATIVE_INFINITY,
+    countFrom: (key, nowMs) => since.set(key, nowMs),
   })
-  return { feedback, listings, ends, clock }
+  return { feedback, listings, ends, clock, since }
 }
 
 describe('B23 feedback', () => {
@@ -137,6 +143,20 @@ describe('B23 feedback', () => {
     clock.ms++
     expect(feedback.onFinding('192.0.2.9', positive('relay'))).toBe(true)
     expect(listings).toHaveLength(1)
+  })
+
+  test('what was found before an entry or a removal counts no more, after a restart neither', () => {
+    const first = newFeedback({ layers: ['user'] })
+    const before = { ...positive('user'), foundAtMs: first.clock.ms - 1 }
+    expect(first.feedback.onFinding('192.0.2.7', before)).toBe(true)
+    first.feedback.onRemoved('192.0.2.8/32')
+    const second = newFeedback({ layers: ['user'] }, [], first.since)
+    for (const host of ['192.0.2.7', '192.0.2.8']) {
+      expect(second.feedback.onFinding(host, before)).toBe(false)
+      const anew = { ...positive('user'), foundAtMs: second.clock.ms + 1 }
+      expect(second.feedback.onFinding(host, anew)).toBe(true)
+    }
+    expect(second.feedback.onFinding('192.0.2.9', before)).toBe(true)
   })
 
   test('a host that delivered accepted mail is not entered for a forged sender, for 30 days', () => {
