@@ -26,7 +26,7 @@ import { checkSpf } from './spf.ts'
 import { makeFinding, type TestResult } from './tools.ts'
 import type { UserResult } from './user-test.ts'
 import type { VerdictCache } from './verdict-cache.ts'
-import { VerdictMemory } from './verdict-memory.ts'
+import { type HostTests, VerdictMemory } from './verdict-memory.ts'
 
 /** Where an examination's answer goes. Exactly one `onAnswer`, which may come inside `examine`. */
 export interface Respondent {
@@ -129,12 +129,19 @@ export class ProbeBroker {
       const remedy = 'name an address in a domain of ours to offer'
       throw new OperatingError('PROBE_RECIPIENT', `probe.relay_recipient is empty; ${remedy}`)
     }
-    const tests = this.#known.hostTests(address)
-    const isAnyOn = tests.relay || tests.dialup
-    const chosen = { relay: only === 'relay', dialup: only === 'dialup' }
-    const usual = isAnyOn ? tests : { relay: true, dialup: true }
-    const { relay, dialup } = only === undefined ? usual : chosen
+    const { relay, dialup } =
+      only === undefined
+        ? this.#usualTests(address)
+        : { relay: only === 'relay', dialup: only === 'dialup' }
+    if (!relay && !dialup) return Promise.resolve(exemptResult(address))
     return this.#inquiry.askHost(address, { relay: relay && hasRecipient, dialup })
+  }
+
+  /** Those of a client; where both are off those that the databases of hosts permit. */
+  #usualTests(address: string): HostTests {
+    const { relay, dialup } = this.#settings.modes
+    const isOff = relay === 'off' && dialup === 'off'
+    return isOff ? this.#known.permittedTests(address) : this.#known.hostTests(address)
   }
 
   /** The same for a sender. */
@@ -228,5 +235,14 @@ export class ProbeBroker {
     if (asked.kind === 'unaskable') return Promise.resolve(asked.finding)
     if (asked.kind === 'nobody') return undefined
     return this.#inquiry.mailbox('user', asked.mailbox, address)
+  }
+}
+
+function exemptResult(address: string): TestResult {
+  const evidence = [`${address} is exempt from every test that would be made; --test makes one`]
+  return {
+    finding: makeFinding('dialup', 'negative', 'exempt', evidence),
+    dialogue: [],
+    target: '',
   }
 }

@@ -70,9 +70,18 @@ export class Known {
   /** Which tests are made of a host. */
   hostTests(address: string): HostTests {
     const { relay, dialup } = this.#settings.modes
+    const permitted = this.permittedTests(address)
     return {
-      relay: relay !== 'off' && !this.#exemptions.isRelayExempt(address),
-      dialup: dialup !== 'off' && !this.#exemptions.isDialupExempt(address),
+      relay: relay !== 'off' && permitted.relay,
+      dialup: dialup !== 'off' && permitted.dialup,
+    }
+  }
+
+  /** Which tests the databases let be made of a host, whatever their modes. */
+  permittedTests(address: string): HostTests {
+    return {
+      relay: !this.#exemptions.isRelayExempt(address),
+      dialup: !this.#exemptions.isDialupExempt(address),
     }
   }
 

@@ -77,6 +77,21 @@ test('a host of the relay database: told by its line, and not asked to relay', a
   expect(status).toBe(0)
 })
 
+test('a host that lists exempt from every test: nobody is asked, but with --test', async () => {
+  const hosts = join(folder, 'hosts.txt')
+  const exempting = join(folder, 'all-exempting.toml')
+  writeFileSync(hosts, '127.0.5.1\n')
+  const lists = ['relay', 'dialup'].map((kind) => `[[lists.${kind}]]\nfile = "${hosts}"\n`)
+  writeFileSync(exempting, `${readFileSync(config)}${lists.join('')}`)
+  const before = internet.allSessions().length
+  const probing = ['probe', '127.0.5.1', '--dry-run', '--config', exempting]
+  const { status, text } = await type(...probing)
+  expect(text).toContain(`the relay test skips it: list hosts, ${hosts}:1`)
+  expect(text).toContain('dialup: negative, exempt')
+  expect([status, internet.allSessions().length]).toEqual([0, before])
+  expect((await type(...probing, '--test', 'relay')).text).toContain('relay: positive, open-relay')
+})
+
 test('a sender that exists: status 0, JSON on demand', async () => {
   const { status, text } = await type(
     'probe',
