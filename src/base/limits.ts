@@ -64,6 +64,9 @@ export const feedRedirectsMax = 5
 /** Time for one whole feed, redirects apart; above: the fetch fails. */
 export const feedWaitMs = 60_000
 
+/** How long a start waits for feeds that are due; then what was fetched last serves meanwhile. */
+export const feedsStartWaitMs = 1_000
+
 /** Feeds fetched at once; the others wait their turn. */
 export const feedsAtOnceMax = 4
 

@@ -8,6 +8,7 @@
  * list that is void by its own word or its feed's age serves no longer.
  */
 import { messageOf } from '../base/errors.ts'
+import { feedsStartWaitMs } from '../base/limits.ts'
 import { prefixesTouch } from '../base/prefix-holds.ts'
 import { Turns } from '../base/turns.ts'
 import { allMailhosts } from '../config/mailhosts.ts'
@@ -33,6 +34,7 @@ import { inlinePool } from './inline-pool.ts'
 import type { ExemptTables, ListService } from './list-service.ts'
 import type { Holding } from './look-up.ts'
 import type { GateTables } from './policies.ts'
+import { within } from './within.ts'
 
 /** What timers can wait for in one go, also where a list is valid for years. */
 const timerMsMax = 2 ** 31 - 1
@@ -71,7 +73,7 @@ export class Lists implements ListService {
     const lists = new Lists(config, listener)
     try {
       if (await lists.#restore(config)) void lists.#refresh()
-      else await lists.reload(config)
+      else await lists.#loadFirst(config)
       return lists
     } catch (fault) {
       await lists.close()
@@ -200,6 +202,14 @@ export class Lists implements ListService {
     await this.#turns.take(() => this.#load(config))
   }
 
+  /** A feed that does not come at once keeps nobody waiting: what was fetched last serves. */
+  async #loadFirst(config: Config): Promise<void> {
+    await within(this.#feeds.refresh(feedsOf(config)), feedsStartWaitMs)
+    const isLate = this.#feeds.isFetching
+    await this.#turns.take(() => this.#load(config))
+    if (isLate) void this.#refresh()
+  }
+
   /** Serves from the snapshot and the small lists; false where the blacklist has to be loaded. */
   async #restore(config: Config): Promise<boolean> {
     let kept: KeptBlacklist | undefined
@@ -233,6 +243,7 @@ export class Lists implements ListService {
 
   /** Loads what is there; whoever wants feeds fetched has done so. */
   async #load(config: Config): Promise<void> {
+    if (this.#isClosed) return
     const stamp = this.#stampOf(config)
     const loaded = await this.#loadLists(config.lists, config)
     if (this.#isClosed) return
@@ -263,6 +274,7 @@ export class Lists implements ListService {
     this.#isClosed = true
     clearTimeout(this.#timer)
     clearTimeout(this.#validity)
+    this.#feeds.close()
     await this.#pool.close()
   }
 

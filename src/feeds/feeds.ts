@@ -28,12 +28,13 @@ export interface FeedReport extends FeedFetch {
 /** The feeds of one cache folder. */
 export class Feeds {
   readonly #folder: string
-  readonly #options: Omit<FetchOptions, 'path' | 'nowMs'>
+  readonly #options: Omit<FetchOptions, 'path' | 'nowMs' | 'signal'>
   /** By address, since the start: a fault stands until the feed is fetched again. */
   readonly #last = new Map<string, FeedFetch>()
   readonly #running = new Map<string, Promise<FeedReport>>()
+  readonly #ending = new AbortController()
 
-  constructor(folder: string, options: Omit<FetchOptions, 'path' | 'nowMs'> = {}) {
+  constructor(folder: string, options: Omit<FetchOptions, 'path' | 'nowMs' | 'signal'> = {}) {
     this.#folder = folder
     this.#options = options
   }
@@ -68,6 +69,16 @@ export class Feeds {
     return reports
   }
 
+  /** Is a fetch under way? */
+  get isFetching(): boolean {
+    return this.#running.size > 0
+  }
+
+  /** Ends what runs, and lets nothing begin. */
+  close(): void {
+    this.#ending.abort()
+  }
+
   #isDue(url: string, everyMs: number, nowMs: number): boolean {
     const fetchedMs = fetchedMsOf(this.#pathOf(url))
     return fetchedMs === 0 || fetchedMs + everyMs <= nowMs
@@ -89,7 +100,8 @@ export class Feeds {
 
   async #outcomeOf(url: string, nowMs: number): Promise<FeedFetch> {
     try {
-      const options = { ...this.#options, path: this.#pathOf(url), nowMs }
+      const { signal } = this.#ending
+      const options = { ...this.#options, signal, path: this.#pathOf(url), nowMs }
       return { outcome: (await fetchFeed(url, options)).kind, fault: '' }
     } catch (fault) {
       return { outcome: 'failed', fault: messageOf(fault) }

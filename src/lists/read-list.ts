@@ -82,7 +82,7 @@ interface Attempt {
 function trySource(place: ListPlace, task: ReadListTask): Attempt {
   try {
     const octets = place.readSource()
-    const lastGood = place.readLastGood()
+    const lastGood = lastGoodOf(place)
     const isSame = lastGood !== undefined && Buffer.compare(lastGood, octets) === 0
     const before = isSame || lastGood === undefined ? undefined : coverageBefore(lastGood, task)
     const judged = judge(octets, task, before)
@@ -91,6 +91,15 @@ function trySource(place: ListPlace, task: ReadListTask): Attempt {
     return { judged, refusal, warning }
   } catch (fault) {
     return { judged: undefined, refusal: messageOf(fault), warning: '' }
+  }
+}
+
+/** One that cannot be read is none: a list that is right as it is serves without it. */
+function lastGoodOf(place: ListPlace): Uint8Array | undefined {
+  try {
+    return place.readLastGood()
+  } catch {
+    return undefined
   }
 }
 
@@ -133,7 +142,7 @@ function fallBack(
   task: ReadListTask,
   { judged, refusal }: Attempt,
 ): ReadListResult {
-  const lastGood = place.readLastGood()
+  const lastGood = lastGoodOf(place)
   if (lastGood !== undefined) {
     const good = judge(lastGood, task, undefined)
     if (refusalOf(good, task) === '') return resultOf(task, good, 'last-good', refusal, judged)

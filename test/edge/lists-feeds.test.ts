@@ -23,6 +23,8 @@ vi.mock('../../src/feeds/fetch-feed.ts', async (importOriginal) => {
   return { ...original, fetchFeed }
 })
 
+const silent = { onReport: () => {}, onFault: () => {}, onChange: () => {} }
+
 let folder = ''
 let server: Server
 let answer: (response: ServerResponse) => void
@@ -98,3 +100,24 @@ test('a feed that never came: its fault is told, its list is empty', async () =>
   ])
   await lists.close()
 }, 60_000)
+
+test('a feed that does not answer keeps neither start nor end waiting; it comes behind', async () => {
+  const blacklist = [{ name: 'drop', file: feed, every: '1h' }]
+  const config = testConfig([25], { lists: { blacklist } }, folder)
+  const held: ServerResponse[] = []
+  answer = (response) => void held.push(response)
+  const first = await Lists.open(config, silent)
+  expect(first.holdingsOf('62.1.2.3')).toEqual([])
+  held[0]?.writeHead(200).end('62.1.0.0/16\n')
+  await expect.poll(() => first.holdingsOf('62.1.2.3').length, { timeout: 20_000 }).toBe(1)
+  await first.close()
+  // Due again: what was fetched last serves from the start.
+  vi.useFakeTimers({ toFake: ['Date'] })
+  vi.setSystemTime(Date.now() + 2 * 3_600_000)
+  const second = await Lists.open(config, silent)
+  expect(second.holdingsOf('62.1.2.3')).toHaveLength(1)
+  expect(held).toHaveLength(2)
+  const cut = new Promise((resolve) => held[1]?.once('close', resolve))
+  await second.close()
+  await cut
+}, 30_000)

@@ -2,7 +2,15 @@
  * A restart with a large blacklist: unchanged, its snapshot serves at once; changed, damaged or
  * foreign, the lists are loaded first; a list that is gone serves from its last good state.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -133,6 +141,16 @@ test('a list whose folder is none fails alone', async () => {
   expect(lists.holdingsOf(listed)).toHaveLength(1)
   await lists.close()
 }, 120_000)
+
+test('a last good state that cannot be read keeps no good list from serving', async () => {
+  writeFileSync(listPath, `${listed}\n`)
+  mkdirSync(join(folder, 'store/lists/blacklist-black.last-good'), { recursive: true })
+  const { lists, reports } = await open()
+  expect(reports[0]).toMatchObject({ outcome: 'loaded', entryCount: 1 })
+  expect(reports[0]?.refusal).toContain('is not kept as last good')
+  expect(lists.holdingsOf(listed)).toHaveLength(1)
+  await lists.close()
+})
 
 test('a load that runs says how far it is', async () => {
   const { lists, config } = await open()
