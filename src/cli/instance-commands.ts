@@ -41,7 +41,7 @@ export interface ReloadAnswer {
   readonly restart: readonly string[]
 }
 
-/** Entries of a list that one `show` answers at the most. */
+/** Entries of a list in one answer: the next ones are asked for by the last of these. */
 const shownMax = 10_000
 
 const neverBlockRemedy =
@@ -94,7 +94,7 @@ export class InstanceCommands {
       reload: () => this.reload(),
       'log-reopen': () => this.#parts.log.reopen(),
       trace: (given, stream) => this.#trace(textOf(given, 'source'), stream.line, stream.gone),
-      'list-show': (given) => this.#show(textOf(given, 'list')),
+      'list-show': (given) => this.#show(textOf(given, 'list'), String(given['after'] ?? '')),
       'list-add': (given) => this.#add(given),
       'list-remove': (given) => this.#remove(textOf(given, 'list'), textOf(given, 'entry')),
     }
@@ -109,22 +109,35 @@ export class InstanceCommands {
     end()
   }
 
-  #show(list: string): unknown {
+  /** The entries behind the one that is named; none: there are no more. */
+  #show(list: string, after: string): readonly unknown[] {
+    const nowMs = Date.now()
     if (list === 'whitelist') {
-      return firstOf(this.#whitelist().list('', Date.now())).map((entry) => ({
+      const entries = this.#whitelist().list(after, nowMs)
+      return firstOf(entries, ({ address }) => address !== after).map((entry) => ({
         entry: entry.address,
         reason: entry.source,
         seenAtMs: entry.seenMs,
         expiresAtMs: Number.isFinite(entry.expiresMs) ? entry.expiresMs : 0,
       }))
     }
-    if (list !== 'dynamic') return this.#showLoaded(list)
-    const entries = firstOf(this.#dynamic(list).entries(Date.now()))
-    return entries.map(({ prefix, ...rest }) => ({ entry: prefix, ...rest }))
+    if (list !== 'dynamic') return after === '' ? this.#showLoaded(list) : []
+    const kept = this.#parts.learnt?.dynamic.entries(nowMs, after) ?? []
+    const entries = firstOf(kept, ({ prefix }) => prefix !== after)
+    const notKept = after === '' ? this.#notKept(nowMs) : []
+    return [...notKept, ...entries].map(({ prefix, ...rest }) => ({ entry: prefix, ...rest }))
+  }
+
+  /** What a full store, or none, did not take is in force all the same. */
+  #notKept(nowMs: number) {
+    const { learnt, proxy } = this.#parts
+    if (learnt !== undefined && learnt.store.lost() === 0) return []
+    const reason = 'not in the store: goes with a restart'
+    return [...proxy.dynamic.notKept(nowMs)].map((entry) => ({ ...entry, reason }))
   }
 
   /** A list that is loaded from a file or feed: what became of it. */
-  #showLoaded(list: string): unknown {
+  #showLoaded(list: string): readonly unknown[] {
     const reports = this.#parts.proxy.status().lists.filter((report) => report.list === list)
     if (reports.length === 0) throw usage(`list ${list}: no list of this instance has that name`)
     return reports.map((report) => ({ entry: report.file, reason: reportLine(report) }))
@@ -134,10 +147,13 @@ export class InstanceCommands {
     const list = textOf(given, 'list')
     const text = textOf(given, 'entry')
     const nowMs = Date.now()
+    const ttl = typeof given['ttlMs'] === 'number' ? given['ttlMs'] : undefined
+    const reason = typeof given['reason'] === 'string' ? given['reason'] : ''
     if (list === 'whitelist') {
       const address = addressKey(text)
       if (address === undefined) throw usage(`entry ${text}: write an e-mail address`)
-      if (!this.#whitelist().add(address, 'operator', nowMs)) throw notKept(text)
+      const source = reason === '' ? 'operator' : reason
+      if (!this.#whitelist().add(address, source, nowMs, ttl)) throw notKept(text)
       return { entry: address }
     }
     const dynamic = this.#dynamic(list)
@@ -145,8 +161,7 @@ export class InstanceCommands {
     if (prefix === undefined) throw usage(`entry ${text}: write an address or network`)
     const against = this.#parts.proxy.dynamic.reasonAgainst(prefix)
     if (against !== '') throw usage(`entry ${prefix}: ${against}; ${neverBlockRemedy}`)
-    const ttlMs = typeof given['ttlMs'] === 'number' ? given['ttlMs'] : this.#config.feedback.ttlMs
-    const reason = typeof given['reason'] === 'string' ? given['reason'] : ''
+    const ttlMs = ttl ?? this.#config.feedback.ttlMs
     const entry: DynamicEntry = {
       prefix,
       source: 'operator',
@@ -209,9 +224,9 @@ function usage(message: string): OperatingError {
   return new OperatingError('USAGE', message)
 }
 
-function firstOf<T>(entries: Iterable<T>): readonly T[] {
+function firstOf<T>(entries: Iterable<T>, isMeant: (entry: T) => boolean): readonly T[] {
   const first: T[] = []
-  for (const entry of entries) if (first.push(entry) === shownMax) break
+  for (const entry of entries) if (isMeant(entry) && first.push(entry) === shownMax) break
   return first
 }
 

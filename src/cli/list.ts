@@ -5,11 +5,11 @@
  * files are changed in their files. Status 1: `remove` found nothing.
  */
 import { readFileSync } from 'node:fs'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { messageOf, OperatingError } from '../base/errors.ts'
 import { parseDurationMs } from '../base/units.ts'
 import { ask, type InstanceOptions, withInstanceOptions } from './ask.ts'
-import { type CommandContext, exitStatus } from './command.ts'
+import { type CommandContext, exitStatus, type Terminal } from './command.ts'
 
 interface ListOptions extends InstanceOptions {
   readonly ttl?: string
@@ -31,9 +31,12 @@ export function addList(program: Command, context: CommandContext): void {
     .argument('<name>', 'dynamic or whitelist')
     .argument('<action>', actions.join(', '))
     .argument('[entry]', 'address, network or sender; for import a file, - = standard input')
-    .option('--ttl <time>', 'how long the entry lives, 0 = for ever (default: feedback.ttl)')
+    .option(
+      '--ttl <time>',
+      'how long the entry lives, 0 = for ever (default: feedback.ttl, whitelist.expires)',
+    )
     .option('--reason <text>', 'why')
-    .option('--format <form>', 'export as plain or json', 'plain')
+    .addOption(new Option('--format <form>', 'of export').choices(['plain', 'json']))
     .action((name: string, action: string, entry: string | undefined, options: ListOptions) =>
       run(name, action, entry, options, context),
     )
@@ -48,9 +51,7 @@ async function run(
 ): Promise<void> {
   const { terminal, exit } = context
   if (action === 'show' || action === 'export') {
-    const entries = await ask<readonly Entry[]>(options, 'list-show', { list })
-    const isJson = options.json === true || (action === 'export' && options.format === 'json')
-    for (const line of shownEntries(entries, action, isJson)) terminal.print(line)
+    await showEntries(list, action, options, terminal)
     return
   }
   if (entry === undefined)
@@ -68,6 +69,26 @@ async function run(
   } else {
     throw new OperatingError('USAGE', `list ${list} ${action}: write ${actions.join(', ')}`)
   }
+}
+
+/** Part by part, so that a list of millions is never in one piece; but for JSON. */
+async function showEntries(
+  list: string,
+  action: 'show' | 'export',
+  options: ListOptions,
+  { print }: Terminal,
+): Promise<void> {
+  const isJson = options.json === true || (action === 'export' && options.format === 'json')
+  const all: Entry[] = []
+  for (let after = ''; ; ) {
+    const part = await ask<readonly Entry[]>(options, 'list-show', { list, after })
+    const last = part.at(-1)
+    if (last === undefined) break
+    after = last.entry
+    if (isJson) for (const entry of part) all.push(entry)
+    else for (const entry of part) print(action === 'export' ? entry.entry : shownEntry(entry))
+  }
+  if (isJson) print(JSON.stringify(all))
 }
 
 /** One entry a line, `#` begins a comment; a line that is refused is said and skipped. */
@@ -98,17 +119,9 @@ async function importFile(
   if (refused > 0) exit(exitStatus.negative)
 }
 
-function shownEntries(
-  entries: readonly Entry[],
-  action: string,
-  isJson: boolean,
-): readonly string[] {
-  if (isJson) return [JSON.stringify(entries)]
-  if (action === 'export') return entries.map(({ entry }) => entry)
-  return entries.map(({ entry, reason = '', expiresAtMs = 0 }) => {
-    const until = expiresAtMs === 0 ? '' : `  until ${new Date(expiresAtMs).toISOString()}`
-    return `${entry}${until}${reason === '' ? '' : `  ${reason}`}`
-  })
+function shownEntry({ entry, reason = '', expiresAtMs = 0 }: Entry): string {
+  const until = expiresAtMs === 0 ? '' : `  until ${new Date(expiresAtMs).toISOString()}`
+  return `${entry}${until}${reason === '' ? '' : `  ${reason}`}`
 }
 
 function given({ ttl, reason }: ListOptions): Readonly<Record<string, unknown>> {

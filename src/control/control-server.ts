@@ -6,7 +6,7 @@
  * one promise and blocks nothing. What it throws is a fault of one line for the client. A stale
  * socket of a dead instance is replaced, that of a living one is not.
  */
-import { chmodSync, mkdirSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { loadAddon } from '../addon/addon.ts'
@@ -91,12 +91,13 @@ async function removeStale(path: string): Promise<void> {
     probe.once('connect', () => resolve(true)).once('error', () => resolve(false))
     probe.once('connect', () => probe.destroy())
   })
-  if (!isAlive) {
+  const isSocket = lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== false
+  if (!isAlive && isSocket) {
     rmSync(path, { force: true })
     return
   }
-  const message = `control.socket = ${path}: another instance listens there; stop it or name another`
-  throw new OperatingError('CONTROL_SOCKET', message)
+  const why = isAlive ? 'another instance listens there; stop it' : 'is no socket; remove it'
+  throw new OperatingError('CONTROL_SOCKET', `control.socket = ${path}: ${why} or name another`)
 }
 
 function isAdmitted(socket: Socket, path: string): boolean {

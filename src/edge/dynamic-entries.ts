@@ -113,6 +113,14 @@ export class DynamicEntries {
     return entry !== undefined && isAlive(entry, nowMs)
   }
 
+  /** What is in force and not in the store, which was full or is not there. */
+  *notKept(nowMs: number): Generator<Entered> {
+    for (const entry of this.#entered.values()) {
+      const isKept = this.#kept?.get(entry.prefix, nowMs) !== undefined
+      if (isAlive(entry, nowMs) && !isKept) yield entry
+    }
+  }
+
   close(): void {
     this.#isClosed = true
     this.#kept = undefined

@@ -57,9 +57,9 @@ export class DynamicList {
     return { prefix: key, ...stored }
   }
 
-  /** The living entries among the committed ones. */
-  *entries(nowMs: number): Generator<DynamicEntry> {
-    for (const [prefix, stored] of this.#table.entries()) {
+  /** The living entries among the committed ones, in order, from the prefix given on. */
+  *entries(nowMs: number, from = ''): Generator<DynamicEntry> {
+    for (const [prefix, stored] of this.#table.entries(from)) {
       if (isEntry(stored) && isAlive(stored, nowMs)) yield { prefix, ...stored }
     }
   }

@@ -12,9 +12,6 @@ import { type AddressEntry, addressKey } from '../tables/address-table.ts'
 import type { Store } from './store.ts'
 import { StoredAddressTable } from './stored-address-table.ts'
 
-/** Where an address was learnt from. */
-export type WhitelistSource = 'mined' | 'learnt' | 'operator'
-
 /** How far a log file was read. */
 export interface MiningPlace {
   readonly inode: number
@@ -62,10 +59,14 @@ export class WhitelistStore {
     }
   }
 
-  /** Enters or renews at once, on disk when it returns. False: no address, or the store failed. */
-  add(address: string, source: WhitelistSource, nowMs: number): boolean {
+  /**
+   * Enters or renews at once, on disk when it returns. False: no address, or the store failed.
+   * @param source `operator`, or an operator's words. @param ttlMs 0 = for ever.
+   */
+  add(address: string, source: string, nowMs: number, ttlMs = this.expiresMs): boolean {
     if (addressKey(address) === undefined) return false
-    return this.#store.transact(() => void this.#table.add(address, this.#options(source, nowMs)))
+    const options = optionsOf(source, nowMs, ttlMs)
+    return this.#store.transact(() => void this.#table.add(address, options))
   }
 
   /** Enters or renews with the next common transaction; what was renewed today is left as it is. */
@@ -76,7 +77,7 @@ export class WhitelistStore {
     if (before !== undefined && nowMs - before.seenMs < whitelistRenewMs) return
     this.#store.enqueue({
       isNew: true,
-      make: () => void this.#table.add(key, this.#options('learnt', nowMs)),
+      make: () => void this.#table.add(key, optionsOf('learnt', nowMs, this.expiresMs)),
       settle: () => {},
     })
   }
@@ -93,7 +94,7 @@ export class WhitelistStore {
   /** Enters what was mined and the place that it was mined up to, in one transaction. */
   enter(addresses: readonly string[], file: string, place: MiningPlace, nowMs: number): boolean {
     return this.#store.transact(() => {
-      this.#table.addMany(addresses, this.#options('mined', nowMs))
+      this.#table.addMany(addresses, optionsOf('mined', nowMs, this.expiresMs))
       this.#places.putSync(file, place)
     })
   }
@@ -121,8 +122,8 @@ export class WhitelistStore {
       for (const { address } of over) this.#table.removeIfOver(address, nowMs)
     })
   }
+}
 
-  #options(source: WhitelistSource, nowMs: number) {
-    return this.expiresMs === 0 ? { source, nowMs } : { source, nowMs, ttlMs: this.expiresMs }
-  }
+function optionsOf(source: string, nowMs: number, ttlMs: number) {
+  return ttlMs === 0 ? { source, nowMs } : { source, nowMs, ttlMs }
 }

@@ -1,4 +1,12 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -134,11 +142,18 @@ describe('control socket', () => {
 
   test('a living instance’s socket is not taken; a dead one’s is', async () => {
     await expect(openControlServer(server.path, {})).rejects.toThrow(/another instance listens/)
+    const dying = await openControlServer(join(folder, 'dying.sock'), {})
     const stale = join(folder, 'stale.sock')
-    writeFileSync(stale, '')
+    renameSync(dying.path, stale)
+    await dying.close()
     const other = await openControlServer(stale, {})
     await other.close()
     expect(existsSync(stale)).toBe(false)
+  })
+
+  test('a file that is no socket stays what it is', async () => {
+    await expect(openControlServer(file, {})).rejects.toThrow(/is no socket; remove it or name/)
+    expect(readFileSync(file, 'utf8')).toBe(text)
   })
 
   test('no instance: one line with the socket, status 2', async () => {
@@ -243,7 +258,11 @@ describe('commands', () => {
     }
     expect(store.isFull).toBe(true)
     const learning = { prefix: '62.1.2.7/32', reason: 'open-relay', evidence: [], ttlMs: 0 }
+    proxy.dynamic.keepIn(new DynamicList(store), Date.now())
     proxy.dynamic.learn(learning, Date.now())
+    expect((await runCommand('list', 'dynamic', 'show', ...at)).printed).toContain(
+      '62.1.2.7/32  not in the store: goes with a restart',
+    )
     onRemoved = (prefix) => endHostVerdicts(verdicts, prefix, 0)
     const removed = await runCommand('list', 'dynamic', 'remove', '62.1.2.7', ...at)
     expect(removed.printed).toEqual(['62.1.2.7 is no longer in dynamic'])
@@ -270,9 +289,29 @@ describe('commands', () => {
       'bob@remote.example',
     ])
     expect((await runCommand('list', 'whitelist', 'add', 'nobody', ...at)).status).toBe(2)
+    const why = ['--ttl', '1h', '--reason', 'a friend']
+    await runCommand('list', 'whitelist', 'add', 'eve@remote.example', ...why, ...at)
+    const shown = await runCommand('list', 'whitelist', 'show', ...at)
+    expect(shown.printed).toEqual([
+      'bob@remote.example  operator',
+      expect.stringMatching(/^eve@remote\.example {2}until \d{4}-.*Z {2}a friend$/),
+    ])
     expect(
       (await runCommand('list', 'whitelist', 'remove', 'bob@remote.example', ...at)).status,
     ).toBe(0)
+  })
+
+  test('a list is exported whole, however long; a form that is none is misuse', async () => {
+    const at = ['--socket', server.path]
+    const addresses = Array.from({ length: 20_001 }, (_, index) => `u${index}@remote.example`)
+    const place = { inode: 1, offset: 1, head: '' }
+    new WhitelistStore(store).enter(addresses, 'mail.log', place, Date.now())
+    const exported = await runCommand('list', 'whitelist', 'export', ...at)
+    expect(exported.printed).toEqual(addresses.toSorted())
+    const json = ['list', 'whitelist', 'export', '--format', 'json', ...at]
+    expect(JSON.parse((await runCommand(...json)).printed.join(''))).toHaveLength(20_001)
+    const csv = await runCommand('list', 'whitelist', 'export', '--format', 'csv', ...at)
+    expect([csv.status, csv.warned.length]).toEqual([2, 1])
   })
 
   test('trace shows the records of a network until the client hangs up', async () => {
