@@ -16,7 +16,7 @@ export function configurationPage(): string {
     'One file, `activemx.toml` (TOML 1.0). `activemx check-config --config FILE` says what is wrong with it, one',
     'line per fault with key, value and remedy; `activemx show-config --explain NAME` says what is below.',
     '',
-    '- Times `500ms 5s 10m 24h 7d`, sizes `64KiB 25MB` or octets, rates `60/min 10/h`; `""` or `0` is no limit.',
+    '- Times `500ms 5s 10m 24h 7d`, sizes `64KiB 25MB` or octets, rates `60/min 10/h`; `""` or `0` is no limit, but where a setting says more.',
     '- Relative paths start at the folder of the file.',
     '- An unknown key is a fault that names the nearest one.',
     '- *Reload*: takes effect with `activemx reload` or SIGHUP, without dropping a connection. *Restart*: needs one.',

@@ -5,7 +5,9 @@
  * an operator sees every fault at once. `warningsOf` names what is allowed but deserves a look.
  */
 import { basename } from 'node:path'
+import { endpointText } from '../base/endpoint.ts'
 import { newPrefixCell, parseAddress, parsePrefix } from '../base/ip-address.ts'
+import { mailhostSlotsMax } from '../base/limits.ts'
 import { type Endpoint, parseEndpoint } from './kinds.ts'
 import type { ConfigFault } from './load.ts'
 import { allMailhosts } from './mailhosts.ts'
@@ -23,7 +25,7 @@ export function listName(list: { readonly name: string; readonly file: string })
 
 /** What is allowed but should be looked at, one line each. */
 export function warningsOf(config: Config): readonly string[] {
-  const { lists, probe, process, mailhost, whitelist } = config
+  const { lists, probe, process, mailhost, whitelist, tests } = config
   return [
     lists.allowLoopback && 'lists.allow_loopback = true: lists may refuse this machine itself',
     probe.allowLoopback && 'probe.allow_loopback = true: probes may connect to this machine',
@@ -32,8 +34,11 @@ export function warningsOf(config: Config): readonly string[] {
       'mailhost.client_identity = "none": the mailhost sees our address as the client’s',
     whitelist.mode === 'on' &&
       whitelist.require === 'none' &&
-      activeTests.some((test) => config.tests[test].mode !== 'off') &&
+      activeTests.some((test) => tests[test].mode !== 'off') &&
       'whitelist.require = "none": a forged whitelisted sender skips the tests; "spf" asks for proof',
+    tests.user.callAhead &&
+      tests.at !== 'rcpt' &&
+      `tests.user.call_ahead = true: does nothing with tests.at = "${tests.at}"; set "rcpt", where the tests know the recipient`,
   ].filter((warning) => warning !== false)
 }
 
@@ -95,6 +100,8 @@ const rules: readonly Rule[] = [
   probeSources,
   relayRecipient,
   mailhostLoop,
+  tooManyMailhosts,
+  listenersOnce,
   domainNames,
   routes,
   listFiles,
@@ -165,11 +172,30 @@ function mailhostLoop(config: Config): readonly ConfigFault[] {
   const own = config.listen.smtp.flatMap((written) => parseEndpoint(written) ?? [])
   return allMailhosts(config).flatMap((mailhost) => {
     const { address, port } = mailhost
-    const written = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+    const written = endpointText(address, port)
     const remedy = 'is one of listen.smtp: mail would go round; name the mailhost behind us'
     const isOwn = own.some((listener) => leadsTo(mailhost, listener))
     return when(isOwn, 'mailhost.addresses', quote(written), remedy)
   })
+}
+
+/** As many as there are places for their counters. */
+function tooManyMailhosts(config: Config): readonly ConfigFault[] {
+  const named = new Set(
+    allMailhosts(config).map(({ address, port }) => endpointText(address, port)),
+  )
+  const remedy = `name at most ${mailhostSlotsMax} mailhosts, those of routes counted`
+  return when(named.size > mailhostSlotsMax, 'mailhost.addresses', String(named.size), remedy)
+}
+
+function listenersOnce({ listen }: Config): readonly ConfigFault[] {
+  const twice = listen.smtp.find((one, at) => !one.endsWith(':0') && listen.smtp.indexOf(one) < at)
+  return when(
+    twice !== undefined,
+    'listen.smtp',
+    quote(twice ?? ''),
+    'is there twice; name it once',
+  )
 }
 
 /** Who listens on all addresses listens on loopback; on `[::]` that is IPv6 only. */
@@ -184,7 +210,7 @@ function domainNames({ recipients, mailhost }: Config): readonly ConfigFault[] {
   const named = (key: string, domains: readonly string[]): readonly ConfigFault[] =>
     domains.flatMap((domain) =>
       when(
-        !isHostName(domain.replace(/^\*\./, '')),
+        !isDomainPattern(domain),
         key,
         quote(domain),
         'write a domain such as "example.net" or "*.example.net"; xn--… for names beyond ASCII',
@@ -271,6 +297,11 @@ function blacklistReplies({ lists }: Config): readonly ConfigFault[] {
       check(`lists.blacklist[${index}].reply`, list.reply),
     ),
   ]
+}
+
+/** `example.net`, or `*.example.net` for every name below it. */
+export function isDomainPattern(text: string): boolean {
+  return isHostName(text.replace(/^\*\./, ''))
 }
 
 // RFC 5321 §2.3.5, with the underscore that real names have.

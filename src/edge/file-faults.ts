@@ -9,7 +9,7 @@ import { type ConfigFault, faultLine } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { InboundTls } from '../tls/inbound.ts'
 import { readFilesOf } from './places.ts'
-import { certificatePairsOf } from './policies.ts'
+import { certificatePairsOf, readPolicyFiles } from './policies.ts'
 import { readNamePatterns } from './probe-settings.ts'
 
 /** Faults stop a start; warnings do not. */
@@ -23,19 +23,20 @@ export interface FileReport {
 export function reportOnFiles(config: Config): FileReport {
   const unreadable = unreadableFiles(config)
   const isReadable = (key: string): boolean => !unreadable.some((fault) => fault.key === key)
-  // With `lists.keep = "store"` the store has what the file held (B25).
-  const isKept = ({ key }: ConfigFault): boolean =>
-    config.lists.keep === 'store' && /^lists\..*\.file$/.test(key)
+  // Trouble with one list stops nothing: what was kept of it serves (B25).
+  const isKept = ({ key }: ConfigFault): boolean => /^lists\..*\.file$/.test(key)
   const patterns = isReadable('tests.dialup.patterns') ? reportOnPatterns(config) : nothing
+  const found = [
+    ...unreadable.filter((fault) => !isKept(fault)),
+    ...(isReadable('tests.headers.rules') ? headerRuleFaults(config) : []),
+    ...certificateFaults(config, isReadable),
+    ...patterns.faults,
+  ]
+  const missing = unreadable.filter(isKept).map(faultLine)
   return {
-    faults: [
-      ...unreadable.filter((fault) => !isKept(fault)),
-      ...(isReadable('tests.headers.rules') ? headerRuleFaults(config) : []),
-      ...certificateFaults(config, isReadable),
-      ...patterns.faults,
-    ],
+    faults: found.length > 0 ? found : startFaults(config),
     warnings: [
-      ...unreadable.filter(isKept).map((fault) => `${faultLine(fault)}; what the store has serves`),
+      ...missing.map((line) => `${line}; its last good state serves, if any`),
       ...patterns.warnings,
     ],
   }
@@ -59,6 +60,16 @@ function headerRuleFaults({ tests }: Config): readonly ConfigFault[] {
   if (rules === '') return []
   const { faults } = parseHeaderRules(readFileSync(rules, 'utf8'), rules)
   return faults.map((fault) => faultOf('tests.headers.rules', rules, `${fault}; mend the line`))
+}
+
+/** What else start would find, which reads the same files; one fault, named in its own words. */
+function startFaults(config: Config): readonly ConfigFault[] {
+  try {
+    readPolicyFiles(config)
+    return []
+  } catch (error) {
+    return [{ key: '', value: '', remedy: messageOf(error) }]
+  }
 }
 
 function certificateFaults(

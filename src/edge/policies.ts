@@ -1,15 +1,17 @@
 /**
  * Policies: what the configuration comes to for gate, journey and transfer.
  *
- * Pure but for one file that the configuration names (recipients.domains_file), read by
- * `readPolicyFiles`. The values travel to the serving threads by message.
+ * Pure but for the files that the configuration names, read by `readPolicyFiles`. The values travel
+ * to the serving threads by message.
  */
+import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { messageOf, OperatingError } from '../base/errors.ts'
 import { mailhostSlotsMax } from '../base/limits.ts'
 import { parseHeaderRules } from '../checks/header-rules.ts'
 import { effective } from '../config/effective.ts'
 import type { Endpoint } from '../config/kinds.ts'
+import { isDomainPattern } from '../config/rules.ts'
 import type { Config } from '../config/schema.ts'
 import type { ClassRule, GatePolicy } from '../io/gate.ts'
 import { defaultPolicy, type JourneyPolicy, type Timeouts } from '../journey/policy.ts'
@@ -60,15 +62,30 @@ export class MailhostSlots {
 /** Reads the files. Throws OperatingError naming setting, file and reason. */
 export function readPolicyFiles(config: Config): PolicyFiles {
   const { recipients, tests } = config
-  const domains = readSetting('recipients.domains_file', recipients.domainsFile)
   return {
-    recipientDomains: domains
-      .split(/\r?\n/)
-      .map((line) => line.replace(/#.*/, '').trim().toLowerCase())
-      .filter((line) => line !== ''),
+    recipientDomains: readRecipientDomains(recipients.domainsFile),
     headerRules: readHeaderRules(tests.headers.rules),
     ...readTlsFiles(config),
   }
+}
+
+/**
+ * The domains of recipients.domains_file, lower case. Throws OperatingError for a line that is none
+ * and where there is none at all: a file of another form, or one that is being written, would
+ * refuse mail for good.
+ */
+function readRecipientDomains(file: string): readonly string[] {
+  const lines = readSetting('recipients.domains_file', file).split(/\r?\n/)
+  const domains = lines.map((line) => line.replace(/#.*/, '').trim().toLowerCase())
+  const wrong = domains.findIndex((domain) => domain !== '' && !isDomainPattern(domain))
+  const found = domains.filter((domain) => domain !== '')
+  if (file === '' || (wrong < 0 && found.length > 0)) return found
+  const what =
+    wrong < 0
+      ? `${file}: holds no domain`
+      : `${file}:${wrong + 1}: ${JSON.stringify(domains[wrong]?.slice(0, 80))} is no domain`
+  const remedy = 'write one a line, such as example.net or *.example.net; xn--… beyond ASCII'
+  throw new OperatingError('RECIPIENT_DOMAINS', `recipients.domains_file: ${what}; ${remedy}`)
 }
 
 /** Read here to be found wrong here: the serving threads could do nothing about it. */
@@ -89,15 +106,28 @@ export function certificatePairsOf({ tls }: Config) {
 
 function readTlsFiles(config: Config) {
   const { tls, mailhost } = config
-  const secret = readSetting('tls.ticket_secret', tls.ticketSecret)
+  const secret = readOctets('tls.ticket_secret', tls.ticketSecret)
   return {
     certificates: certificatePairsOf(config).map(({ names, certificate, key, place }) => ({
       names,
       certificate: readSetting(`${place}.certificate`, certificate),
       key: readSetting(`${place}.key`, key),
     })),
-    ticketSecret: secret === '' ? undefined : Buffer.from(secret),
-    mailhostCa: readSetting('mailhost.ca', mailhost.ca),
+    ticketSecret: secret.length === 0 ? undefined : secret,
+    mailhostCa: readAuthorities('mailhost.ca', mailhost.ca),
+  }
+}
+
+/** OpenSSL takes a text without any as none: then no mailhost could be trusted. */
+function readAuthorities(name: string, file: string): string {
+  const text = readSetting(name, file)
+  if (text === '') return ''
+  try {
+    new X509Certificate(text)
+    return text
+  } catch (cause) {
+    const message = `${name} = ${file}: holds no certificate: ${messageOf(cause)}; give PEM`
+    throw new OperatingError('TLS_CA', message, { cause })
   }
 }
 
@@ -255,9 +285,13 @@ function timeoutsOf({ listen }: Config): Timeouts {
 }
 
 function readSetting(name: string, file: string): string {
-  if (file === '') return ''
+  return Buffer.from(readOctets(name, file)).toString('utf8')
+}
+
+function readOctets(name: string, file: string): Uint8Array {
+  if (file === '') return new Uint8Array(0)
   try {
-    return readFileSync(file, 'utf8')
+    return readFileSync(file)
   } catch (cause) {
     const message = `${name} = ${file}: ${messageOf(cause)}; make it readable or unset it`
     throw new OperatingError('FILE_UNREADABLE', message, { cause })

@@ -59,13 +59,76 @@ test('name patterns of nothing but bad lines: a fault, as at start', async () =>
   expect(warned[0]).toContain('tests.dialup.patterns = ')
 })
 
-test('B25: with lists.keep = "store" a list whose file is gone is a warning', async () => {
-  const list = '[[lists.blacklist]]\nfile = "gone.txt"\n'
-  const kept = await check(`lists.keep = "store"\n${list}`)
-  expect(kept.status).toBe(0)
-  expect(kept.warned).toHaveLength(1)
-  expect(kept.warned[0]).toMatch(/warning: lists\.blacklist\[0\]\.file = .*not readable/)
-  expect((await check(list)).status).toBe(2)
+test.each(['files', 'store'])(
+  'B25: keep = "%s", a list whose file is gone: a warning',
+  async (keep) => {
+    const list = '[[lists.blacklist]]\nfile = "gone.txt"\n'
+    const { status, warned } = await check(`lists.keep = "${keep}"\n${list}`)
+    expect(status).toBe(0)
+    expect(warned).toHaveLength(1)
+    expect(warned[0]).toMatch(/warning: lists\.blacklist\[0\]\.file = .*not readable/)
+    expect(start).not.toThrow()
+  },
+)
+
+test.each([
+  ['example.org OK\n', /domains:1: "example\.org ok" is no domain/],
+  ['# ours\n\nbücher.example\n', /domains:3: "bücher\.example" is no domain; .*xn--/],
+  ['# none yet\n', /domains: holds no domain/],
+  [Buffer.from('example.org\n', 'utf16le'), /domains:1: /],
+])('a file of recipient domains that holds %j: a fault, as at start', async (octets, why) => {
+  writeFileSync(join(folder, 'domains'), octets)
+  const { status, warned } = await check('recipients.domains_file = "domains"\n')
+  expect(status).toBe(2)
+  expect(warned).toHaveLength(1)
+  expect(warned[0]).toMatch(why)
+  expect(start).toThrow('recipients.domains_file: ')
+  writeFileSync(join(folder, 'domains'), '\ufeffexample.org # first\r\n*.Example.com\r\n')
+  expect((await check('recipients.domains_file = "domains"\n')).status).toBe(0)
+  const loaded = loadConfig(file())
+  expect(loaded.ok && readPolicyFiles(loaded.value).recipientDomains).toEqual([
+    'example.org',
+    '*.example.com',
+  ])
+})
+
+test('authorities of the mailhost that are none: a fault, as at start', async () => {
+  writeFileSync(join(folder, 'ca.pem'), '# to come\n')
+  const { status, warned } = await check('mailhost.ca = "ca.pem"\n')
+  expect([status, warned]).toEqual([
+    2,
+    [expect.stringMatching(/: mailhost\.ca = .*no certificate/)],
+  ])
+  expect(start).toThrow('mailhost.ca = ')
+})
+
+test('call-ahead where no recipient is known yet: a warning', async () => {
+  const added = `
+recipients.exempt = []
+tests.user.mode = "observe"
+tests.user.call_ahead = true
+probe.helo = "probe.example.net"
+whitelist.mode = "off"
+tests.at = `
+  expect((await check(`${added}"rcpt"\n`)).warned).toEqual([])
+  for (const at of ['mail', 'data']) {
+    const { status, warned } = await check(`${added}"${at}"\n`)
+    expect(status).toBe(0)
+    expect(warned).toEqual([
+      expect.stringMatching(/call_ahead = true: does nothing with tests\.at/),
+    ])
+  }
+})
+
+test('a ticket secret counts octet by octet', async () => {
+  const secretOf = (octet: number) => {
+    writeFileSync(join(folder, 'secret'), Buffer.alloc(32, octet))
+    const loaded = loadConfig(file())
+    return loaded.ok ? readPolicyFiles(loaded.value).ticketSecret : undefined
+  }
+  await check('tls.ticket_secret = "secret"\n')
+  expect([...(secretOf(0x80) ?? [])]).toEqual(Array.from({ length: 32 }, () => 0x80))
+  expect(secretOf(0x80)).not.toEqual(secretOf(0x81))
 })
 
 function check(added: string) {

@@ -237,6 +237,21 @@ describe('rules between settings', () => {
     expect(faults(withMailhost(smtp, mailhost))).toEqual([])
   })
 
+  test('more mailhosts than there are places for, and a listener named twice', () => {
+    const many = (count: number) =>
+      Array.from({ length: count }, (_, at) => `"192.0.2.${at}:25"`).join(', ')
+    const withMany = (count: number) =>
+      faults(least.replace(/mailhost\.addresses = .*/, `mailhost.addresses = [${many(count)}]`))
+    expect(withMany(64)).toEqual([])
+    expect(withMany(65)).toEqual([
+      expect.stringMatching(/^mailhost\.addresses = 65: name at most 64/),
+    ])
+    const twice = 'listen.smtp = ["192.0.2.9:25", "127.0.0.1:0", "127.0.0.1:0", "192.0.2.9:25"]'
+    expect(faults(`${least}${twice}`)).toEqual([
+      'listen.smtp = "192.0.2.9:25": is there twice; name it once',
+    ])
+  })
+
   test('the header filter needs no probing identity', () => {
     expect(faults(`${least}tests.headers.mode = "enforce"`)).toEqual([])
   })

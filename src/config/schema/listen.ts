@@ -126,7 +126,7 @@ export const listen = section('listen', 'Where clients come in, and how many of 
   stopWaitMs: time(
     'stop_wait',
     '60s',
-    'On SIGTERM, how long running transactions may take to finish.',
+    'On SIGTERM, how long running transactions may take to finish; 0 = none is waited for.',
     { max: '10m' },
   ),
   workers: count('workers', 0, 'Serving threads; 0 = one per core.', {

@@ -157,6 +157,6 @@ export const feedback = section('feedback', 'Findings that enter the dynamic bla
   goodForMs: time(
     'good_for',
     '30d',
-    'A host that delivered accepted mail within this time is never entered for `user` or `headers`.',
+    'A host that delivered accepted mail within this time is never entered for `user` or `headers`; 0 = nobody is spared.',
   ),
 })

@@ -22,6 +22,7 @@ export const mailhost = section('mailhost', 'The protected mail server.', {
     '5s',
     'Wait for a free session, then 451 4.3.2; for the next mailhost if this one says nothing.',
     {
+      min: '100ms',
       max: '5m',
       stress: '1s',
     },
@@ -70,7 +71,10 @@ export const mailhost = section('mailhost', 'The protected mail server.', {
     'Wait for the reply to the end of data. RFC 5321 §4.5.3.2.6.',
     { min: '1s', max: '1h' },
   ),
-  idleMs: time('idle', '30s', 'How long an unused session is kept open.', { max: '1h' }),
+  idleMs: time('idle', '30s', 'How long an unused session is kept open.', {
+    min: '100ms',
+    max: '1h',
+  }),
   messagesPerSessionMax: count(
     'messages_per_session_max',
     100,
@@ -81,6 +85,7 @@ export const mailhost = section('mailhost', 'The protected mail server.', {
     '10s',
     'How long a mailhost that failed is left alone before it is tried again.',
     {
+      min: '100ms',
       max: '10m',
     },
   ),

@@ -69,16 +69,20 @@ export const store = section('store', 'What is learnt and must survive a restart
 })
 
 /** [http] */
-export const http = section('http', 'Metrics and the live page.', {
-  address: text('address', '127.0.0.1:8025', 'Address and port; "" = none.', {
-    affects: 'restart',
-  }),
-  tokenFile: path(
-    'token_file',
-    '',
-    'A file with the token that every changing request needs, on loopback too.',
-  ),
-})
+export const http = section(
+  'http',
+  'Metrics and the live page: still to come, nothing listens there yet.',
+  {
+    address: text('address', '127.0.0.1:8025', 'Address and port; "" = none.', {
+      affects: 'restart',
+    }),
+    tokenFile: path(
+      'token_file',
+      '',
+      'A file with the token that every changing request needs, on loopback too.',
+    ),
+  },
+)
 
 /**
  * [stress]; the stress value of each setting that has one stands below it (schema.ts adds them).

@@ -185,36 +185,44 @@ export const probe = section(
 )
 
 /** [cache] */
-export const cache = section('cache', 'How long answers to our questions are kept.', {
-  userExistsMs: time('user_exists', '7d', 'The sender exists.'),
-  userUnknownMs: time('user_unknown', '4h', 'The sender does not exist.'),
-  acceptsAllMs: time('accepts_all', '7d', 'The domain accepts every address.'),
-  refusesUsMs: time('refuses_us', '12h', 'The domain refuses us.'),
-  dialupMs: time('dialup', '3d', 'The host is, or is not, a dialup.'),
-  relayMs: time('relay', '3d', 'The host is, or is not, an open relay.'),
-  indeterminateMs: time('indeterminate', '15m', 'Nothing was found out.'),
-  entriesMax: count('entries_max', 10_000_000, 'Entries in all; the oldest go first.', {
-    min: 1000,
-  }),
-})
+export const cache = section(
+  'cache',
+  'How long answers to our questions are kept; 0 = not at all.',
+  {
+    userExistsMs: time('user_exists', '7d', 'The sender exists.'),
+    userUnknownMs: time('user_unknown', '4h', 'The sender does not exist.'),
+    acceptsAllMs: time('accepts_all', '7d', 'The domain accepts every address.'),
+    refusesUsMs: time('refuses_us', '12h', 'The domain refuses us.'),
+    dialupMs: time('dialup', '3d', 'The host is, or is not, a dialup.'),
+    relayMs: time('relay', '3d', 'The host is, or is not, an open relay.'),
+    indeterminateMs: time('indeterminate', '15m', 'Nothing was found out.'),
+    entriesMax: count('entries_max', 10_000_000, 'Entries in all; the oldest go first.', {
+      min: 1000,
+    }),
+  },
+)
 
 /** [dns] */
-export const dns = section('dns', 'Name servers and how long their answers are kept.', {
-  servers: sockets('servers', [], 'Servers as address:port. Empty: the system’s.'),
-  waitMs: time('wait', '2s', 'Wait for one answer of one server.', { min: '100ms', max: '30s' }),
-  tries: count('tries', 2, 'Tries per server.', { min: 1, max: 5 }),
-  ttlMaxMs: time('ttl_max', '1h', 'The longest that a record is kept, whatever its TTL.'),
-  ttlMs: time(
-    'ttl',
-    '10m',
-    'How long MX and PTR answers are kept (their own time is not told to us).',
-  ),
-  negativeTtlMs: time(
-    'negative_ttl',
-    '2m',
-    'How long the answer that there is nothing is kept; trouble for a minute at most.',
-  ),
-  entriesMax: count('entries_max', 100_000, 'Answers in memory; the oldest go first.', {
-    min: 100,
-  }),
-})
+export const dns = section(
+  'dns',
+  'Name servers and how long their answers are kept; 0 = not at all.',
+  {
+    servers: sockets('servers', [], 'Servers as address:port. Empty: the system’s.'),
+    waitMs: time('wait', '2s', 'Wait for one answer of one server.', { min: '100ms', max: '30s' }),
+    tries: count('tries', 2, 'Tries per server.', { min: 1, max: 5 }),
+    ttlMaxMs: time('ttl_max', '1h', 'The longest that a record is kept, whatever its TTL.'),
+    ttlMs: time(
+      'ttl',
+      '10m',
+      'How long MX and PTR answers are kept (their own time is not told to us).',
+    ),
+    negativeTtlMs: time(
+      'negative_ttl',
+      '2m',
+      'How long the answer that there is nothing is kept; trouble for a minute at most.',
+    ),
+    entriesMax: count('entries_max', 100_000, 'Answers in memory; the oldest go first.', {
+      min: 100,
+    }),
+  },
+)
