@@ -9,6 +9,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
+import { endpointText } from './base/endpoint.ts'
 import { messageOf, type OperatingError } from './base/errors.ts'
 import { Turns } from './base/turns.ts'
 import { inForce } from './config/differences.ts'
@@ -55,6 +56,7 @@ import type { SystemLog } from './log/system-log.ts'
 import { ProbeSwitch } from './probes/probe-switch.ts'
 import { Learnt } from './store/learnt.ts'
 import type { Outcome } from './tls/api.ts'
+import { mailhostsOf } from './transfer/mailhost.ts'
 import { SessionCap } from './transfer/session-cap.ts'
 
 const drainEveryMs = 100
@@ -274,8 +276,8 @@ class Instance implements RunningProxy {
       lists: this.#lists.reports,
       loading: this.#lists.loading,
       warnings: warningsOf(this.#config),
-      mailhosts: policy.route.mailhosts.map(({ address, port, slot }) => ({
-        address: `${address}:${port}`,
+      mailhosts: mailhostsOf(policy).map(({ address, port, slot }) => ({
+        address: endpointText(address, port),
         sessions: cap.held(slot),
       })),
       probes: this.#probing.state,

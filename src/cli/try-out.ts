@@ -53,23 +53,28 @@ export async function startTryOut(
     folder: mail,
     sizeOctetsMax: 60_000_000,
   })
-  const load = () => tryOutConfig(folder, mailhost.port, options.port ?? 2525)
-  const config = configOf(load())
-  const log = await openSystemLog(config, openSyslogOverTls)
-  const fatal = newFatal()
-  const proxy = await (options.serve ?? serve)(config, log, fatal)
-  const control = await openInstanceControl(config, { file: '', load, log, proxy })
-  const port = Number(proxy.addresses[0]?.split(':').pop())
-  for (const line of introduction(port, relative(process.cwd(), mail) || '.')) terminal.print(line)
-  return {
-    port,
-    failed: fatal.failed,
-    async stop() {
-      await control.server.close()
-      await proxy.stop()
-      await log.close()
-      await mailhost.stop()
-    },
+  /** What runs, in order: the last begun ends first, also where the next thing fails. */
+  const ends = [() => mailhost.stop()]
+  const stop = async (): Promise<void> => {
+    for (const end of ends.splice(0).reverse()) await end()
+  }
+  try {
+    const load = () => tryOutConfig(folder, mailhost.port, options.port ?? 2525)
+    const config = configOf(load())
+    const log = await openSystemLog(config, openSyslogOverTls)
+    ends.push(() => log.close())
+    const fatal = newFatal()
+    const proxy = await (options.serve ?? serve)(config, log, fatal)
+    ends.push(() => proxy.stop())
+    const control = await openInstanceControl(config, { file: '', load, log, proxy })
+    ends.push(() => control.server.close())
+    const port = Number(proxy.addresses[0]?.split(':').pop())
+    const shown = relative(process.cwd(), mail) || '.'
+    for (const line of introduction(port, shown)) terminal.print(line)
+    return { port, failed: fatal.failed, stop }
+  } catch (fault) {
+    await stop()
+    throw fault
   }
 }
 

@@ -103,8 +103,7 @@ export class SystemLog {
    * changed. Rejects like openSystemLog.
    */
   async prepare(config: Config): Promise<LogChange> {
-    const { log } = this.#config
-    const isMoved = config.log.to !== log.to || config.log.facility !== log.facility
+    const isMoved = sinkSettingsOf(config) !== sinkSettingsOf(this.#config)
     const sink = isMoved ? await openSink(config, () => this, this.#openTls) : undefined
     return {
       take: async () => {
@@ -213,6 +212,12 @@ export async function openSystemLog(config: Config, openTls?: OpenTlsSyslog): Pr
   const sink = await openSink(config, () => log, openTls)
   log = new SystemLog(config, sink, openTls)
   return log
+}
+
+/** What the sink of a configuration is opened with: where two differ, another is opened. */
+function sinkSettingsOf({ log, name }: Config): string {
+  const { to, facility, tag, ca, servername } = log
+  return to.startsWith('syslog') ? [to, name, facility, tag, ca, servername].join('\n') : to
 }
 
 async function openSink(

@@ -64,7 +64,10 @@ export class MaildirMessage {
       this.#heldCr = octet === cr
       if (!this.#heldCr) kept[length++] = octet
     }
-    await this.#file.write(kept, 0, length)
+    // A disk that is nearly full takes a part at first, and says so with the next.
+    for (let at = 0; at < length; ) {
+      at += (await this.#file.write(kept, at, length - at)).bytesWritten
+    }
   }
 
   /** Whole: from here on the message survives a power cut. */

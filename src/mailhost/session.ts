@@ -47,7 +47,8 @@ export class MailhostSession {
   async end(): Promise<void> {
     const message = this.#message
     this.#message = undefined
-    await message?.discard()
+    // Gone with its folder, perhaps: nobody misses it.
+    await message?.discard().catch(() => undefined)
   }
 
   async #command(): Promise<string | undefined> {

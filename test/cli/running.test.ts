@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runCommand } from '../support/command-line.ts'
@@ -157,4 +157,20 @@ test('a reader that has seen enough ends a command quietly', async () => {
     expect.stringMatching(/name/),
     'status 0',
   ])
+})
+
+test.each([
+  ['port', { 'control.sock': 'second.sock' }, /cannot listen on 127\.0\.0\.1:\d+: another program/],
+  ['control socket', { 'smtp = [': 'smtp = ["127.0.0.1:0"] #' }, /control\.socket = .*: another/],
+])('another instance on the same %s: one line, status 2, and it ends', async (_, changes, why) => {
+  const file = join(proxy.folder, 'second.toml')
+  let text = readFileSync(proxy.file, 'utf8')
+  const own = { 'to = "log"': 'to = "second.log"', 'path = "store"': 'path = "second"' }
+  for (const [written, instead] of Object.entries({ ...own, ...changes })) {
+    text = text.replace(written, instead)
+  }
+  writeFileSync(file, text)
+  const words = [program, 'serve', '--config', file]
+  const { status, output } = await runProgram(process.execPath, words)
+  expect([status, output.trimEnd().split('\n')]).toEqual([2, [expect.stringMatching(why)]])
 })

@@ -1,8 +1,9 @@
 /**
  * The try-out that `npm start` begins. Show 1 of the main job.
  */
+import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { connect } from 'node:net'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -44,4 +45,19 @@ test('the try-out delivers into var/mail/, refuses a recipient that is not ours 
     await tryOut.stop()
     rmSync(folder, { recursive: true, force: true })
   }
+})
+
+test('its port is taken: said, and nothing is left that would keep the process', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'activemx-try-'))
+  const occupant = createServer().listen(0, '127.0.0.1')
+  await once(occupant, 'listening')
+  const { port } = occupant.address() as AddressInfo
+  const servers = () =>
+    process.getActiveResourcesInfo().filter((name) => /^(?:TCP|Pipe)ServerWrap$/.test(name))
+  const before = servers()
+  const terminal = { print: () => {}, warn: () => {} }
+  await expect(startTryOut(terminal, folder, { port })).rejects.toThrow(`127.0.0.1:${port}`)
+  expect(servers()).toEqual(before)
+  occupant.close()
+  rmSync(folder, { recursive: true, force: true })
 })

@@ -138,6 +138,9 @@ test('routes by the recipient’s domain, fail-over inside a route, one route a 
   await client.says('DATA')
   expect(await client.says(message)).toMatch(/^250/)
   expect(recipientsOf(other).length).toBe(2)
+  expect(proxy.status().mailhosts.map(({ address }) => address)).toEqual(
+    [usual.port, away, other.port].map((port) => `127.0.0.1:${port}`),
+  )
   client.leave()
 })
 

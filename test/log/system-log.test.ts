@@ -215,6 +215,22 @@ describe('syslog', () => {
     server.close()
   })
 
+  test('a reload that changes tag or name: the lines have them', async () => {
+    const server = createSocket('udp4')
+    server.bind(0, '127.0.0.1')
+    await once(server, 'listening')
+    const to = `syslog://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const log = await openSystemLog(config({ to, format: 'postfix' }))
+    const changed = config({ to, format: 'postfix', tag: 'postfix/smtpd' })
+    await (await log.prepare({ ...changed, name: 'mx2.example.net' })).take()
+    log.log.verdict(verdictRecord())
+    log.log.flush()
+    const [octets] = (await once(server, 'message')) as [Buffer]
+    expect(octets.toString()).toMatch(/ mx2\.example\.net postfix\/smtpd\[\d+\]: NOQUEUE: reject/)
+    await log.close()
+    server.close()
+  })
+
   describeWith([needsProgram('python3')], 'by /dev/log', () => {
     const receiver = [
       'import socket, sys',

@@ -1,9 +1,11 @@
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { MaildirMessage } from '../../src/mailhost/maildir.ts'
 import { type Mailhost, startMailhost } from '../../src/mailhost/mailhost.ts'
 
 let folder = ''
@@ -75,4 +77,15 @@ test('a connection that breaks inside a message leaves nothing behind', async ()
   socket.destroy()
   await expect.poll(() => readdirSync(join(folder, 'tmp')).length).toBe(0)
   expect(readdirSync(join(folder, 'new'))).toEqual([])
+})
+
+test('a write that the disk takes in parts is finished', async () => {
+  const file = await open(join(folder, 'parts'), 'w')
+  const inParts: FileHandle = Object.assign(Object.create(file), {
+    write: (octets: Uint8Array, at: number, length: number) =>
+      file.write(octets, at, Math.min(3, length)),
+  })
+  await new MaildirMessage(folder, 'parts', inParts).write(Buffer.from('a\r\nbcdefgh\r\n'))
+  await file.close()
+  expect(readFileSync(join(folder, 'parts'), 'latin1')).toBe('a\nbcdefgh\n')
 })
