@@ -154,6 +154,7 @@ class Instance implements RunningProxy {
     this.dynamic = new DynamicEntries(lists, {
       onRemoved: (prefix) => this.#probing.onRemoved(prefix),
       onBarred: (detail) => this.#tell('lists', detail),
+      onFull: (detail) => this.#tell('lists', detail),
     })
     const probeSwitch = ProbeSwitch.allocate()
     this.#probing = new Probing({
@@ -310,13 +311,18 @@ class Instance implements RunningProxy {
     await this.learnt?.close()
   }
 
-  /** Listings of before work again from the first client on. */
+  /** Listings of before work again from the first client on, as far as they can be read. */
   #enterKnown(nowMs: number): void {
     if (this.learnt === undefined) return
-    for (const { source, prefix, expiresAtMs } of this.learnt.dynamic.entries(nowMs)) {
-      if (source === 'feedback') this.#probing.onKnown(prefix, expiresAtMs)
+    const { dynamic, store } = this.learnt
+    try {
+      for (const { source, prefix, expiresAtMs } of dynamic.entries(nowMs)) {
+        if (source === 'feedback') this.#probing.onKnown(prefix, expiresAtMs)
+      }
+      this.dynamic.keepIn(dynamic, nowMs)
+    } catch (error) {
+      store.onReadFault(error)
     }
-    this.dynamic.keepIn(this.learnt.dynamic, nowMs)
   }
 
   #policiesOf(config: Config, files: PolicyFiles): ThreadPolicies {

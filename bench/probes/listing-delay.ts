@@ -82,7 +82,7 @@ async function delaysInThreads(rounds: number): Promise<number[]> {
       },
       neverBlockReason: () => '',
     },
-    { onRemoved: () => undefined, onBarred: () => undefined },
+    { onRemoved: () => undefined, onBarred: () => undefined, onFull: () => undefined },
   )
   const feedback = feedbackInto(entries)
   const arrivals = new Int32Array(arrived)

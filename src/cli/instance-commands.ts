@@ -172,8 +172,8 @@ export class InstanceCommands {
     }
     const store = this.#parts.learnt?.store
     if (store?.isFull === true) throw storeFull(prefix, store.sizeMaxOctets)
-    dynamic.add(entry)
     this.#parts.proxy.dynamic.onAdded(entry, nowMs)
+    dynamic.add(entry)
     this.#keep(prefix)
     return entry
   }

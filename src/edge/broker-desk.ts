@@ -34,10 +34,12 @@ export class BrokerDesk implements QuestionDesk {
     const answer = (findings: readonly Finding[]): void =>
       this.#answer(asker, { question: 'trusted-name', findings })
     const timer = setTimeout(() => answer([]), trustedNameWaitMs)
-    this.#confirmedName(address).then((name) => {
+    const told = (name: string): void => {
       clearTimeout(timer)
       answer(name === '' ? [] : [trustedNameFinding(name)])
-    })
+    }
+    // A bug of ours makes nobody trusted.
+    this.#confirmedName(address).then(told, () => told(''))
   }
 
   examine(question: Question, asker: Asker): void {

@@ -4,9 +4,11 @@
  *
  * The table comes first, so an entry works at once in every thread even where no store could be
  * opened; the store follows. Never-block space beats this list too, whoever filled it: entries that
- * touch it are not entered, and go when a load brings it. Main thread.
+ * touch it are not entered, and go when a load brings it. What a full table does not take is not
+ * listed: an operator hears so, of feedback the log does. Main thread.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { messageOf, OperatingError } from '../base/errors.ts'
 import { storeSweepPartMax } from '../base/limits.ts'
 import { prefixesTouch } from '../base/prefix-holds.ts'
 import type { Listing } from '../probes/feedback.ts'
@@ -27,6 +29,8 @@ export interface DynamicListener {
   onRemoved(prefix: string): void
   /** An entry went because of never-block space; in words. */
   onBarred(detail: string): void
+  /** The table takes no more; in words. Once until it takes one again. */
+  onFull(detail: string): void
 }
 
 type Entered = Pick<DynamicEntry, 'prefix' | 'expiresAtMs'>
@@ -40,6 +44,7 @@ export class DynamicEntries {
   /** Goes round what was entered: see `#forgetEnded`. */
   #round = this.#entered.values()
   #isClosed = false
+  #isFull = false
   #kept: DynamicList | undefined
 
   constructor(table: DynamicTable, listener: DynamicListener) {
@@ -57,7 +62,7 @@ export class DynamicEntries {
         this.#listener.onRemoved(entry.prefix)
         continue
       }
-      this.#enter(entry, nowMs)
+      if (!this.#tryEnter(entry, nowMs)) break
       count++
     }
     return count
@@ -92,12 +97,12 @@ export class DynamicEntries {
   learn(listing: Listing, nowMs: number): void {
     const { prefix, reason, evidence, ttlMs } = listing
     const expiresAtMs = ttlMs === 0 ? 0 : nowMs + ttlMs
-    this.#enter({ prefix, expiresAtMs }, nowMs)
+    if (!this.#tryEnter({ prefix, expiresAtMs }, nowMs)) return
     const source = 'feedback'
     this.#kept?.add({ prefix, source, reason, evidence, addedAtMs: nowMs, expiresAtMs })
   }
 
-  /** An operator entered it in the kept list: the table follows. */
+  /** An operator enters it, and keeps it then. Throws OperatingError TABLE_ADDED_FULL. */
   onAdded(entry: DynamicEntry, nowMs: number): void {
     this.#enter(entry, nowMs)
   }
@@ -127,10 +132,24 @@ export class DynamicEntries {
   }
 
   #enter({ prefix, expiresAtMs }: Entered, nowMs: number): void {
-    this.#entered.set(prefix, { prefix, expiresAtMs })
-    this.#forgetEnded(nowMs)
     const ttlMs = expiresAtMs === 0 ? 0 : Math.max(1, expiresAtMs - nowMs)
     this.#table.enterDynamic({ prefix, ttlMs })
+    this.#isFull = false
+    this.#entered.set(prefix, { prefix, expiresAtMs })
+    this.#forgetEnded(nowMs)
+  }
+
+  /** False: the table is full. */
+  #tryEnter(entry: Entered, nowMs: number): boolean {
+    try {
+      this.#enter(entry, nowMs)
+      return true
+    } catch (error) {
+      if (!(error instanceof OperatingError)) throw error
+      if (!this.#isFull) this.#listener.onFull(`dynamic ${entry.prefix}: ${messageOf(error)}`)
+      this.#isFull = true
+      return false
+    }
   }
 
   /** A table that knows the prefix by its block has unlisted its neighbours: they come back. */
@@ -141,7 +160,7 @@ export class DynamicEntries {
     if (block === prefix) return
     for (const entry of this.#entered.values()) {
       const isNeighbour = isAlive(entry, nowMs) && prefixesTouch(entry.prefix, block) === true
-      if (isNeighbour) this.#enter(entry, nowMs)
+      if (isNeighbour) this.#tryEnter(entry, nowMs)
     }
   }
 

@@ -66,7 +66,7 @@ const proxy: RunningProxy = {
         return prefix
       },
     },
-    { onRemoved: (prefix) => onRemoved(prefix), onBarred: () => {} },
+    { onRemoved: (prefix) => onRemoved(prefix), onBarred: () => {}, onFull: () => {} },
   ),
   reload: async (config) => void reloaded.push(config),
   status: () => ({

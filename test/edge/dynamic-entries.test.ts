@@ -5,8 +5,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { OperatingError } from '../../src/base/errors.ts'
 import { DynamicEntries } from '../../src/edge/dynamic-entries.ts'
 import type { LookupAnswer } from '../../src/edge/look-up.ts'
+import type { DynamicEntry, DynamicList } from '../../src/store/dynamic-list.ts'
 import { startProxy, type TestProxy, testConfig } from '../support/running-proxy.ts'
 
 let folder = ''
@@ -92,21 +94,30 @@ test('bitmap24: never-block space counts by its /24; a removal leaves neighbours
   }
 }, 60_000)
 
-/** The list over a table that only counts. */
-function countingEntries(barred: ReadonlySet<string> = new Set()) {
+/** The list over a table that only counts, and takes so many. */
+function countingEntries(barred: ReadonlySet<string> = new Set(), most = Number.MAX_VALUE) {
   const removed: string[] = []
+  const full: string[] = []
+  let count = 0
   const entries = new DynamicEntries(
     {
-      enterDynamic: () => undefined,
+      enterDynamic: () => {
+        if (count - removed.length >= most) throw new OperatingError('TABLE_ADDED_FULL', 'full')
+        count++
+      },
       removeDynamic: (prefix) => {
         removed.push(prefix)
         return prefix
       },
       neverBlockReason: (prefix) => (barred.has(prefix) ? 'touches it' : ''),
     },
-    { onRemoved: () => undefined, onBarred: () => undefined },
+    {
+      onRemoved: () => undefined,
+      onBarred: () => undefined,
+      onFull: (detail) => full.push(detail),
+    },
   )
-  return { entries, removed }
+  return { entries, removed, full }
 }
 
 const prefixOf = (at: number) => `62.${at >> 16}.${(at >> 8) & 255}.${at & 255}/32`
@@ -130,4 +141,30 @@ test('a load looks at many entries in parts, and at all of them', async () => {
   await looking
   expect(removed).toEqual([...barred])
   expect(entries.count).toBe(9_998)
+})
+
+test('a full table: feedback lists nobody and says so once, an operator hears it, room is used again', () => {
+  const { entries, full } = countingEntries(new Set(), 2)
+  const kept: string[] = []
+  const store = { add: ({ prefix }: { prefix: string }) => kept.push(prefix) > 0 }
+  entries.keepIn({ ...store, sweep: () => 0, entries: () => [] } as unknown as DynamicList, 0)
+  for (let at = 0; at < 5; at++) entries.learn(listingOf(at, 0), 0)
+  expect(full).toEqual([`dynamic ${prefixOf(2)}: full`])
+  expect(kept).toEqual([prefixOf(0), prefixOf(1)])
+  expect(entries.holds(prefixOf(2), 1)).toBe(false)
+  const entry = { prefix: prefixOf(9), expiresAtMs: 0 } as DynamicEntry
+  expect(() => entries.onAdded(entry, 0)).toThrow('full')
+  entries.onRemoved(prefixOf(0), 0)
+  entries.learn(listingOf(7, 0), 0)
+  entries.learn(listingOf(8, 0), 0)
+  expect(kept).toEqual([prefixOf(0), prefixOf(1), prefixOf(7)])
+  expect(full).toHaveLength(2)
+})
+
+test('a start with more kept entries than the table takes serves with those that fit', () => {
+  const { entries, full } = countingEntries(new Set(), 2)
+  const all = [0, 1, 2, 3].map((at) => ({ prefix: prefixOf(at), expiresAtMs: 0 }))
+  const list = { sweep: () => 0, entries: () => all } as unknown as DynamicList
+  expect(entries.keepIn(list, 0)).toBe(2)
+  expect(full).toHaveLength(1)
 })
