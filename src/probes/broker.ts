@@ -10,7 +10,7 @@
  * follows, so that this is no way round. The null sender causes no question at all (probes come
  * with it), a sender of ours none but call-ahead; what is known of their host holds for them too.
  */
-import { OperatingError } from '../base/errors.ts'
+import { messageOf, OperatingError } from '../base/errors.ts'
 import type { Finding } from '../checks/finding.ts'
 import { type Mailbox, mailboxOf } from '../checks/sender-key.ts'
 import type { Question } from '../journey/ports.ts'
@@ -172,26 +172,38 @@ export class ProbeBroker {
     }
     const { budgetMs, stressBudgetMs } = this.#settings
     const waitMs = this.#isStressed ? Math.min(budgetMs, stressBudgetMs) : budgetMs
+    const leaveOpen = (name: string, fact: string): void => {
+      findings.push(...this.#leftOpen(question, findings, name, fact))
+    }
     const timer = setTimeout(() => {
-      findings.push(...this.#outOfTime(question, findings, waitMs))
+      leaveOpen('budget-spent', `no answer within ${waitMs} ms`)
       answer()
     }, waitMs)
-    if (running !== undefined) await running
-    for (const step of [this.#proof, this.#recipient, this.#host, this.#user]) {
-      if (isAnswered) return
-      const asking = step.call(this, question)
-      if (asking === undefined) continue
-      const finding = await asking
-      if (isAnswered) return
-      findings.push(finding)
-      if (this.#known.isFinal(finding)) break
+    try {
+      if (running !== undefined) await running
+      for (const step of [this.#proof, this.#recipient, this.#host, this.#user]) {
+        if (isAnswered) return
+        const asking = step.call(this, question)
+        if (asking === undefined) continue
+        const finding = await asking
+        if (isAnswered) return
+        findings.push(finding)
+        if (this.#known.isFinal(finding)) break
+      }
+    } catch (error) {
+      // A bug of ours: it is this client's question that stays open, not the process that ends.
+      if (!isAnswered) leaveOpen('internal-error', messageOf(error))
     }
     answer()
   }
 
-  /** What is said of the steps that the budget left open. */
-  #outOfTime(question: Question, found: readonly Finding[], waitMs: number): readonly Finding[] {
-    const facts = [`no answer within ${waitMs} ms`]
+  /** What is said of the steps that were not finished. */
+  #leftOpen(
+    question: Question,
+    found: readonly Finding[],
+    name: string,
+    fact: string,
+  ): readonly Finding[] {
     const tests = this.#known.hostTests(question.address)
     const isHostTold = found.some(({ layer }) => layer === 'relay' || layer === 'dialup')
     const isHostOpen = !isHostTold && !this.#known.isOurSender(question.sender)
@@ -200,7 +212,7 @@ export class ProbeBroker {
     const open = { relay: isHostOpen && tests.relay, dialup: isHostOpen && tests.dialup }
     return (['relay', 'dialup', 'user'] as const)
       .filter((layer) => (layer === 'user' ? isUserOpen : open[layer]))
-      .map((layer) => makeFinding(layer, 'indeterminate', 'budget-spent', facts))
+      .map((layer) => makeFinding(layer, 'indeterminate', name, [fact]))
   }
 
   /** A whitelist match that counts only with SPF pass (`whitelist.require`). */

@@ -1,6 +1,7 @@
 /**
  * The breaker: when most of the world fails us, asking ends for a while; and faults of ours, which
- * count against nobody. Without sockets and by a clock of the test.
+ * count against nobody; bugs of ours, which end no process. Without sockets and by a clock of the
+ * test.
  */
 import { describe, expect, test } from 'vitest'
 import type { Conversation, Converse } from '../../src/probes/converse.ts'
@@ -173,5 +174,39 @@ describe('faults of ours', () => {
     const { ask } = scriptedBroker({ modes: userOnly, perHost: spent }, two, converse)
     await ask('127.0.9.1', 'known@a.example')
     expect(await ask('127.0.9.1', 'known@two.example')).toMatchObject([{ name: 'not-now' }])
+  })
+})
+
+describe('bugs of ours', () => {
+  const throwing = async (): Promise<never> => {
+    throw new Error('not thought of')
+  }
+
+  test('in a conversation: this question stays open, at once, and the next is asked', async () => {
+    let isBroken = true
+    const converse: Converse = async (_target, plan) =>
+      isBroken ? throwing() : conversationWith(honestServer, plan)
+    const { ask } = scriptedBroker({ modes: userOnly }, manyDomains, converse)
+    expect(await ask('127.0.9.1', 'known@d1.example')).toMatchObject([
+      {
+        layer: 'user',
+        outcome: 'indeterminate',
+        name: 'internal-error',
+        evidence: ['not thought of'],
+      },
+    ])
+    isBroken = false
+    expect(await ask('127.0.9.1', 'known@d2.example')).toMatchObject(exists)
+  })
+
+  test('in a name service: both host tests stay open', async () => {
+    const names = { names: throwing, addresses: throwing, exchangers: throwing, texts: throwing }
+    const converse: Converse = async () => ({ kind: 'refused', reason: 'ECONNREFUSED' })
+    const { ask } = scriptedBroker({ modes: hostOnly }, manyDomains, converse, { names })
+    const findings = await ask('127.2.1.1', 'a@b.example')
+    expect(findings.map(({ layer, name }) => `${layer} ${name}`)).toEqual([
+      'relay internal-error',
+      'dialup internal-error',
+    ])
   })
 })
