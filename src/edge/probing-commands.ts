@@ -67,7 +67,11 @@ function switchProbes({ broker }: Probing, action: unknown): unknown {
 }
 
 function serveCache({ cache }: Probing, action: unknown, key: string): unknown {
-  if (action === 'show') return cache.entries(key, Date.now(), cacheEntriesShownMax)
+  if (action === 'show') {
+    const entries = cache.entries(key, Date.now(), cacheEntriesShownMax)
+    // What only says since when findings count answers nothing.
+    return entries.filter(([, { finding, fact }]) => (finding ?? fact) !== undefined)
+  }
   if (action === 'flush') return cache.flush(key).then((flushed) => ({ flushed }))
   throw new OperatingError('USAGE', 'cache: show or flush')
 }

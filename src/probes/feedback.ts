@@ -101,7 +101,7 @@ export class Feedback {
       this.#parts.list({ prefix, reason: finding.name, evidence: finding.evidence, ttlMs })
       const untilMs = ttlMs === 0 ? Number.POSITIVE_INFINITY : nowMs + ttlMs
       Object.assign(suspect, { findings: 0, lastMs: nowMs, untilMs })
-      this.#parts.countFrom(hostKey(address), nowMs)
+      this.#countFrom(hostKey(address), nowMs)
       this.#promote(address, nowMs)
     }
     if (!mayBeForged(finding.layer)) this.#parts.endVerdicts(prefix, suspect.untilMs)
@@ -128,7 +128,7 @@ export class Feedback {
     const nowMs = this.#parts.now()
     for (const key of hostKeysIn(prefix)) {
       this.#note(key, { findings: 0, lastMs: nowMs, untilMs: 0 })
-      this.#parts.countFrom(key, nowMs)
+      this.#countFrom(key, nowMs)
     }
     this.#parts.endVerdicts(prefix, 0)
     if (prefix === block) this.#badNetworks.delete(block)
@@ -137,6 +137,11 @@ export class Feedback {
 
   #isGood(key: string, nowMs: number): boolean {
     return nowMs - this.#parts.goodAtMs(key) < this.settings.goodForMs
+  }
+
+  /** Only a sender's verdict may be met again: those of the host itself end with the entry. */
+  #countFrom(key: string, nowMs: number): void {
+    if (this.settings.layers.includes('user')) this.#parts.countFrom(key, nowMs)
   }
 
   /** Findings less than `feedbackIndependentMs` apart are one, and none counts twice. */
