@@ -301,6 +301,12 @@ export const tlsDataOctetsMax = 256 * 1024
 export const tlsCreditOctets = 2 * 1024 * 1024
 /** Unanswered calls of one client. Ours; above: the connection is closed. */
 export const tlsCreditCalls = 1024
+/** Octets of its credit that an application's waiting reads leave to its writes. Ours. */
+export const tlsWriteReserveOctets = 512 * 1024
+/** A read asks for at least so many octets, however many others wait. Ours. */
+export const tlsReadOctetsMin = 1024
+/** Sessions in one answer of statistics: their longest descriptions fit in a frame. Ours. */
+export const tlsStatisticsSessionsMax = 100
 /** Octets of answers that wait for a client; above: nothing more is read from it. */
 export const tlsAnswerBacklogOctetsMax = 1024 * 1024
 /** A client that takes none of its waiting answers for so long is closed. Milliseconds. */
@@ -330,6 +336,8 @@ export const tlsHandlesPerClientMax = 1024
 export const tlsQueueCallsMax = 65_536
 /** Received octets that wait in a session for a read; above: the peer is not read any more. */
 export const tlsInboundOctetsMax = 256 * 1024
+/** Clients of a server session that wait for `accept`. Ours; above: the connection is closed. */
+export const tlsWaitingClientsMax = 16
 /** Connections behind one shared name. Ours; above: `new` is refused. */
 export const tlsSessionsPerNameMax = 64
 /** Octets of the description of a new session, its certificates included. */

@@ -58,7 +58,7 @@ export class ThreadTls {
   readonly #overdue = new Set<ConnectionId>()
   /** Told when `isWanted` has become true of a connection. */
   onWanted: () => void = () => undefined
-  /** Told how the daemon stands, once for each change. */
+  /** Told how each attempt to reach the daemon ended. */
   onDaemon: OnDaemon = () => undefined
   /** Told of each connection to a mailhost that stands in for a shared session. */
   onDirect: () => void = () => undefined

@@ -88,7 +88,7 @@ export interface ThreadAsks {
 export interface EdgeSurroundings {
   readonly log: Log
   readonly asks: ThreadAsks
-  /** Told how the TLS daemon stands, once for each change. */
+  /** Told how each attempt to reach the TLS daemon ended. */
   readonly onTlsDaemon: OnDaemon
   readonly lists: ListPort
   readonly newEngine: (handler: EngineHandler, options: EngineOptions) => Engine

@@ -3,7 +3,8 @@
  *
  * Where the daemon is away, refuses or speaks another version, mail goes on over connections of
  * each thread's own: nothing is lost, and nobody would notice that no session is shared. Each
- * thread tells what it sees; the log gets one line for each change, `status` the present state.
+ * thread tells how each of its attempts ended; the log gets one line for each change, `status` the
+ * present state.
  */
 import type { Outcome } from '../tls/api.ts'
 
@@ -42,12 +43,12 @@ export class TlsDaemonWatch {
     const isNew = code !== this.#code || (code === 'refused' && message !== this.#message)
     this.#message = message
     if (!isNew) return
+    if (this.#code === 'none') this.#lost++
     this.#code = code
     if (code === 'none') {
       this.#tell('tls', `the TLS daemon at ${this.#socket} serves: sessions are shared`)
       return
     }
-    this.#lost++
     const until = 'until it serves, each thread connects directly'
     this.#tell('tls', `the TLS daemon at ${this.#socket} does not serve: ${message}; ${until}`)
   }

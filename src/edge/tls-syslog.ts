@@ -21,8 +21,11 @@ export const openSyslogOverTls: OpenTlsSyslog = (
   const { ca, servername, tag } = config.log
   const { address, port } = server
   const daemon = config.tlsDaemon.socket
+  let last: Outcome['code'] = 'none'
   const onDaemon = ({ code, message }: Outcome): void => {
-    if (code === 'none') return
+    const isNew = code !== last
+    last = code
+    if (code === 'none' || !isNew) return
     events.onFault(`the TLS daemon at ${daemon} does not serve the log: ${message}`)
   }
   const wrapper = new TlsWrapper({ daemon, onDaemon })

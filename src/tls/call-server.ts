@@ -7,7 +7,12 @@
  * closed by whoever owns it. What a call carries besides (a bad token, bad options) is answered by
  * a code.
  */
-import { tlsCreditCalls, tlsCreditOctets, tlsDataOctetsMax } from '../base/limits.ts'
+import {
+  tlsAnswerBacklogOctetsMax,
+  tlsCreditCalls,
+  tlsCreditOctets,
+  tlsDataOctetsMax,
+} from '../base/limits.ts'
 import {
   failure,
   type Outcome,
@@ -40,6 +45,7 @@ interface Ask {
 const codeNumbers = new Map(tlsCodes.map((code, number) => [code, number]))
 const noOctets = new Uint8Array(0)
 const noWord = -1
+const answersWait = failure('refused', 'take the answers that wait before you ask for figures')
 const notShared = failure('refused', 'programs are started for shared sessions only')
 
 /** Serves one client's frames; hello is its owner's. */
@@ -67,7 +73,9 @@ export class CallServer {
     if (ask === undefined) return
     const { kind } = frame
     if (kind === callKinds.new) this.#serveNew(ask, frame)
-    else {
+    else if (kind === callKinds.stats && this.#frames.backlog > tlsAnswerBacklogOctetsMax) {
+      this.#answer(ask, answersWait)
+    } else {
       const isExtra = kind === callKinds.stats || kind === callKinds.activate
       const extra = isExtra ? this.#extra(frame) : undefined
       const handle = this.#handleOf(frame)
@@ -215,9 +223,8 @@ export class CallServer {
     const isBroken = (frame.flags & frameFlags.broken) !== 0
     const isCancelled = (frame.flags & frameFlags.cancelled) !== 0
     const ending = isBroken ? 'broken' : isCancelled ? 'cancelled' : 'finished'
-    const isQuiet = (frame.flags & frameFlags.quiet) !== 0
     const outcome = this.#calls.releaseNow(handle, frame.lease, ending)
-    if (isQuiet && outcome.code === 'none') this.#return(ask)
+    if ((frame.flags & frameFlags.quiet) !== 0) this.#return(ask)
     else this.#answer(ask, outcome)
   }
 }

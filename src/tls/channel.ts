@@ -1,8 +1,8 @@
 /**
  * DaemonChannel: an application's connection to a daemon (or to `tls wrap --api`), with its calls.
  *
- * Calls of one wake-up leave in one write. A call that the credit does not cover waits here, in
- * order. When the connection ends, every call that is not answered ends as `daemonGone`, at once,
+ * Calls of one wake-up leave in one write. A call that the credit does not cover waits in its
+ * session's lane (credit.ts). When the connection ends, every call that is not answered ends as `daemonGone`, at once,
  * and so does every later one: a channel does not come back, its owner makes another.
  *
  * A daemon that is stopped keeps its connections. While an answer is due and nothing comes, the
@@ -16,9 +16,10 @@ import {
   tlsDaemonAskMs,
   tlsDaemonSilentMsMax,
   tlsDaemonTickMs,
+  tlsQueueCallsMax,
 } from '../base/limits.ts'
 import { failure, type Outcome, success, type TlsCode, tlsCodes } from './api.ts'
-import { chargeOf } from './charge.ts'
+import { type ChannelCall, Credit, Lane, type WaitingCall } from './credit.ts'
 import { faultOf } from './fault.ts'
 import { deferBehindPromises, FrameStream } from './frame-stream.ts'
 import { hexText } from './handle.ts'
@@ -33,20 +34,6 @@ import {
   wireVersion,
 } from './wire.ts'
 
-/** A call as the channel sends it. */
-export interface ChannelCall {
-  readonly kind: number
-  readonly flags: number
-  readonly priority: number
-  readonly lease: number
-  /** What the body begins with. */
-  readonly head: Uint8Array
-  /** A read: octets that the answer may hold, sent behind `head`; else −1. */
-  readonly readOctets: number
-  /** What the body ends with. */
-  readonly data: Uint8Array
-}
-
 /** An answer. */
 export interface Answer {
   readonly outcome: Outcome
@@ -56,11 +43,11 @@ export interface Answer {
   readonly body: Uint8Array
 }
 
-interface Waiting {
-  readonly call: ChannelCall
-  readonly end: (answer: Answer) => void
-  /** The quiet write sent just before, which its answer stands for. */
+interface Waiting extends WaitingCall {
+  end: (answer: Answer) => void
+  /** The quiet write sent before it, which its answer stands for, and the write's number. */
   before: ChannelCall | undefined
+  beforeRequest: number
 }
 
 /** No octets. */
@@ -94,11 +81,13 @@ export class DaemonChannel {
   daemonId = ''
   readonly #frames: FrameStream
   readonly #unanswered = new Map<number, Waiting>()
-  #queued: Waiting[] = []
+  /** Of calls that are none of a session. */
+  readonly #common = new Lane<Waiting>()
+  /** Lanes in which calls wait. */
+  readonly #waitingLanes = new Set<Lane>()
   #request = 0
   // One call is kept back for the question whether the daemon is there.
-  #creditCalls = tlsCreditCalls - 1
-  #creditOctets = tlsCreditOctets - handleOctets
+  #credit = new Credit(tlsCreditCalls - 1, tlsCreditOctets - handleOctets)
   #fault: Outcome | undefined
   readonly #header = { kind: 0, flags: 0, priority: 0, code: 0, request: 0, lease: 0 }
   #isHeld = false
@@ -140,8 +129,8 @@ export class DaemonChannel {
       return withRemedy(answer.outcome)
     }
     channel.daemonId = hexText(answer.body, 2, 10)
-    channel.#creditOctets = readU32(answer.body, 10) - handleOctets
-    channel.#creditCalls = readU32(answer.body, 14) - 1
+    const octets = readU32(answer.body, 10) - handleOctets
+    channel.#credit = new Credit(readU32(answer.body, 14) - 1, octets)
     return channel
   }
 
@@ -169,7 +158,7 @@ export class DaemonChannel {
         return
       }
       this.#hold()
-      this.#place({ call, end: resolve, before: undefined })
+      this.#place({ call, end: resolve, ...alone })
     })
   }
 
@@ -178,21 +167,25 @@ export class DaemonChannel {
    * fault of the first or the answer of the second.
    */
   exchange(write: ChannelCall, read: ChannelCall, end: (answer: Answer) => void): void {
-    const octets = weightOf(write) + weightOf(read)
-    const isCovered = this.#creditCalls >= 2 && this.#creditOctets >= octets
-    if (this.#fault !== undefined || this.#queued.length > 0 || !isCovered) {
+    const asked = this.#credit.fit(read)
+    const isNext = this.#laneOf(write).isEmpty && this.#credit.covers(write, asked)
+    if (this.#fault !== undefined || !isNext) {
       void this.#exchangeInTurn(write, read).then(end)
       return
     }
     this.#hold()
-    this.#charge(write)
-    this.#put(write)
-    this.#send({ call: read, end, before: write })
+    this.#credit.charge(write)
+    const beforeRequest = this.#put(write)
+    this.#send({ call: asked, end, before: write, beforeRequest })
   }
 
   /** Sends a call that is never answered: a lease or its end, in order with the calls around it. */
   tell(call: ChannelCall): void {
-    if (this.#fault === undefined) this.#place({ call, end: ignore, before: undefined })
+    if (this.#fault !== undefined) return
+    // No credit bounds them: a daemon that takes so few of them is not there.
+    const isStuck = this.#frames.backlog > 2 * tlsCreditOctets
+    if (isStuck || this.#laneOf(call).size > tlsQueueCallsMax) this.#giveUp()
+    else this.#place({ call, end: ignore, ...alone })
   }
 
   async #exchangeInTurn(write: ChannelCall, read: ChannelCall): Promise<Answer> {
@@ -205,6 +198,13 @@ export class DaemonChannel {
   /** Ends the connection. */
   close(): void {
     // The end of a lease may be the last that was put: lost, it would end the session, too.
+    for (const lane of this.#waitingLanes) {
+      lane.drain(({ call }) => {
+        if (call.kind !== callKinds.release) return false
+        this.#put({ ...call, flags: call.flags | frameFlags.quiet })
+        return true
+      })
+    }
     this.#frames.flush()
     this.#frames.close()
     this.#end(daemonGone)
@@ -221,7 +221,7 @@ export class DaemonChannel {
 
   #look(afterMs: number): void {
     const timer = setTimeout(() => {
-      this.#isHeld = this.#unanswered.size > 0 || this.#queued.length > 0
+      this.#isHeld = this.#unanswered.size > 0 || this.#waitingLanes.size > 0
       if (!this.#isHeld) this.#frames.hold(false)
       else if (this.#isThere(afterMs)) this.#look(tlsDaemonTickMs)
     }, afterMs)
@@ -245,7 +245,7 @@ export class DaemonChannel {
     const end = (): void => {
       this.#isAsking = false
     }
-    this.#send({ call, end, before: undefined })
+    this.#send({ call, end, ...alone })
   }
 
   #onSilent(): void {
@@ -255,30 +255,43 @@ export class DaemonChannel {
       this.#isHeld = false
       this.#frames.hold(false)
       this.#onHelloLate()
-    } else {
-      this.#frames.close()
-      this.#end(daemonSilent)
-    }
+    } else this.#giveUp()
   }
 
-  #hasCreditFor(call: ChannelCall): boolean {
-    return this.#creditCalls > 0 && this.#creditOctets >= weightOf(call)
+  #giveUp(): void {
+    this.#frames.close()
+    this.#end(daemonSilent)
+  }
+
+  #laneOf({ lane }: ChannelCall): Lane<Waiting> {
+    // Only a channel fills lanes, and a session's calls go through one.
+    return (lane as Lane<Waiting> | undefined) ?? this.#common
   }
 
   #place(waiting: Waiting): void {
-    if (this.#queued.length > 0 || !this.#hasCreditFor(waiting.call)) this.#queued.push(waiting)
-    else this.#send(waiting)
+    const lane = this.#laneOf(waiting.call)
+    lane.place(waiting, this.#sendCovered)
+    if (!lane.isEmpty) this.#waitingLanes.add(lane as Lane)
+  }
+
+  /** False: the credit does not cover it now. */
+  readonly #sendCovered = (waiting: Waiting): boolean => {
+    const call = this.#credit.fit(waiting.call)
+    if (!this.#credit.covers(call)) return false
+    waiting.call = call
+    this.#send(waiting)
+    return true
   }
 
   #send(waiting: Waiting): void {
     const request = this.#put(waiting.call)
     if (waiting.end === ignore) return
-    this.#charge(waiting.call)
+    this.#credit.charge(waiting.call)
     this.#unanswered.set(request, waiting)
   }
 
   #put({ kind, flags, priority, lease, head, readOctets, data }: ChannelCall): number {
-    this.#request = this.#request === 0xffff_ffff ? 1 : this.#request + 1
+    this.#request = numberBehind(this.#request, this.#unanswered)
     const header = this.#header
     header.kind = kind
     header.flags = flags
@@ -291,11 +304,9 @@ export class DaemonChannel {
 
   #onRead(): void {
     this.#silentMs = 0
-    while (this.#queued.length > 0) {
-      const next = this.#queued[0]
-      if (next === undefined || !this.#hasCreditFor(next.call)) break
-      this.#queued.shift()
-      this.#send(next)
+    for (const lane of this.#waitingLanes) {
+      lane.drain(this.#sendCovered as (waiting: WaitingCall) => boolean)
+      if (lane.isEmpty) this.#waitingLanes.delete(lane)
     }
   }
 
@@ -310,39 +321,38 @@ export class DaemonChannel {
     if (waiting === undefined) this.#onWriteFailed(request, frame)
     else {
       this.#unanswered.delete(request)
-      this.#giveBack(waiting.call)
-      if (waiting.before !== undefined) this.#giveBack(waiting.before)
+      this.#credit.giveBack(waiting.call)
+      if (waiting.before !== undefined) this.#credit.giveBack(waiting.before)
       waiting.end(answerOf(frame))
     }
   }
 
-  /** The write of an exchange is answered where it failed; the read has the next number. */
+  /** The write of an exchange is answered where it failed. */
   #onWriteFailed(request: number, frame: Frame): void {
-    const waiting = this.#unanswered.get(request === 0xffff_ffff ? 1 : request + 1)
-    if (waiting?.before === undefined) return
-    this.#giveBack(waiting.before)
-    waiting.before = undefined
-    waiting.end(answerOf(frame))
-  }
-
-  #charge(call: ChannelCall): void {
-    this.#creditCalls--
-    this.#creditOctets -= weightOf(call)
-  }
-
-  #giveBack(call: ChannelCall): void {
-    this.#creditCalls++
-    this.#creditOctets += weightOf(call)
+    for (const waiting of this.#unanswered.values()) {
+      if (waiting.before === undefined || waiting.beforeRequest !== request) continue
+      this.#credit.giveBack(waiting.before)
+      waiting.before = undefined
+      waiting.end(answerOf(frame))
+      waiting.end = ignore
+      return
+    }
   }
 
   #end(fault: Outcome): void {
     if (this.#fault !== undefined) return
     this.#fault = fault
     const answer = faultAnswer(fault)
-    for (const { end } of this.#unanswered.values()) end(answer)
-    for (const { end } of this.#queued) end(answer)
+    for (const { call, before, end } of this.#unanswered.values()) {
+      this.#credit.giveBack(call)
+      if (before !== undefined) this.#credit.giveBack(before)
+      end(answer)
+    }
+    for (const lane of this.#waitingLanes) {
+      for (const { end } of (lane as Lane<Waiting>).clear()) end(answer)
+    }
     this.#unanswered.clear()
-    this.#queued = []
+    this.#waitingLanes.clear()
   }
 }
 
@@ -354,11 +364,18 @@ export const plain = {
   head: noOctets,
   readOctets: -1,
   data: noOctets,
+  lane: undefined,
 } as const
 
-function weightOf({ head, readOctets, data }: ChannelCall): number {
-  const wordOctets = readOctets === -1 ? 0 : 4
-  return chargeOf(head.length + wordOctets + data.length, readOctets)
+/** Of a call that is sent for itself. */
+const alone = { before: undefined, beforeRequest: 0 } as const
+
+/** The next request number: none that still waits for its answer when all have been used. */
+export function numberBehind(last: number, taken: ReadonlyMap<number, unknown>): number {
+  let next = last
+  do next = next === 0xffff_ffff ? 1 : next + 1
+  while (taken.has(next))
+  return next
 }
 
 /** What a call ends with that no daemon has answered. */

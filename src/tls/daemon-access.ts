@@ -6,15 +6,15 @@
  * background. When the daemon speaks again, or another takes its place, the next one who asks gets
  * the channel.
  *
- * Its owner is told when the daemon begins to serve and when it ceases to, once for each change: a
- * daemon of another version refuses everybody, and those who fall back would never notice.
+ * Its owner is told how each attempt ended: a daemon of another version refuses everybody, and those
+ * who fall back would never notice.
  */
 import { type Outcome, success } from './api.ts'
 import { DaemonChannel, daemonSilent } from './channel.ts'
 
 type Reached = DaemonChannel | Outcome
 
-/** Told how the daemon stands: `none`, it serves; else why it does not. Once for each change. */
+/** Told how an attempt to reach the daemon ended: `none`, it serves; else why it does not. */
 export type OnDaemon = (standing: Outcome) => void
 
 /** The way to the daemon at a socket. */
@@ -25,7 +25,6 @@ export class DaemonAccess {
   #abort: AbortController | undefined
   #isSilent = false
   readonly #onDaemon: OnDaemon
-  #standing = ''
 
   /** @param path of the daemon's socket, or of `tls wrap --api`. */
   constructor(path: string, onDaemon: OnDaemon = () => undefined) {
@@ -61,7 +60,7 @@ export class DaemonAccess {
     return new Promise((resolve) => {
       const onSilent = (): void => {
         this.#isSilent = true
-        this.#note(daemonSilent)
+        this.#onDaemon(daemonSilent)
         resolve(daemonSilent)
       }
       void DaemonChannel.open(this.#path, { signal: abort.signal, onSilent }).then((reached) => {
@@ -69,18 +68,10 @@ export class DaemonAccess {
         this.#isSilent = false
         this.#current = reached instanceof DaemonChannel ? reached : undefined
         if (!abort.signal.aborted) {
-          this.#note(reached instanceof DaemonChannel ? success : reached)
+          this.#onDaemon(reached instanceof DaemonChannel ? success : reached)
         }
         resolve(reached)
       })
     })
-  }
-
-  /** Away is away, however the system words it; refusals differ. */
-  #note(standing: Outcome): void {
-    const now = standing.code === 'refused' ? standing.message : standing.code
-    if (now === this.#standing) return
-    this.#standing = now
-    this.#onDaemon(standing)
   }
 }

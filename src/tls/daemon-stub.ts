@@ -25,18 +25,12 @@ import {
   type WriteOutcome,
   writeEnd,
 } from './api.ts'
-import {
-  type Answer,
-  type ChannelCall,
-  DaemonChannel,
-  faultAnswer,
-  noOctets,
-  plain,
-} from './channel.ts'
-import type { DaemonStatistics } from './daemon.ts'
+import { type Answer, DaemonChannel, faultAnswer, noOctets, plain } from './channel.ts'
+import { type ChannelCall, Lane } from './credit.ts'
+import type { DaemonStatistics, SessionStatistics } from './daemon.ts'
 import { DaemonAccess, type OnDaemon } from './daemon-access.ts'
 import { encodeHandle, hexText } from './handle.ts'
-import { callKinds, frameFlags, handleOctets } from './wire.ts'
+import { callKinds, frameFlags, handleOctets, writeU32 } from './wire.ts'
 
 /** What is kept of a handle: two handles of one session have nothing in common here. */
 interface Known {
@@ -45,6 +39,8 @@ interface Known {
   pending: number
   error: Outcome
   isFreed: boolean
+  /** Its calls that wait for credit: they stop no other handle's. */
+  readonly lane: Lane
 }
 
 /** Octets of data in one frame of a long write: several are on their way at once. */
@@ -76,7 +72,8 @@ export class DaemonStub implements TlsCalls {
     const port = (answer.body[handleOctets] ?? 0) | ((answer.body[handleOctets + 1] ?? 0) << 8)
     const handle = { route, token, ...(port === 0 ? {} : { listeningPort: port }) } as const
     const priority = options.priority ?? 0
-    this.#known.set(handle, { octets, priority, pending: 0, error: success, isFreed: false })
+    const lane = new Lane()
+    this.#known.set(handle, { octets, priority, pending: 0, error: success, isFreed: false, lane })
     return handle
   }
 
@@ -145,14 +142,14 @@ export class DaemonStub implements TlsCalls {
     }
     const priority = options.priority ?? known.priority
     const lease = options.lease ?? 0
-    const head = known.octets
+    const { octets: head, lane } = known
     const readOctets = Math.min(octetsMax, tlsDataOctetsMax)
     // Literals of one shape: spread objects cost more here than all the rest (bench tls).
     const { quiet } = frameFlags
     return new Promise((resolve) => {
       channel.exchange(
-        { kind: callKinds.write, flags: quiet, priority, lease, head, readOctets: -1, data },
-        { kind: callKinds.read, flags: 0, priority, lease, head, readOctets, data: noOctets },
+        { kind: callKinds.write, flags: quiet, priority, lease, head, readOctets: -1, data, lane },
+        { kind: callKinds.read, flags: 0, priority, lease, head, readOctets, data: noOctets, lane },
         (answer) => resolve(this.#readEnd(handle, answer)),
       )
     })
@@ -209,16 +206,8 @@ export class DaemonStub implements TlsCalls {
   }
 
   #tell(known: Known, kind: number, flags: number, priority: number, lease: number): void {
-    const head = known.octets
-    this.#access.current?.tell({
-      kind,
-      flags,
-      priority,
-      lease,
-      head,
-      readOctets: -1,
-      data: noOctets,
-    })
+    const { octets: head, lane } = known
+    this.#access.current?.tell({ ...plain, kind, flags, priority, lease, head, lane })
   }
 
   /** Names a program to start when octets come for the session and nobody reads them. */
@@ -231,10 +220,16 @@ export class DaemonStub implements TlsCalls {
   async statistics(): Promise<DaemonStatistics | Outcome> {
     const channel = await this.#access.open()
     if (!(channel instanceof DaemonChannel)) return channel
-    const answer = await channel.call({ ...plain, kind: callKinds.stats })
-    return answer.outcome.code === 'none'
-      ? (JSON.parse(textOf(answer.body)) as DaemonStatistics)
-      : answer.outcome
+    const sessions: SessionStatistics[] = []
+    const head = new Uint8Array(4)
+    for (;;) {
+      const answer = await channel.call({ ...plain, kind: callKinds.stats, head: head.slice() })
+      if (answer.outcome.code !== 'none') return answer.outcome
+      const { next = 0, ...figures } = JSON.parse(textOf(answer.body)) as DaemonStatistics
+      sessions.push(...figures.sessions)
+      if (next === 0) return { ...figures, sessions }
+      writeU32(head, 0, next)
+    }
   }
 
   /** Ends the connection to the daemon; the sessions live on there. */
@@ -254,7 +249,7 @@ export class DaemonStub implements TlsCalls {
     if (handle.fault !== undefined || head === undefined || channel === undefined) {
       return faultAnswer(outcome)
     }
-    const answer = await channel.call({ ...plain, ...more, kind, head })
+    const answer = await channel.call({ ...plain, ...more, kind, head, lane: known?.lane })
     if (answer.outcome.code !== 'none') this.#note(handle, answer.outcome)
     return answer
   }

@@ -8,6 +8,7 @@
 import type net from 'node:net'
 import { loadAddon } from '../addon/addon.ts'
 import type { PeerCredentials } from '../addon/peer-credentials.ts'
+import { tlsStatisticsSessionsMax } from '../base/limits.ts'
 import { Activation, type Programs } from './activation.ts'
 import { failure, success } from './api.ts'
 import type { Extra } from './call-server.ts'
@@ -18,7 +19,7 @@ import { targetOf } from './options.ts'
 import type { Discipline } from './queue.ts'
 import { type Client, type SharedSession, SharedSessions } from './shared-sessions.ts'
 import { listenForClients } from './unix-server.ts'
-import { callKinds, type Frame, handleOctets } from './wire.ts'
+import { callKinds, type Frame, handleOctets, readU32 } from './wire.ts'
 
 /** How a daemon is set up. */
 export interface DaemonOptions {
@@ -42,6 +43,8 @@ export interface DaemonStatistics {
   readonly clients: number
   readonly uptimeMs: number
   readonly sessions: readonly SessionStatistics[]
+  /** More follow, from this one on; on the wire only. */
+  readonly next?: number
 }
 
 /** What it shows of a session; never its token. */
@@ -112,16 +115,22 @@ export class TlsDaemon {
     await closed
   }
 
-  /** Figures of the daemon and of the sessions of a user; root sees all. */
-  statistics(userId: number): DaemonStatistics {
+  /**
+   * Figures of the daemon and of the sessions of a user; root sees all.
+   * @param first of the sessions: one answer holds so many, and says where the next begins.
+   */
+  statistics(userId: number, first = 0): DaemonStatistics {
     const isSeen = (entry: SharedSession): boolean => userId === 0 || entry.userId === userId
+    const seen = [...this.#sessions.all].filter(isSeen)
+    const next = first + tlsStatisticsSessionsMax
     return {
       daemon: this.daemonId,
       pid: process.pid,
       queue: this.#options.discipline,
       clients: this.#clients.size,
       uptimeMs: Math.round(performance.now() - this.#startedAtMs),
-      sessions: [...this.#sessions.all].filter(isSeen).map(statisticsOf),
+      sessions: seen.slice(first, next).map(statisticsOf),
+      ...(next < seen.length ? { next } : {}),
     }
   }
 
@@ -141,7 +150,8 @@ export class TlsDaemon {
 
   #extra(frame: Frame, peer: PeerCredentials, holder: Client): ReturnType<Extra> {
     if (frame.kind === callKinds.stats) {
-      const text = JSON.stringify(this.statistics(peer.uid))
+      const first = frame.bodyOctets < 4 ? 0 : readU32(frame.octets, frame.start)
+      const text = JSON.stringify(this.statistics(peer.uid, first))
       return { outcome: success, body: Buffer.from(text) }
     }
     if (frame.kind !== callKinds.activate || routeOf(frame) !== 'shared') return undefined

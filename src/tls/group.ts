@@ -24,7 +24,8 @@ import {
   type Outcome,
   success,
 } from './api.ts'
-import { contextOf, type Link, listenFor } from './link.ts'
+import { ClientListener } from './client-listener.ts'
+import { contextOf, type Link } from './link.ts'
 import { CallQueue, type Discipline } from './queue.ts'
 import {
   answerParts,
@@ -44,6 +45,8 @@ export interface Tenancy {
   readonly lanes: Lanes
   /** `ending`: given back, when the calls made before have been answered. */
   state: 'waiting' | 'granting' | 'held' | 'ending' | 'gone'
+  /** Given back before the grant, for which its calls wait: it ends when they are answered. */
+  isGivenBack: boolean
   /** The session that it holds, in the states `held` and `ending`. */
   session: Session | undefined
   /** The connection that the session had at the grant: a conversation goes on on no other. */
@@ -69,10 +72,11 @@ export class SessionGroup {
   readonly options: NewOptions
   readonly sessions: Session[] = []
   /** Where the server sessions of this group wait for clients. */
-  server: tls.Server | undefined
+  listener: ClientListener | undefined
   /** Octets came for which nobody waits. */
   onUnclaimed: () => void = () => undefined
   leasesGranted = 0
+  #sessionsMax: number
   readonly #discipline: Discipline
   readonly #mayAdd: () => boolean
   readonly #waiting: CallQueue<Tenancy>
@@ -85,6 +89,7 @@ export class SessionGroup {
   /** @param mayAdd asked before a further connection to the same target is made. */
   constructor(options: NewOptions, discipline: Discipline, mayAdd: () => boolean = () => true) {
     this.options = options
+    this.#sessionsMax = options.sessions ?? 1
     this.#discipline = discipline
     this.#mayAdd = mayAdd
     this.#waiting = new CallQueue(discipline, tlsQueueCallsMax)
@@ -119,7 +124,7 @@ export class SessionGroup {
 
   /** Nobody's, and its peer has closed: nothing is left to read, and it is no server's. */
   get isOver(): boolean {
-    if (this.#held.size > 0 || this.#waiting.size > 0 || this.server !== undefined) return false
+    if (this.#held.size > 0 || this.#waiting.size > 0 || this.listener !== undefined) return false
     const { sessions } = this
     const isOpen = sessions.some((one) => one.isOpen || one.isOpening || one.pending > 0)
     return !isOpen && sessions.some((one) => one.handshakes > 0)
@@ -128,9 +133,13 @@ export class SessionGroup {
   /** Opens the local endpoint of server sessions. @returns its port; 0 where there is none. */
   async listen(): Promise<number> {
     if (this.options.listen === undefined) return 0
-    this.server = await listenFor(this.options)
-    const address = this.server.address()
-    return typeof address === 'object' && address !== null ? address.port : 0
+    this.listener = await ClientListener.open(this.options)
+    return this.listener.port
+  }
+
+  /** Whoever shares the name may have as many connections behind it as the one who wants most. */
+  raise(sessionsMax: number): void {
+    this.#sessionsMax = Math.max(this.#sessionsMax, sessionsMax)
   }
 
   /** Connects the first session. */
@@ -140,10 +149,10 @@ export class SessionGroup {
 
   /** Waits for a client. */
   accept(): Promise<Outcome> {
-    if (this.server === undefined) {
+    if (this.listener === undefined) {
       return Promise.resolve(failure('syscall', 'the session was made without `listen`'))
     }
-    return this.first.accept(this.server)
+    return this.first.accept(this.listener)
   }
 
   /** Asks for a session: `done` is told when it is granted. Calls may use the lanes at once. */
@@ -160,6 +169,7 @@ export class SessionGroup {
       id,
       lanes,
       state: 'waiting',
+      isGivenBack: false,
       session: undefined,
       link: undefined,
       endsAtMs: 0,
@@ -175,7 +185,9 @@ export class SessionGroup {
   release(tenancy: Tenancy, ending: LeaseEnding): void {
     const { state, session } = tenancy
     if (state === 'gone') return
-    if (session === undefined) {
+    if (session === undefined && ending === 'finished' && !tenancy.lanes.isEmpty) {
+      tenancy.isGivenBack = true
+    } else if (session === undefined) {
       this.#waiting.remove((waiting) => waiting === tenancy)
       this.#refuse(tenancy, givenBack)
     } else if (ending === 'broken') this.#takeBack(tenancy, session, true)
@@ -237,7 +249,7 @@ export class SessionGroup {
   async close(): Promise<void> {
     this.#isClosed = true
     clearTimeout(this.#timer)
-    this.server?.close()
+    this.listener?.close()
     for (const tenancy of this.#waiting.remove(() => true)) this.#refuse(tenancy, givenBack)
     await Promise.all(this.sessions.map((session) => session.close()))
   }
@@ -304,9 +316,7 @@ export class SessionGroup {
       closed ??= session
     }
     if (closed !== undefined) return closed
-    return this.sessions.length < (this.options.sessions ?? 1) && this.#mayAdd()
-      ? this.#add()
-      : undefined
+    return this.sessions.length < this.#sessionsMax && this.#mayAdd() ? this.#add() : undefined
   }
 
   #grant(session: Session, tenancy: Tenancy): void {
@@ -341,26 +351,26 @@ export class SessionGroup {
     this.#timer ??= setTimeout(() => this.#endOverheld(), leaseMs).unref()
     tenancy.done(success, session.link?.agreement.greeting ?? '')
     session.setTurn(tenancy.lanes)
+    if (tenancy.isGivenBack) this.release(tenancy, 'finished')
   }
 
   #endOverheld(): void {
-    this.#timer = undefined
     const nowMs = performance.now()
-    let nextMs = Number.POSITIVE_INFINITY
     for (const tenancy of [...this.#held.values()]) {
-      if (tenancy.state !== 'held' && tenancy.state !== 'ending') continue
-      if (tenancy.endsAtMs > nowMs) nextMs = Math.min(nextMs, tenancy.endsAtMs)
-      else {
-        tenancy.lanes.answerAll(overHeld)
-        this.release(tenancy, 'broken')
-      }
+      if (!isHeld(tenancy) || tenancy.endsAtMs > nowMs) continue
+      tenancy.lanes.answerAll(overHeld)
+      this.release(tenancy, 'broken')
     }
-    if (nextMs === Number.POSITIVE_INFINITY || this.#timer !== undefined) return
-    this.#timer = setTimeout(() => this.#endOverheld(), nextMs - nowMs + 1).unref()
+    // Those granted meanwhile end later than any other.
+    const ends = [...this.#held.values()].filter(isHeld).map(({ endsAtMs }) => endsAtMs)
+    this.#timer =
+      ends.length === 0 || this.#isClosed
+        ? undefined
+        : setTimeout(() => this.#endOverheld(), Math.min(...ends) - nowMs + 1).unref()
   }
 
   #openFor(session: Session): Promise<Outcome> {
-    return this.server === undefined
+    return this.listener === undefined
       ? this.#open(session)
       : Promise.resolve(failure('syscall', 'no client is connected'))
   }
@@ -420,6 +430,10 @@ export class SessionGroup {
   get #speaksSmtp(): boolean {
     return this.options.starttls === 'smtp' || this.options.conversation === 'smtp'
   }
+}
+
+function isHeld({ state }: Tenancy): boolean {
+  return state === 'held' || state === 'ending'
 }
 
 /** Why the calls of a tenant are served no more; undefined while they are. */

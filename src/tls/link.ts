@@ -18,6 +18,7 @@ import { hostname } from 'node:os'
 import tls from 'node:tls'
 import { tlsInboundOctetsMax, tlsTurnoverMsMax } from '../base/limits.ts'
 import { failure, type NewOptions, type Outcome, success } from './api.ts'
+import type { ClientListener } from './client-listener.ts'
 import { faultOf, timedOut } from './fault.ts'
 import { askReply, openSmtp, openStartTls } from './smtp-opening.ts'
 
@@ -42,7 +43,8 @@ export interface Agreement {
   readonly greeting: string
 }
 
-const connectTimeoutMsDefault = 15_000
+/** Longest that a session takes to open where it names no time. Milliseconds. */
+export const connectTimeoutMsDefault = 15_000
 
 /** One connection; opened once, never reused. */
 export class Link {
@@ -74,12 +76,12 @@ export class Link {
     return this.#withDeadline(this.#connect(context, ticket))
   }
 
-  /** Takes the client that `server` gets next; waits for it as long as the server listens. */
-  async openAccepted(server: tls.Server): Promise<Outcome> {
-    const accepted = await nextClient(server, (socket) => {
-      this.#socket = socket.on('error', ignoreError)
-    })
-    return this.#ready(accepted, false)
+  /** Takes the client whose turn it is; waits for one as long as the endpoint is open. */
+  async openAccepted(listener: ClientListener): Promise<Outcome> {
+    const accepted = await listener.next()
+    if (!(accepted instanceof tls.TLSSocket)) return accepted
+    this.#socket = accepted
+    return this.#ready(success, false)
   }
 
   /** Queues octets. False: wait for `onDrain` before the next. The link reads them until then. */
@@ -131,7 +133,7 @@ export class Link {
     this.#lastFault ??= failure('zeroReturn', 'the session was shut down')
     socket.end()
     const timer = setTimeout(() => socket.destroy(), tlsTurnoverMsMax)
-    await closed(socket)
+    await this.#over(socket)
     clearTimeout(timer)
   }
 
@@ -142,7 +144,13 @@ export class Link {
     // handle below the TLS socket, and crashes (seen with 20.20).
     const socket = this.#socket ?? this.#raw
     socket?.destroy()
-    if (socket !== undefined) await closed(socket)
+    if (socket !== undefined) await this.#over(socket)
+  }
+
+  /** Whoever waited for the end must not find the link open: a socket tells of it a tick later. */
+  async #over(socket: net.Socket): Promise<void> {
+    await closed(socket)
+    this.#end()
   }
 
   get #speaksSmtp(): boolean {
@@ -159,7 +167,8 @@ export class Link {
       this.#lastFault = timedOut('the connection', afterMs)
       void this.destroy()
     }, afterMs)
-    const outcome = await opening
+    // What Node refuses to try, a port out of range, is an outcome like any other.
+    const outcome = await opening.catch(faultOf)
     clearTimeout(timer)
     if (outcome.code === 'none') return outcome
     const fault = this.#lastFault ?? outcome
@@ -293,7 +302,7 @@ export class Link {
 }
 
 /** RFC 9325 §3.3, §3.5. */
-const secureOptions = constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_COMPRESSION
+export const secureOptions = constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_COMPRESSION
 
 /** Keys, certificates and trust of a session, made once for all its links. Throws on bad PEM. */
 export function contextOf(options: NewOptions): tls.SecureContext {
@@ -306,25 +315,6 @@ export function contextOf(options: NewOptions): tls.SecureContext {
   })
 }
 
-/** The server that waits at `listen` for the one client of a server session. */
-export async function listenFor(options: NewOptions): Promise<tls.Server> {
-  const server = tls.createServer({
-    ...(options.ca === undefined ? {} : { ca: options.ca }),
-    ...(options.certificate === undefined ? {} : { cert: options.certificate }),
-    ...(options.key === undefined ? {} : { key: options.key }),
-    requestCert: options.requestCertificate === true,
-    rejectUnauthorized: options.insecure !== true,
-    handshakeTimeout: options.connectTimeoutMs ?? connectTimeoutMsDefault,
-    minVersion: 'TLSv1.2',
-    secureOptions,
-  })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ host: options.listen?.host, port: options.listen?.port }, resolve)
-  })
-  return server
-}
-
 /** An error is reported by the step that waits; without a listener it would end the process. */
 function ignoreError(): void {}
 
@@ -332,20 +322,6 @@ function closed(socket: net.Socket): Promise<void> {
   if (socket.closed) return Promise.resolve()
   return new Promise((resolve) => {
     socket.once('close', () => resolve())
-  })
-}
-
-function nextClient(
-  server: tls.Server,
-  onSocket: (socket: tls.TLSSocket) => void,
-): Promise<Outcome> {
-  return new Promise((resolve) => {
-    server.once('secureConnection', (socket) => {
-      onSocket(socket)
-      resolve(success)
-    })
-    server.once('tlsClientError', (error) => resolve(faultOf(error)))
-    server.once('close', () => resolve(failure('zeroReturn', 'the session was closed')))
   })
 }
 

@@ -17,9 +17,10 @@ const holder = {}
 export class OwnSessions extends GroupCalls {
   readonly #groups: Map<string, SessionGroup>
 
-  constructor(discipline: Discipline = { kind: 'fifo' }) {
+  /** @param sessionsMax of one time; above: `refused`. */
+  constructor(discipline: Discipline = { kind: 'fifo' }, sessionsMax = Number.POSITIVE_INFINITY) {
     const groups = new Map<string, SessionGroup>()
-    super(directoryOf(groups, discipline), holder)
+    super(directoryOf(groups, discipline, sessionsMax), holder)
     this.#groups = groups
   }
 
@@ -36,13 +37,25 @@ export class OwnSessions extends GroupCalls {
   }
 }
 
-function directoryOf(groups: Map<string, SessionGroup>, discipline: Discipline): Directory {
+function directoryOf(
+  groups: Map<string, SessionGroup>,
+  discipline: Discipline,
+  sessionsMax: number,
+): Directory {
   return {
     make: async (options: NewOptions): Promise<SessionHandle> => {
       const group = new SessionGroup(options, discipline)
       const token = randomBytes(24).toString('hex')
       try {
         const listeningPort = await group.listen()
+        if (groups.size >= sessionsMax) {
+          void group.close()
+          const fault = failure(
+            'refused',
+            `a client has at most ${sessionsMax} sessions of its own`,
+          )
+          return { route: 'unshared', token: '', fault }
+        }
         groups.set(token, group)
         return { route: 'unshared', token, listeningPort }
       } catch (error) {

@@ -20,6 +20,7 @@ import {
   type ReadOutcome,
   success,
 } from './api.ts'
+import type { ClientListener } from './client-listener.ts'
 import { Link } from './link.ts'
 import { CallQueue, type Discipline } from './queue.ts'
 
@@ -57,6 +58,11 @@ export class Lanes {
   constructor(discipline: Discipline) {
     this.writers = new CallQueue(discipline, tlsQueueCallsMax)
     this.readers = new CallQueue(discipline, tlsQueueCallsMax)
+  }
+
+  /** No call waits. */
+  get isEmpty(): boolean {
+    return this.writers.size === 0 && this.readers.size === 0
   }
 
   /** Answers every call that waits. */
@@ -173,9 +179,9 @@ export class Session {
     return this.#openBy((link) => link.open(contextOf(), this.#ticket))
   }
 
-  /** Waits for one client of `server`. */
-  accept(server: tls.Server): Promise<Outcome> {
-    return this.#openBy((link) => link.openAccepted(server))
+  /** Takes the listener's next client. */
+  accept(listener: ClientListener): Promise<Outcome> {
+    return this.#openBy((link) => link.openAccepted(listener))
   }
 
   /** Takes a write, or a further part of one that has begun. */

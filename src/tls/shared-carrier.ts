@@ -22,6 +22,7 @@ import { type Carrier, type CarrierEvents, SocketCarrier } from './carrier.ts'
 import type { TlsSession, TlsWrapper } from './wrapper.ts'
 
 const readOctets = 64 * 1024
+const quit = Buffer.from('QUIT\r\n')
 
 /** It went away, or was started anew, between `new` and the lease; or it will not. */
 const daemonFaults: ReadonlySet<TlsCode> = new Set(['daemonGone', 'badToken', 'refused'])
@@ -54,6 +55,7 @@ class SharedCarrier implements Carrier {
   #session: TlsSession | undefined
   #greeting = ''
   #hasGreeted = false
+  /** QUIT was the last that was said: it is not sent on, the session has other tenants. */
   #hasQuit = false
   #isOver = false
   #backlog = 0
@@ -125,18 +127,22 @@ class SharedCarrier implements Carrier {
     const session = this.#session
     if (session === undefined || this.#isOver) return 0
     if (!this.#hasGreeted && this.#answersHello(octets)) return this.#backlog
-    if (isCommand(octets, 'QUIT')) {
-      this.#hasQuit = true
-      return this.#backlog
-    }
+    // What looked like QUIT was a line of a message: more follows.
+    if (this.#hasQuit) this.#send(session, quit)
+    this.#hasQuit = quit.equals(octets)
+    if (this.#hasQuit) return this.#backlog
     // XCLIENT changes who the session speaks for: no other tenant may have it afterwards.
     if (isCommand(octets, 'XCLIENT')) this.#mustClose = true
+    this.#send(session, octets)
+    return this.#backlog
+  }
+
+  #send(session: TlsSession, octets: Uint8Array): void {
     this.#backlog += octets.length
     void session.write(octets, { lease: this.#lease }).then(({ code }) => {
       this.#backlog -= octets.length
       if (code === 'none' && this.#backlog === 0) this.#events.onDrain()
     })
-    return this.#backlog
   }
 
   pause(): void {

@@ -45,6 +45,7 @@ const idleMsSmtp = 60_000
 const badToken = failure('badToken', 'no such session of this user')
 const notShared = failure('refused', 'an unshared session is not the daemon’s: ask the wrapper')
 const clientGone = failure('refused', 'the client is gone')
+const stopping = failure('refused', 'the daemon stops')
 const otherHolders = failure('refused', 'other processes hold this session')
 
 /** The daemon's sessions. */
@@ -59,6 +60,7 @@ export class SharedSessions implements Directory {
   readonly #byName = new Map<string, SharedSession>()
   /** Holders that were forgotten: a session that is made for one by then is nobody's. */
   readonly #gone = new WeakSet<Holder>()
+  #isClosed = false
   readonly #making = new Map<string, Promise<SessionHandle>>()
 
   /** @param targetSessionsMax connections to one peer, over all names. */
@@ -87,7 +89,7 @@ export class SharedSessions implements Directory {
       making = this.#making.get(name)
     }
     const there = this.#byName.get(name)
-    if (there !== undefined) return this.#attach(there, identityOf(options), client)
+    if (there !== undefined) return this.#attach(there, options, client)
     const refusal = this.#refusalOf(options, client)
     if (refusal !== undefined) return { route: 'shared', token: '', fault: refusal }
     const making = this.#make(options, name, client)
@@ -153,6 +155,7 @@ export class SharedSessions implements Directory {
 
   /** Ends every session, with close-notify (and QUIT). */
   async close(): Promise<void> {
+    this.#isClosed = true
     const entries = [...this.#byToken.values()]
     this.#byToken.clear()
     this.#byName.clear()
@@ -194,8 +197,11 @@ export class SharedSessions implements Directory {
     return { route: 'shared', token: '', fault: badToken }
   }
 
-  #attach(entry: SharedSession, identity: string, client: Client): SessionHandle {
-    if (entry.identity === identity) return this.#hold(entry, client)
+  #attach(entry: SharedSession, options: NewOptions, client: Client): SessionHandle {
+    if (entry.identity === identityOf(options)) {
+      entry.group.raise(options.sessions ?? 1)
+      return this.#hold(entry, client)
+    }
     const text = `the shared name ${entry.name} stands for another peer or other checks`
     return { route: 'shared', token: '', fault: failure('refused', text) }
   }
@@ -224,6 +230,7 @@ export class SharedSessions implements Directory {
   }
 
   #refusalOf(options: NewOptions, client: Client): Outcome | undefined {
+    if (this.#isClosed) return stopping
     if (this.#heldBy(client) >= tlsHandlesPerClientMax) {
       return failure('refused', `a client holds at most ${tlsHandlesPerClientMax} sessions`)
     }

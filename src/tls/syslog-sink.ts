@@ -4,10 +4,11 @@
  *
  * All instances of a machine that log to the same server share one session of the daemon; each
  * write is whole, so that no lease is needed. Where the daemon is away the session is this
- * process's own. What could not be written waits, within the bound that the log keeps, and is sent
+ * process's own, and the daemon is asked again every `tlsDirectKeepMs`. What could not be written waits, within the bound that the log keeps, and is sent
  * on the next connection; a batch during whose write the connection broke is sent again and may
  * arrive twice.
  */
+import { tlsDirectKeepMs } from '../base/limits.ts'
 import type { LogSink, SinkEvents } from '../log/sink.ts'
 import type { NewOptions } from './api.ts'
 import type { TlsSession, TlsWrapper } from './wrapper.ts'
@@ -49,6 +50,8 @@ class TlsSyslogSink implements LogSink {
   readonly #settings: TlsSyslogSettings
   readonly #events: SinkEvents
   #session: TlsSession | undefined
+  /** When the daemon was last asked, on the clock of `performance.now()`. */
+  #askedAtMs = 0
   #lines: string[] = []
   #waiting = 0
   #isBusy = false
@@ -114,8 +117,7 @@ class TlsSyslogSink implements LogSink {
 
   /** Sends as many lines as one batch holds. @returns the fault, '' for none. */
   async #sendSome(): Promise<string> {
-    const session = this.#session ?? (await this.#wrapper.new(this.#server))
-    this.#session = session
+    const session = await this.#sessionToUse()
     const connected = await session.connect()
     if (connected.code !== 'none') return this.#drop(session, connected.message)
     let batch = ''
@@ -132,6 +134,22 @@ class TlsSyslogSink implements LogSink {
     this.#lines.splice(0, lines)
     this.#waiting -= octets
     return ''
+  }
+
+  /** The one in use; a shared one in place of our own, as soon as there is one. */
+  async #sessionToUse(): Promise<TlsSession> {
+    const current = this.#session
+    const isDue = performance.now() - this.#askedAtMs > tlsDirectKeepMs
+    if (current?.route === 'shared' || (current !== undefined && !isDue)) return current
+    const made = await this.#wrapper.new(this.#server)
+    this.#askedAtMs = performance.now()
+    if (current !== undefined && made.route !== 'shared') {
+      await made.free()
+      return current
+    }
+    await current?.free()
+    this.#session = made
+    return made
   }
 
   async #drop(session: TlsSession, message: string): Promise<string> {

@@ -12,7 +12,8 @@
  * route (0 unshared, 1 shared), daemon id (8), random (16):
  *   hello    "AMXTLS" version(2)        new       NewOptions as JSON (UTF-8)
  *   write    handle data                read      handle octetsMax(4)
- *   activate handle program name        others    handle
+ *   activate handle program name        stats     first session(4), may be missing
+ *   others   handle
  * Body of an answer whose code is none, else a message (UTF-8):
  *   hello    version(2) daemon id(8) credit octets(4) credit calls(4)
  *   new      handle listening port(2)   write     written(4)

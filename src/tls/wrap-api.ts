@@ -7,20 +7,13 @@
  * handle yet: its `shared` routes. Data pass unchanged. Unshared sessions work without a daemon.
  */
 import type net from 'node:net'
-import { tlsCreditCalls, tlsCreditOctets } from '../base/limits.ts'
+import { tlsCreditCalls, tlsCreditOctets, tlsHandlesPerClientMax } from '../base/limits.ts'
 import { type Outcome, tlsCodes } from './api.ts'
-import {
-  type Answer,
-  type ChannelCall,
-  DaemonChannel,
-  faultAnswer,
-  hasWord,
-  noOctets,
-} from './channel.ts'
-import { chargeOf } from './charge.ts'
+import { type Answer, DaemonChannel, faultAnswer, hasWord, noOctets } from './channel.ts'
 import { ClientConnection } from './client-connection.ts'
+import { type ChannelCall, Lane, weightOf } from './credit.ts'
 import { DaemonAccess } from './daemon-access.ts'
-import { routeOf } from './handle.ts'
+import { routeOf, tokenOf } from './handle.ts'
 import { parseNewOptions } from './options.ts'
 import { OwnSessions } from './own-sessions.ts'
 import { listenForClients } from './unix-server.ts'
@@ -68,12 +61,13 @@ const noDaemonId = '0000000000000000'
 class WrapClient {
   readonly connection: ClientConnection
   readonly #access: DaemonAccess
+  readonly #lanes = new Map<string, Lane>()
   #unansweredCalls = 0
   #unansweredOctets = 0
 
   constructor(socket: net.Socket, daemon: string, onGone: () => void) {
     this.#access = new DaemonAccess(daemon)
-    const own = new OwnSessions()
+    const own = new OwnSessions({ kind: 'fifo' }, tlsHandlesPerClientMax)
     this.connection = new ClientConnection(socket, own, {
       daemonId: noDaemonId,
       extra: () => undefined,
@@ -90,14 +84,13 @@ class WrapClient {
     if (!isShared(frame)) return false
     const { kind, flags, request, priority, lease } = frame
     const isQuiet = (flags & frameFlags.quiet) !== 0
-    const call = {
-      kind,
-      flags: flags & ~frameFlags.quiet,
-      priority,
-      lease,
-      ...bodyOf(frame),
+    const passed = { kind, flags, priority, lease, ...bodyOf(frame), lane: this.#laneOf(frame) }
+    if (isQuiet && (kind === callKinds.lease || kind === callKinds.release)) {
+      void this.#tell(passed)
+      return true
     }
-    const charge = chargeOf(frame.bodyOctets, call.readOctets)
+    const call = { ...passed, flags: flags & ~frameFlags.quiet }
+    const charge = weightOf(call)
     this.#unansweredCalls++
     this.#unansweredOctets += charge
     if (this.#unansweredCalls > tlsCreditCalls || this.#unansweredOctets > tlsCreditOctets) {
@@ -110,6 +103,27 @@ class WrapClient {
       if (!isQuiet || answer.outcome.code !== 'none') this.#answer(kind, request, answer)
     })
     return true
+  }
+
+  /** The session's, so that one that is stuck stops no other of its client. */
+  #laneOf(frame: Frame): Lane | undefined {
+    const isNone = frame.kind === callKinds.new || frame.bodyOctets < handleOctets
+    if (isNone) return undefined
+    const token = tokenOf(frame)
+    const known = this.#lanes.get(token)
+    const lane = known ?? new Lane()
+    if (frame.kind === callKinds.free) this.#lanes.delete(token)
+    // Tokens that nobody gave out share one: the map does not grow with what a client says.
+    else if (known === undefined && this.#lanes.size < tlsHandlesPerClientMax) {
+      this.#lanes.set(token, lane)
+    } else if (known === undefined) return undefined
+    return lane
+  }
+
+  /** A lease or its end, which is never answered. In step with `#call`. */
+  async #tell(call: ChannelCall): Promise<void> {
+    const channel = await this.#reach(call.kind)
+    if (channel instanceof DaemonChannel) channel.tell(call)
   }
 
   async #call(call: ChannelCall): Promise<Answer> {

@@ -31,8 +31,8 @@ export interface TlsWrapperOptions {
   /** Path of the daemon's Unix socket; needed for shared sessions only. */
   readonly daemon?: string
   /**
-   * Told when the daemon begins to serve (`none`) and when it ceases to, or speaks another version,
-   * which the message says: sessions with `fallback` go on, and would never tell.
+   * Told how each attempt to reach the daemon ended: it serves (`none`), is away, or speaks another
+   * version, which the message says. Sessions with `fallback` go on, and would never tell.
    */
   readonly onDaemon?: OnDaemon
 }

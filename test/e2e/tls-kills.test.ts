@@ -11,8 +11,11 @@
  * speed of the machine.
  */
 import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { askInstance } from '../../src/control/control-client.ts'
+import type { RunningProxy } from '../../src/edge/running-proxy.ts'
 import { DaemonStub } from '../../src/tls/daemon-stub.ts'
 import { describeWith, needsProgram, needsRoot } from '../support/needs.ts'
 import { type Postfix, startPostfix } from '../support/postfix.ts'
@@ -66,6 +69,8 @@ describeWith([needsProgram('postfix', 'openssl'), needsRoot()], 'the daemon is k
       expect(tally.acknowledged).toBe(messages)
       // At most what was under way at a kill: one transaction of each client.
       expect(tally.again).toBeLessThanOrEqual(kills * clients)
+      // The direct connection really took over, and was counted.
+      expect(await directOf(proxy)).toBeGreaterThan(0)
       await expect.poll(() => numbersOf(postfix).size, { timeout: 120_000 }).toBe(messages)
       // Some more, until the last daemon has had a tenant: direct connections are kept for a while.
       for (let more = messages; (await keeper.leases()) === 0; more++) {
@@ -136,6 +141,15 @@ class DaemonKeeper {
   async end(): Promise<void> {
     await this.#daemon.end('SIGKILL')
   }
+}
+
+/** Connections that have stood in for shared sessions. */
+async function directOf({ folder }: ProxyProgram): Promise<number> {
+  const socket = join(folder, 'control.sock')
+  const status = (await askInstance({ socket, command: 'status' })) as ReturnType<
+    RunningProxy['status']
+  >
+  return status.counters.plain.direct
 }
 
 /** The numbers that are filed. */

@@ -72,6 +72,20 @@ describeWith([needsProgram('openssl')], 'the transfer leg over shared sessions',
     expect(before.slice(1)).toEqual(['RSET', 'RSET', 'RSET', 'RSET'])
   })
 
+  test('a message whose text begins with QUIT arrives whole', async () => {
+    const mailhost = await mailhostWithTls()
+    const daemon = await scene.daemon()
+    const proxy = await scene.proxyBefore(mailhost.port, scene.sharedMailhost(daemon.socket))
+    const client = await SmtpClient.open(proxy.port)
+    for (const line of ['EHLO c', 'MAIL FROM:<a@x.example>', 'RCPT TO:<b@example.test>', 'DATA']) {
+      expect(await client.says(line)).toMatch(/^[23]/)
+    }
+    const text = 'Subject: health\r\n\r\nQUIT smoking.\r\nQUIT\r\n'
+    expect(await client.says(`${text}.`)).toMatch(/^250 /)
+    client.leave()
+    expect(mailhost.messages.at(-1)?.wire.toString()).toContain('QUIT smoking.\r\nQUIT\r\n')
+  })
+
   test('a tenant that leaves in the middle of its envelope leaves nothing of it to the next', async () => {
     const mailhost = await mailhostWithTls()
     const daemon = await scene.daemon()

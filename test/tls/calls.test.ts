@@ -298,3 +298,14 @@ test('A7: unshared sessions work with no daemon at all; shared ones say daemonGo
   expect(await fallen.connect()).toMatchObject({ code: 'none' })
   await alone.close()
 })
+
+test('A8: what cannot even be tried answers a code, again and again', async () => {
+  const wrapper = new TlsWrapper()
+  const session = await wrapper.new({ shared: false, host: 'localhost', port: 70_000 })
+  for (let time = 0; time < 2; time++) {
+    expect(await session.connect()).toMatchObject({
+      message: expect.stringContaining('ERR_SOCKET_BAD_PORT'),
+    })
+  }
+  await wrapper.close()
+})

@@ -2,16 +2,17 @@
  * The commands as an operator types them: the raw form of the wrapper, the daemon's caps, its end
  * of idle sessions and what it shows of them.
  */
-import { rmSync } from 'node:fs'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { DaemonStub } from '../../src/tls/daemon-stub.ts'
 import { TlsWrapper } from '../../src/tls/wrapper.ts'
 import { projectRoot } from '../support/needs.ts'
 import { runProgram } from '../support/programs.ts'
 import { type Authority, type Identity, makeAuthority } from './support/certificates.ts'
 import { startPeer, type TlsPeer } from './support/peer.ts'
-import { newFolder, type RunningDaemon, startDaemon, startWrap } from './support/processes.ts'
+import { newFolder, type RunningDaemon, run, startDaemon, startWrap } from './support/processes.ts'
 
 let authority: Authority
 let identity: Identity
@@ -145,4 +146,63 @@ test('tls sessions shows peer, holders and handshakes, and neither token nor oct
     expect(output).not.toContain('secret')
     expect(output).not.toContain(session.token.slice(16))
   }
+})
+
+test('tls daemon --config: every setting of [tls_daemon] is in force; options go before them', async () => {
+  const peer = await peerWith('echo')
+  const folder = newFolder()
+  ends.push(() => rmSync(folder, { recursive: true, force: true }))
+  const [socket, file, seen] = ['own.sock', 'activemx.toml', 'seen'].map((name) =>
+    join(folder, name),
+  )
+  writeFileSync(
+    file ?? '',
+    [
+      'name = "mx.example.test"',
+      '[mailhost]',
+      'addresses = ["127.0.0.1:25"]',
+      '[recipients]',
+      'domains = ["example.test"]',
+      '[tls_daemon]',
+      `socket = "${socket}"`,
+      'queue = "priority"',
+      'ageing = true',
+      `programs = ["touch=/usr/bin/touch ${seen}"]`,
+      'target_sessions_max = 2',
+    ].join('\n'),
+  )
+  const daemon = run('src/cli/activemx.js', ['tls', 'daemon', '--config', file ?? '', '--json'])
+  ends.push(() => daemon.end('SIGKILL'))
+  expect(JSON.parse(await daemon.line())).toMatchObject({ socket, queue: 'priority' })
+  const wrapper = new TlsWrapper({ daemon: socket ?? '' })
+  ends.push(() => wrapper.close())
+  const session = await wrapper.new({ shared: 'a', ...to(peer) })
+  expect(await session.connect()).toMatchObject({ code: 'none' })
+  expect((await wrapper.new({ shared: 'b', ...to(peer) })).fault).toBeUndefined()
+  expect((await wrapper.new({ shared: 'c', ...to(peer) })).fault).toMatchObject({ code: 'refused' })
+  expect(await session.activate('other')).toMatchObject({ code: 'refused' })
+  expect(await session.activate('touch')).toMatchObject({ code: 'none' })
+  await session.write('octets that nobody reads')
+  await expect.poll(() => existsSync(seen ?? ''), { timeout: 20_000 }).toBe(true)
+  const stub = new DaemonStub(socket ?? '')
+  expect(await stub.statistics()).toMatchObject({ queue: { kind: 'priority', ageingMs: 1000 } })
+  stub.close()
+
+  const words = ['--config', file ?? '', '--socket', join(folder, 'other.sock'), '--queue', 'fifo']
+  const other = run('src/cli/activemx.js', ['tls', 'daemon', ...words, '--json'])
+  ends.push(() => other.end('SIGKILL'))
+  const ready = { socket: join(folder, 'other.sock'), queue: 'fifo' }
+  expect(JSON.parse(await other.line())).toMatchObject(ready)
+})
+
+test('tls daemon --config: a setting that is wrong is named, and nothing starts', async () => {
+  const folder = newFolder()
+  ends.push(() => rmSync(folder, { recursive: true, force: true }))
+  const file = join(folder, 'activemx.toml')
+  writeFileSync(file, '[tls_daemon]\nqueue = "random"\n')
+  const program = join(projectRoot, 'dist/src/cli/activemx.js')
+  const words = [program, 'tls', 'daemon', '--config', file]
+  const { status, output } = await runProgram(process.execPath, words)
+  expect(status).toBe(2)
+  expect(output).toMatch(/tls_daemon\.queue.*random/)
 })

@@ -123,3 +123,65 @@ test('A12: a session that waits for its peer stops no other session', async () =
   expect((await reading).code).toBe('daemonGone')
   await writing
 })
+
+test('A12: reads that wait in one application stop none of its writes', async () => {
+  const daemon = await scene.daemon()
+  const peer = await scene.peer('echo')
+  const wrapper = scene.wrapper(daemon.socket)
+  const reads: Promise<unknown>[] = []
+  const sessions = [...Array(30).keys()].map(async (at) => {
+    const session = await wrapper.new(scene.optionsOf(peer.port, `waits-${at}`))
+    expect(await session.connect()).toMatchObject({ code: 'none' })
+    for (let more = 0; more < 3; more++) reads.push(session.read(262_144))
+  })
+  await Promise.all(sessions)
+  const busy = await wrapper.new(scene.optionsOf(peer.port, 'busy'))
+  expect(await busy.connect()).toMatchObject({ code: 'none' })
+  expect(await busy.write(Buffer.alloc(65_000))).toMatchObject({ code: 'none' })
+  await daemon.end('SIGKILL')
+  await Promise.all(reads)
+})
+
+test('A12: writes that a peer does not take stop no other session of their application', async () => {
+  const daemon = await scene.daemon()
+  const stuck = await scene.peer('silent')
+  const echo = await scene.peer('echo')
+  const wrapper = scene.wrapper(daemon.socket)
+  const writes: Promise<unknown>[] = []
+  for (let at = 0; at < 8; at++) {
+    const blocked = await wrapper.new(scene.optionsOf(stuck.port, `stuck-${at}`))
+    await blocked.connect()
+    ;(await stuck.connection(at)).pause()
+    writes.push(blocked.write(Buffer.alloc(12_000_000)))
+  }
+  const free = await wrapper.new(scene.optionsOf(echo.port, 'free'))
+  await free.connect()
+  const sent = Buffer.alloc(64_000, 'free')
+  expect(await free.write(sent)).toMatchObject({ code: 'none' })
+  expect((await free.read(10)).data.length).toBe(10)
+  await daemon.end('SIGKILL')
+  await Promise.all(writes)
+})
+
+test('A12: a peer that answers while it is written to is read: neither waits for the other', async () => {
+  const daemon = await scene.daemon()
+  const peer = await scene.peer('count')
+  // It takes nothing more while its own answer is not taken.
+  const wrapper = scene.wrapper(daemon.socket)
+  const session = await wrapper.new(scene.optionsOf(peer.port, 'echo'))
+  await session.connect()
+  const octets = 24_000_000
+  const connection = await peer.connection(0)
+  connection.on('data', () => {
+    if (connection.writableLength > 1_000_000) connection.pause()
+  })
+  connection.on('drain', () => connection.resume())
+  const writing = session.write(Buffer.alloc(octets))
+  let heard = 0
+  while (heard < octets) {
+    const { code, data } = await session.read(262_144)
+    expect(code).toBe('none')
+    heard += data.length
+  }
+  expect(await writing).toMatchObject({ code: 'none', written: octets })
+})

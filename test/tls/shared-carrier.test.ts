@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { failure, type NewOptions, success, type TlsCode } from '../../src/tls/api.ts'
+import type { Carrier } from '../../src/tls/carrier.ts'
 import { openSharedCarrier } from '../../src/tls/shared-carrier.ts'
 import { type TlsSession, TlsWrapper } from '../../src/tls/wrapper.ts'
 import { type Authority, makeAuthority } from './support/certificates.ts'
@@ -72,4 +73,34 @@ test.each(['daemonGone', 'badToken', 'refused'] as const)(
 
 test('a mailhost that the daemon does not reach is not tried again', async () => {
   expect(await endOf('syscall', true)).toBe('unreachable')
+})
+
+test('QUIT is not sent; a line of a message that reads like it is', async () => {
+  const before = peer.received().length
+  const wrapper = new TlsWrapper()
+  const to = { host: '127.0.0.1', port: peer.port, ca: authority.ca, servername: 'peer.test' }
+  let carrier: Carrier | undefined
+  const closed = new Promise<string>((resolve) => {
+    const events = {
+      onConnected: () => undefined,
+      onData: () => undefined,
+      onDrain: () => undefined,
+      onEnd: () => undefined,
+      onClose: resolve,
+    }
+    const connected = new Promise<void>((resolveConnected) => {
+      const all = { ...events, onConnected: resolveConnected }
+      carrier = openSharedCarrier(wrapper, { shared: false, ...to }, all)
+    })
+    void connected.then(() => {
+      const lines = ['DATA', 'QUIT smoking', 'QUIT', 'quit', '.', 'QUIT']
+      for (const line of lines) carrier?.write(Buffer.from(`${line}\r\n`))
+      setImmediate(() => carrier?.end(() => undefined))
+    })
+  })
+  const wanted = 'DATA\r\nQUIT smoking\r\nQUIT\r\nquit\r\n.\r\n'
+  await peer.receives(before + wanted.length)
+  expect(await closed).toBe('closed')
+  expect(peer.received().subarray(before).toString()).toBe(wanted)
+  await wrapper.close()
 })

@@ -4,8 +4,8 @@
  * Application processes that all use the same shared sessions, each conversation under a lease,
  * every octet checked. Ends with 1 if an octet is wrong (crosstalk), if the share of one
  * application is more than 10 % from the mean, or if the daemon's memory or its handles grow from
- * the first half to the second. `--short`: too short to judge shares and memory; the rest is
- * judged.
+ * the first half to the second. `--short`: shares and memory have wide limits; the rest is judged
+ * as ever.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -22,9 +22,10 @@ const { values } = parseArgs({
   },
 })
 const durationMs = Number(values.minutes) * 60_000
-const tolerance = 0.1
-/** Growth that a garbage collector's mood explains. */
-const growthMax = 1.25
+/** A few seconds on a busy machine are a handful of turns of its scheduler for each process. */
+const tolerance = values.short ? 0.5 : 0.1
+/** Growth that a garbage collector's mood explains; a short run ends before its heap has settled. */
+const growthMax = values.short ? 2 : 1.25
 
 interface Sample {
   readonly octets: number
@@ -82,14 +83,11 @@ function judge(counts: readonly number[], half: Sample, end: Sample, handshakes:
   const spread = Math.max(...counts.map((count) => Math.abs(count - mean))) / mean
   const faulty = counts.filter((count) => !(count > 0)).length
   const growth = end.octets / half.octets
-  const slowChecks = [
-    { what: 'largest distance from the mean share', value: spread, holds: spread <= tolerance },
-    { what: "daemon's memory, second half / first", value: growth, holds: growth <= growthMax },
-  ]
   const checks = [
     { what: 'applications that met a wrong octet or a fault', value: faulty, holds: faulty === 0 },
     { what: 'handshakes', value: handshakes, holds: handshakes === Number(values.sessions) },
-    ...(values.short ? [] : slowChecks),
+    { what: 'largest distance from the mean share', value: spread, holds: spread <= tolerance },
+    { what: "daemon's memory, second half / first", value: growth, holds: growth <= growthMax },
     {
       what: "daemon's descriptors, more than at half time",
       value: end.descriptors - half.descriptors,

@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openSyslogOverTls } from '../../src/edge/tls-syslog.ts'
 import { openSystemLog } from '../../src/log/system-log.ts'
+import { DaemonStub } from '../../src/tls/daemon-stub.ts'
 import { testConfig } from '../support/running-proxy.ts'
 import { type Authority, makeAuthority } from './support/certificates.ts'
 import { startPeer, type TlsPeer } from './support/peer.ts'
-import { startDaemon } from './support/processes.ts'
+import { newFolder, startDaemon } from './support/processes.ts'
 
 let authority: Authority
 let server: TlsPeer
@@ -75,3 +76,40 @@ test.each([
     await Promise.all(logs.map((one) => one.close()))
   },
 )
+
+test('with the daemon there again the logs go back to its one session', async () => {
+  const folderOfDaemon = newFolder()
+  const socket = join(folderOfDaemon, 'tls.sock')
+  const to = `syslog+tls://127.0.0.1:${server.port}`
+  const log = { to, ca: authority.caFile, servername: 'log.test' }
+  const config = testConfig([9], { log, tls_daemon: { socket } }, folder)
+  const one = await openSystemLog(config, openSyslogOverTls)
+  const tell = (detail: string): void => {
+    one.log.record({ event: 'service', time: Date.now(), what: 'test', detail })
+    one.log.flush()
+  }
+  const has = (detail: string) => () =>
+    messagesOf(server.received()).some((message) => message.includes(detail))
+  const before = server.handshakes()
+  tell('alone')
+  await expect.poll(has('alone'), { timeout: 20_000 }).toBe(true)
+  const own = await server.connection(before)
+  const daemon = await startDaemon([], { folder: folderOfDaemon })
+  const stub = new DaemonStub(socket)
+  let lines = 0
+  const octetsShared = async (): Promise<number> => {
+    lines++
+    tell(`line ${lines} back`)
+    const figures = await stub.statistics()
+    return 'code' in figures ? 0 : (figures.sessions[0]?.octetsOut ?? 0)
+  }
+  await expect.poll(octetsShared, { timeout: 30_000, interval: 200 }).toBeGreaterThan(0)
+  await expect.poll(() => own.readableEnded, { timeout: 20_000 }).toBe(true)
+  await expect.poll(has(`line ${lines} back`), { timeout: 20_000 }).toBe(true)
+  for (let line = 1; line <= lines; line++) expect(has(`line ${line} back`)()).toBe(true)
+  expect(server.handshakes() - before).toBe(2)
+  stub.close()
+  await one.close()
+  await daemon.end('SIGKILL')
+  rmSync(folderOfDaemon, { recursive: true, force: true })
+})

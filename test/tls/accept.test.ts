@@ -1,0 +1,79 @@
+/**
+ * A server session and the clients that come when nobody has called `accept`.
+ */
+import net from 'node:net'
+import tls from 'node:tls'
+import { describe, expect, test } from 'vitest'
+import { tlsWaitingClientsMax } from '../../src/base/limits.ts'
+import { sessionScene } from './support/session-scene.ts'
+
+const scene = sessionScene()
+
+/** A server session; what connects a client to it. */
+async function serverSession(shared: string | false) {
+  const wrapper = scene.wrapper(
+    shared === false ? '/nonexistent/tls.sock' : (await scene.daemon()).socket,
+  )
+  const { certificate, key } = scene.identity
+  const listen = { host: '127.0.0.1', port: 0 }
+  const session = await wrapper.new({ shared, listen, certificate, key })
+  expect(session.fault).toBeUndefined()
+  const port = session.listeningPort ?? 0
+  const connect = (): Promise<tls.TLSSocket> =>
+    new Promise((resolve, reject) => {
+      const to = { host: '127.0.0.1', port, ca: scene.authority.ca, servername: 'peer.test' }
+      const socket = tls.connect(to, () => resolve(socket))
+      socket.on('error', reject)
+      scene.atEnd(() => socket.destroy())
+    })
+  return { session, port, connect }
+}
+
+const textOf = (data: Uint8Array): string => Buffer.from(data).toString()
+
+describe.each([false, 'server'] as const)('accept, shared: %s', (shared) => {
+  test('A18: a client that came before the call is taken by it, with what it has said', async () => {
+    const { session, connect } = await serverSession(shared)
+    const client = await connect()
+    client.write('early')
+    expect(await session.accept()).toMatchObject({ code: 'none' })
+    expect(textOf((await session.read(100)).data)).toBe('early')
+    client.end()
+    expect(await session.read(100)).toMatchObject({ code: 'zeroReturn' })
+  })
+
+  test('A18: one client after the other, in the order in which they came', async () => {
+    const { session, connect } = await serverSession(shared)
+    for (const name of ['one', 'two', 'three']) (await connect()).end(name)
+    for (const name of ['one', 'two', 'three']) {
+      expect(await session.accept()).toMatchObject({ code: 'none' })
+      expect(textOf((await session.read(100)).data)).toBe(name)
+      expect(await session.read(100)).toMatchObject({ code: 'zeroReturn' })
+    }
+  })
+
+  test('octets that are no TLS end the call with ssl, and the next client is taken', async () => {
+    const { session, port, connect } = await serverSession(shared)
+    const accepting = session.accept()
+    const stranger = net.connect({ host: '127.0.0.1', port })
+    stranger.on('error', () => undefined)
+    stranger.write('GET / HTTP/1.0\r\n\r\n')
+    expect(await accepting).toMatchObject({ code: 'ssl' })
+    stranger.destroy()
+    await connect()
+    const isTaken = async () => (await session.accept()).code
+    await expect.poll(isTaken, { timeout: 20_000 }).toBe('none')
+  })
+})
+
+test('clients that nobody takes are bounded, and closed with the session', async () => {
+  const { session, connect } = await serverSession(false)
+  const clients = await Promise.all(
+    Array.from({ length: tlsWaitingClientsMax + 4 }, () => connect()),
+  )
+  for (const client of clients) client.resume()
+  const ended = () => clients.filter(({ closed }) => closed).length
+  await expect.poll(ended, { timeout: 20_000 }).toBe(4)
+  await session.free()
+  await expect.poll(ended, { timeout: 20_000 }).toBe(clients.length)
+})

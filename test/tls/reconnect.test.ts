@@ -1,0 +1,149 @@
+/**
+ * Sessions whose connection cannot be made, or ends: when it is made again, and who is told what.
+ * The daemon's sessions in the test's own process, two clients of one user.
+ */
+import net from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { beforeEach, expect, test } from 'vitest'
+import { tlsReconnectPauseMs } from '../../src/base/limits.ts'
+import type { NewOptions, SessionHandle } from '../../src/tls/api.ts'
+import { GroupCalls } from '../../src/tls/calls.ts'
+import { type Client, SharedSessions } from '../../src/tls/shared-sessions.ts'
+import type { TlsPeer } from './support/peer.ts'
+import { sessionScene } from './support/session-scene.ts'
+
+const scene = sessionScene()
+let peer: TlsPeer
+let sessions: SharedSessions
+let one: GroupCalls
+let two: GroupCalls
+
+beforeEach(async () => {
+  peer = await scene.peer('silent')
+  sessions = new SharedSessions({ kind: 'fifo' }, 40)
+  scene.atEnd(() => sessions.close())
+  const clients: readonly [Client, Client] = [{ userId: 1 }, { userId: 1 }]
+  one = new GroupCalls(sessions, clients[0])
+  two = new GroupCalls(sessions, clients[1])
+})
+
+/** Both clients' handles of one name. */
+async function shared(name: string, more: Partial<NewOptions> = {}) {
+  const options = scene.optionsOf(peer.port, name, more)
+  return [await one.new(options), await two.new(options)] as const
+}
+
+/** Speaks SMTP on connection `index`; RSET is answered with `rset`. @returns what it hears. */
+async function smtpOn(index: number, rset = '250 flushed'): Promise<readonly string[]> {
+  const socket: TLSSocket = await peer.connection(index)
+  const heard: string[] = []
+  socket.on('data', (chunk: Buffer) => {
+    heard.push(chunk.toString('latin1').trim())
+    socket.write(`${heard.at(-1) === 'RSET' ? rset : '250 mailhost'}\r\n`)
+  })
+  socket.write('220 mailhost ESMTP\r\n')
+  return heard
+}
+
+test('a peer that cannot be reached is not tried again for half a second; then it is', async () => {
+  let attempts = 0
+  const server = net.createServer((socket) => {
+    attempts++
+    socket.destroy()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  scene.atEnd(() => server.close())
+  const { port } = server.address() as net.AddressInfo
+  const [session] = await shared('away', { port })
+  const first = await one.connect(session)
+  const failedAtMs = performance.now()
+  expect(first.code).not.toBe('none')
+  expect(await one.connect(session)).toEqual(first)
+  expect(await one.lease(session)).toMatchObject({ code: first.code, message: first.message })
+  expect(attempts).toBe(1)
+  const attemptsNow = async (): Promise<number> => {
+    await one.connect(session)
+    return attempts
+  }
+  await expect.poll(attemptsNow, { timeout: 20_000 }).toBe(2)
+  expect(performance.now() - failedAtMs).toBeGreaterThan(tlsReconnectPauseMs - 50)
+})
+
+test.each(['421 closing', '500 what', '450 later'])(
+  'RSET answered %s: the connection ends, the next tenant has a new one',
+  async (reply) => {
+    const [session, other] = await shared('reset', { conversation: 'smtp' })
+    const granted = one.lease(session)
+    const heard = await smtpOn(0, reply)
+    const lease = await granted
+    expect(lease).toMatchObject({ code: 'none', greeting: 'mailhost\r\n' })
+    const call = { lease: lease.id }
+    await one.write(session, Buffer.from('NOOP\r\n'), call)
+    expect((await one.read(session, 100, call)).code).toBe('none')
+    await lease.release()
+    const next = two.lease(other)
+    const heardNext = await smtpOn(1)
+    expect(await next).toMatchObject({ code: 'none' })
+    expect(heard).toEqual([expect.stringMatching(/^EHLO /), 'NOOP', 'RSET'])
+    expect(heardNext).toEqual([expect.stringMatching(/^EHLO /)])
+  },
+)
+
+test('a peer that closes the session while it is leased: its holder is told, the next connects', async () => {
+  const [session, other] = await shared('idle', { conversation: 'smtp' })
+  const granted = one.lease(session)
+  await smtpOn(0)
+  const lease = await granted
+  const waiting = two.lease(other)
+  const reading = one.read(session, 100, { lease: lease.id })
+  ;(await peer.connection(0)).end('421 4.4.2 idle too long\r\n')
+  expect(Buffer.from((await reading).data).toString()).toBe('421 4.4.2 idle too long\r\n')
+  const call = { lease: lease.id }
+  expect(await one.read(session, 100, call)).toMatchObject({ code: 'zeroReturn' })
+  expect(await one.write(session, Buffer.from('NOOP\r\n'), call)).toMatchObject({
+    code: 'zeroReturn',
+  })
+  await lease.release()
+  await smtpOn(1)
+  expect(await waiting).toMatchObject({ code: 'none' })
+})
+
+test('a lease ends in its own time, though another was granted at the end of a third', async () => {
+  const leaseMs = 1_500
+  const [session, other] = await shared('overheld', { sessions: 2, leaseMs })
+  await one.connect(session)
+  const first = await one.lease(session)
+  const endOf = async (lease: number): Promise<string> =>
+    (await one.read(session, 1, { lease })).code
+  const firstEnds = endOf(first.id)
+  await new Promise((resolve) => setTimeout(resolve, leaseMs / 2))
+  const second = await one.lease(session)
+  const secondEnds = endOf(second.id)
+  // Granted when the first ends, with its whole time before it when the second does.
+  const third = await two.lease(other)
+  expect(third.code).toBe('none')
+  expect(await firstEnds).toBe('refused')
+  expect(await secondEnds).toBe('refused')
+  const write = await two.write(other, Buffer.from('still mine'), { lease: third.id })
+  expect(write).toMatchObject({ code: 'none' })
+})
+
+test('who wants more connections behind a name gets them, also after a reload', async () => {
+  const [session] = await shared('raised', { sessions: 1 })
+  await one.connect(session)
+  expect(await one.lease(session)).toMatchObject({ code: 'none' })
+  const later = await two.new(scene.optionsOf(peer.port, 'raised', { sessions: 2 }))
+  expect(later.token).toBe(session.token)
+  expect(await two.lease(later)).toMatchObject({ code: 'none' })
+  await peer.connection(1)
+})
+
+test('a daemon that stops makes no session more', async () => {
+  const listen = { host: '127.0.0.1', port: 0 }
+  const { certificate, key } = scene.identity
+  const making = one.new({ shared: 'being made', listen, certificate, key })
+  await sessions.close()
+  const made: SessionHandle[] = [await making, await one.new(scene.optionsOf(peer.port, 'late'))]
+  for (const { fault } of made) expect(fault).toMatchObject({ code: 'refused' })
+  expect(sessions.size).toBe(0)
+})
