@@ -303,6 +303,8 @@ export const tlsCreditOctets = 2 * 1024 * 1024
 export const tlsCreditCalls = 1024
 /** Octets of its credit that an application's waiting reads leave to its writes. Ours. */
 export const tlsWriteReserveOctets = 512 * 1024
+/** Calls of it that all other waiting calls leave to writes and ends of leases. Ours. */
+export const tlsWriteReserveCalls = 64
 /** A read asks for at least so many octets, however many others wait. Ours. */
 export const tlsReadOctetsMin = 1024
 /** Sessions in one answer of statistics: their longest descriptions fit in a frame. Ours. */

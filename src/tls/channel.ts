@@ -2,8 +2,9 @@
  * DaemonChannel: an application's connection to a daemon (or to `tls wrap --api`), with its calls.
  *
  * Calls of one wake-up leave in one write. A call that the credit does not cover waits in its
- * session's lane (credit.ts). When the connection ends, every call that is not answered ends as `daemonGone`, at once,
- * and so does every later one: a channel does not come back, its owner makes another.
+ * session's lane (credit.ts). When the connection ends, every call that is not answered ends as
+ * `daemonGone`, at once, and so does every later one: a channel does not come back, its owner makes
+ * another.
  *
  * A daemon that is stopped keeps its connections. While an answer is due and nothing comes, the
  * channel asks whether the daemon is there; without an answer to that it ends, too. A read may wait
@@ -168,7 +169,8 @@ export class DaemonChannel {
    */
   exchange(write: ChannelCall, read: ChannelCall, end: (answer: Answer) => void): void {
     const asked = this.#credit.fit(read)
-    const isNext = this.#laneOf(write).isEmpty && this.#credit.covers(write, asked)
+    const isCovered = this.#credit.covers(asked) && this.#credit.covers(write, asked)
+    const isNext = isCovered && this.#laneOf(write).isEmpty
     if (this.#fault !== undefined || !isNext) {
       void this.#exchangeInTurn(write, read).then(end)
       return

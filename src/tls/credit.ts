@@ -6,13 +6,19 @@
  * credit for as long; it must stop no other session (A12):
  * - A session's writes, but for one, have no more unanswered than an eighth of what is left: a
  *   score of sessions that are stuck leave room for the next.
- * - A read asks for no more than leaves room for writes; it may answer less than was wanted.
+ * - A read asks for no more than leaves room for writes; it may answer less than was wanted. The
+ *   last calls are for writes and ends of leases: what others wait for.
  * - A read goes before its session's writes that wait: a peer that echoes is read, else it would
  *   take nothing more.
  *
  * Pure.
  */
-import { tlsDataOctetsMax, tlsReadOctetsMin, tlsWriteReserveOctets } from '../base/limits.ts'
+import {
+  tlsDataOctetsMax,
+  tlsReadOctetsMin,
+  tlsWriteReserveCalls,
+  tlsWriteReserveOctets,
+} from '../base/limits.ts'
 import { chargeOf } from './charge.ts'
 import { callKinds } from './wire.ts'
 
@@ -120,9 +126,12 @@ export class Credit {
     const calls = this.#calls - (other === undefined ? 0 : 1)
     const octets = this.#octets - (other === undefined ? 0 : weightOf(other))
     const weight = weightOf(call)
-    if (calls < 1 || octets < weight) return false
     const { kind, lane } = call
-    if (kind !== callKinds.write || lane === undefined) return true
+    const isWrite = kind === callKinds.write
+    const isLast = calls <= tlsWriteReserveCalls
+    if (calls < 1 || octets < weight) return false
+    if (isLast && !isWrite && kind !== callKinds.release) return false
+    if (!isWrite || lane === undefined) return true
     return lane.calls === 0 || (lane.calls < calls >> 3 && lane.octets + weight <= octets >> 3)
   }
 

@@ -6,8 +6,8 @@
  * background. When the daemon speaks again, or another takes its place, the next one who asks gets
  * the channel.
  *
- * Its owner is told how each attempt ended: a daemon of another version refuses everybody, and those
- * who fall back would never notice.
+ * Its owner is told how each attempt ended: a daemon of another version refuses everybody, and
+ * those who fall back would never notice.
  */
 import { type Outcome, success } from './api.ts'
 import { DaemonChannel, daemonSilent } from './channel.ts'

@@ -4,9 +4,9 @@
  *
  * All instances of a machine that log to the same server share one session of the daemon; each
  * write is whole, so that no lease is needed. Where the daemon is away the session is this
- * process's own, and the daemon is asked again every `tlsDirectKeepMs`. What could not be written waits, within the bound that the log keeps, and is sent
- * on the next connection; a batch during whose write the connection broke is sent again and may
- * arrive twice.
+ * process's own, and the daemon is asked again every `tlsDirectKeepMs`. What could not be written
+ * waits, within the bound that the log keeps, and is sent on the next connection; a batch during
+ * whose write the connection broke is sent again and may arrive twice.
  */
 import { tlsDirectKeepMs } from '../base/limits.ts'
 import type { LogSink, SinkEvents } from '../log/sink.ts'

@@ -160,7 +160,7 @@ test('tls daemon --config: every setting of [tls_daemon] is in force; options go
     [
       'name = "mx.example.test"',
       '[mailhost]',
-      'addresses = ["127.0.0.1:25"]',
+      'addresses = ["127.0.0.1:2525"]',
       '[recipients]',
       'domains = ["example.test"]',
       '[tls_daemon]',

@@ -1,6 +1,7 @@
 /**
  * A write and the read of its answer in one frame each way.
  */
+import tls from 'node:tls'
 import { beforeEach, expect, test } from 'vitest'
 import type { NewOptions } from '../../src/tls/api.ts'
 import { DaemonChannel, plain } from '../../src/tls/channel.ts'
@@ -80,13 +81,15 @@ test('without credit it waits for its turn, whole and in order', async () => {
     ...{ shared: 'nobody-comes', listen: { host: '127.0.0.1', port: 0 } },
     ...{ certificate: scene.identity.certificate, key: scene.identity.key },
   })
-  // Calls that wait, but for two; then one more than there are.
-  const waiting = Array.from({ length: 1022 }, () => listening.accept())
+  // All of them wait for one client.
+  const waiting = Array.from({ length: 1200 }, () => listening.accept())
   const words = ['first', 'second', 'third']
   const answers = words.map((word) => session.exchange(word, word.length))
+  const port = listening.listeningPort ?? 0
+  const client = tls.connect({ host: '127.0.0.1', port, rejectUnauthorized: false })
+  scene.atEnd(() => client.destroy())
   expect((await Promise.all(answers)).map(({ data }) => textOf(data))).toEqual(words)
   expect(peer.received().toString()).toBe(words.join(''))
-  await listening.shutdown()
-  await listening.free()
-  void Promise.all(waiting)
+  const accepted = await Promise.all(waiting)
+  expect(accepted.filter(({ code }) => code !== 'none')).toEqual([])
 })

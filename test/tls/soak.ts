@@ -24,7 +24,9 @@ const { values } = parseArgs({
 const durationMs = Number(values.minutes) * 60_000
 /** A few seconds on a busy machine are a handful of turns of its scheduler for each process. */
 const tolerance = values.short ? 0.5 : 0.1
-/** Growth that a garbage collector's mood explains; a short run ends before its heap has settled. */
+/**
+ * Growth that a garbage collector's mood explains; a short run ends before its heap has settled.
+ */
 const growthMax = values.short ? 2 : 1.25
 
 interface Sample {
