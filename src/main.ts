@@ -154,7 +154,7 @@ class Instance implements RunningProxy {
     this.dynamic = new DynamicEntries(lists, {
       onRemoved: (prefix) => this.#probing.onRemoved(prefix),
       onBarred: (detail) => this.#tell('lists', detail),
-      onFull: (detail) => this.#tell('lists', detail),
+      onFault: (detail) => this.#tell('lists', detail),
     })
     const probeSwitch = ProbeSwitch.allocate()
     this.#probing = new Probing({

@@ -82,7 +82,7 @@ async function delaysInThreads(rounds: number): Promise<number[]> {
       },
       neverBlockReason: () => '',
     },
-    { onRemoved: () => undefined, onBarred: () => undefined, onFull: () => undefined },
+    { onRemoved: () => undefined, onBarred: () => undefined, onFault: () => undefined },
   )
   const feedback = feedbackInto(entries)
   const arrivals = new Int32Array(arrived)

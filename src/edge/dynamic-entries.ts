@@ -29,8 +29,8 @@ export interface DynamicListener {
   onRemoved(prefix: string): void
   /** An entry went because of never-block space; in words. */
   onBarred(detail: string): void
-  /** The table takes no more; in words. Once until it takes one again. */
-  onFull(detail: string): void
+  /** The table is full (told once until it takes one again), or the store fails; in words. */
+  onFault(detail: string): void
 }
 
 type Entered = Pick<DynamicEntry, 'prefix' | 'expiresAtMs'>
@@ -146,7 +146,7 @@ export class DynamicEntries {
       return true
     } catch (error) {
       if (!(error instanceof OperatingError)) throw error
-      if (!this.#isFull) this.#listener.onFull(`dynamic ${entry.prefix}: ${messageOf(error)}`)
+      if (!this.#isFull) this.#listener.onFault(`dynamic ${entry.prefix}: ${messageOf(error)}`)
       this.#isFull = true
       return false
     }
@@ -177,7 +177,12 @@ export class DynamicEntries {
   #isBarred(prefix: string): boolean {
     const reason = this.#table.neverBlockReason(prefix)
     if (reason === '') return false
-    this.#kept?.remove(prefix)
+    try {
+      this.#kept?.remove(prefix)
+    } catch (error) {
+      // It goes from the table all the same; the next start bars it again.
+      this.#listener.onFault(`dynamic ${prefix}: ${messageOf(error)}`)
+    }
     this.#listener.onBarred(`dynamic ${prefix}: removed, since it ${reason}`)
     return true
   }

@@ -66,7 +66,7 @@ const proxy: RunningProxy = {
         return prefix
       },
     },
-    { onRemoved: (prefix) => onRemoved(prefix), onBarred: () => {}, onFull: () => {} },
+    { onRemoved: (prefix) => onRemoved(prefix), onBarred: () => {}, onFault: () => {} },
   ),
   reload: async (config) => void reloaded.push(config),
   status: () => ({

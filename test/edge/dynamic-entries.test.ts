@@ -97,7 +97,7 @@ test('bitmap24: never-block space counts by its /24; a removal leaves neighbours
 /** The list over a table that only counts, and takes so many. */
 function countingEntries(barred: ReadonlySet<string> = new Set(), most = Number.MAX_VALUE) {
   const removed: string[] = []
-  const full: string[] = []
+  const faults: string[] = []
   let count = 0
   const entries = new DynamicEntries(
     {
@@ -114,10 +114,10 @@ function countingEntries(barred: ReadonlySet<string> = new Set(), most = Number.
     {
       onRemoved: () => undefined,
       onBarred: () => undefined,
-      onFull: (detail) => full.push(detail),
+      onFault: (detail) => faults.push(detail),
     },
   )
-  return { entries, removed, full }
+  return { entries, removed, faults }
 }
 
 const prefixOf = (at: number) => `62.${at >> 16}.${(at >> 8) & 255}.${at & 255}/32`
@@ -144,12 +144,12 @@ test('a load looks at many entries in parts, and at all of them', async () => {
 })
 
 test('a full table: feedback lists nobody and says so once, an operator hears it, room is used again', () => {
-  const { entries, full } = countingEntries(new Set(), 2)
+  const { entries, faults } = countingEntries(new Set(), 2)
   const kept: string[] = []
   const store = { add: ({ prefix }: { prefix: string }) => kept.push(prefix) > 0 }
   entries.keepIn({ ...store, sweep: () => 0, entries: () => [] } as unknown as DynamicList, 0)
   for (let at = 0; at < 5; at++) entries.learn(listingOf(at, 0), 0)
-  expect(full).toEqual([`dynamic ${prefixOf(2)}: full`])
+  expect(faults).toEqual([`dynamic ${prefixOf(2)}: full`])
   expect(kept).toEqual([prefixOf(0), prefixOf(1)])
   expect(entries.holds(prefixOf(2), 1)).toBe(false)
   const entry = { prefix: prefixOf(9), expiresAtMs: 0 } as DynamicEntry
@@ -158,13 +158,26 @@ test('a full table: feedback lists nobody and says so once, an operator hears it
   entries.learn(listingOf(7, 0), 0)
   entries.learn(listingOf(8, 0), 0)
   expect(kept).toEqual([prefixOf(0), prefixOf(1), prefixOf(7)])
-  expect(full).toHaveLength(2)
+  expect(faults).toHaveLength(2)
 })
 
 test('a start with more kept entries than the table takes serves with those that fit', () => {
-  const { entries, full } = countingEntries(new Set(), 2)
+  const { entries, faults } = countingEntries(new Set(), 2)
   const all = [0, 1, 2, 3].map((at) => ({ prefix: prefixOf(at), expiresAtMs: 0 }))
   const list = { sweep: () => 0, entries: () => all } as unknown as DynamicList
   expect(entries.keepIn(list, 0)).toBe(2)
-  expect(full).toHaveLength(1)
+  expect(faults).toHaveLength(1)
+})
+
+test('a store that cannot be read keeps no barred entry listed', async () => {
+  const { entries, removed, faults } = countingEntries(new Set([prefixOf(1)]))
+  const remove = () => {
+    throw new OperatingError('STORE_READ', 'the store cannot be read')
+  }
+  const kept = { sweep: () => 0, entries: () => [], add: () => true, remove }
+  entries.keepIn(kept as unknown as DynamicList, 0)
+  for (const at of [0, 1, 2]) entries.learn(listingOf(at, 0), 0)
+  await entries.onLoaded(1)
+  expect(removed).toEqual([prefixOf(1)])
+  expect(faults).toEqual([`dynamic ${prefixOf(1)}: the store cannot be read`])
 })
