@@ -28,11 +28,11 @@ const settings: Readonly<Record<string, Written>> = {
   'as usual': { listen: { first_command_wait: '3s', line_wait: '1h' } },
   'under stress': {
     listen: { first_command_wait: '1h', line_wait: '1h', connections_max: 2 * clients },
-    stress: { at: 0.5, until: 0.1, listen: { first_command_wait: '3s', line_wait: '1h' } },
+    stress: { at: 0.5, until: 0.001, listen: { first_command_wait: '3s', line_wait: '1h' } },
   },
   'under stress, where the workers are full before': {
     listen: { first_command_wait: '1h', line_wait: '1h', sessions_per_worker_max: 2 * clients },
-    stress: { at: 0.5, until: 0.1, listen: { first_command_wait: '3s', line_wait: '1h' } },
+    stress: { at: 0.5, until: 0.001, listen: { first_command_wait: '3s', line_wait: '1h' } },
   },
 }
 
