@@ -9,6 +9,11 @@
 #include "engine/engine.hpp"
 
 namespace activemx {
+namespace {
+
+constexpr std::int64_t done_linger_ms = 200;
+
+}  // namespace
 
 std::size_t Engine::execute(std::size_t operations) noexcept {
   Gather gather;
@@ -146,7 +151,8 @@ void Engine::close_politely(std::uint32_t slot, Connection& connection) noexcept
 }
 
 // A close with unread octets would send a reset, which may destroy our last reply on its way: so
-// the peer's end is awaited for a while, unless it is done and nothing of it lies unread.
+// the peer's end is awaited for a while; not at all if it is done and nothing of it lies unread,
+// and for a moment if something does: who goes on dripping octets holds no place by that.
 void Engine::after_flush(std::uint32_t slot, Connection& connection) noexcept {
   if (connection.is_done && !has_unread(connection)) {
     finish(slot, connection, connection.reason);
@@ -157,7 +163,8 @@ void Engine::after_flush(std::uint32_t slot, Connection& connection) noexcept {
     return;
   }
   connection.state = State::lingering;
-  slab_.deadline(slot).store(coarse_monotonic_ms() + limits_.linger_ms, std::memory_order_relaxed);
+  const std::int64_t linger_ms = connection.is_done ? done_linger_ms : limits_.linger_ms;
+  slab_.deadline(slot).store(coarse_monotonic_ms() + linger_ms, std::memory_order_relaxed);
   watch(slot, connection, EPOLLIN);
 }
 
