@@ -108,6 +108,7 @@ test('a feed that does not answer keeps neither start nor end waiting; it comes 
   answer = (response) => void held.push(response)
   const first = await Lists.open(config, silent)
   expect(first.holdingsOf('62.1.2.3')).toEqual([])
+  await expect.poll(() => held.length, { timeout: 20_000 }).toBe(1)
   held[0]?.writeHead(200).end('62.1.0.0/16\n')
   await expect.poll(() => first.holdingsOf('62.1.2.3').length, { timeout: 20_000 }).toBe(1)
   await first.close()
@@ -116,7 +117,7 @@ test('a feed that does not answer keeps neither start nor end waiting; it comes 
   vi.setSystemTime(Date.now() + 2 * 3_600_000)
   const second = await Lists.open(config, silent)
   expect(second.holdingsOf('62.1.2.3')).toHaveLength(1)
-  expect(held).toHaveLength(2)
+  await expect.poll(() => held.length, { timeout: 20_000 }).toBe(2)
   const cut = new Promise((resolve) => held[1]?.once('close', resolve))
   await second.close()
   await cut
