@@ -3,15 +3,17 @@
  *
  * Modes: `handshake` (a session for each message), `own` (one open session), `shared` (one session
  * of the daemon under a lease for each message), `bulk` (64 KiB writes through the daemon), `unix`
- * (bare echo over a Unix socket). A message is two exchanges of 1 KiB out and 32 octets back.
+ * (bare echo over a Unix socket), `sum` (a call on an open session, then an echo). A message is two
+ * exchanges of 1 KiB out and 32 octets back.
  */
 import { readFileSync } from 'node:fs'
 import net from 'node:net'
 import { type NewOptions, newLeaseId } from '../../src/tls/api.ts'
 import { type TlsSession, TlsWrapper } from '../../src/tls/wrapper.ts'
 
-const [mode = '', port = '', caFile = '', daemon = '', count = ''] = process.argv.slice(2)
-const wrapper = new TlsWrapper({ daemon })
+// The path is the daemon's socket, or the echo's.
+const [mode = '', port = '', caFile = '', path = '', count = ''] = process.argv.slice(2)
+const wrapper = new TlsWrapper({ daemon: path })
 const payload = Buffer.alloc(1024, 'x')
 const latencies: number[] = []
 
@@ -20,11 +22,19 @@ function optionsOf(shared: string | false): NewOptions {
   return { shared, host: '127.0.0.1', port: Number(port), ca, servername: 'peer.test' }
 }
 
-async function exchange(session: TlsSession, lease: number): Promise<void> {
+async function timed(call: () => Promise<unknown>): Promise<void> {
   const start = performance.now()
+  await call()
+  latencies.push(performance.now() - start)
+}
+
+async function call(session: TlsSession, lease: number): Promise<void> {
   const { code, data } = await session.exchange(payload, 4096, { lease })
   if (code !== 'none' || data.length !== 32) throw new Error(`${code}: ${data.length} octets`)
-  latencies.push(performance.now() - start)
+}
+
+function exchange(session: TlsSession, lease: number): Promise<void> {
+  return timed(() => call(session, lease))
 }
 
 async function handshakes(messages: number): Promise<void> {
@@ -66,33 +76,46 @@ async function bulk(megabytes: number, session: TlsSession): Promise<void> {
   await last
 }
 
-async function unixEcho(messages: number): Promise<void> {
-  const socket = net.connect({ path: daemon })
+/** The bare echo: what is done again and again, over one connection. */
+function newEcho(): () => Promise<void> {
+  const socket = net.connect({ path })
   let resolve: () => void = () => undefined
   socket.on('data', () => resolve())
-  for (let at = 0; at < messages; at++) {
-    const start = performance.now()
-    await new Promise<void>((done) => {
+  return () =>
+    new Promise<void>((done) => {
       resolve = done
       socket.write(payload)
     })
-    latencies.push(performance.now() - start)
+}
+
+async function unixEcho(messages: number): Promise<void> {
+  for (let at = 0; at < messages; at++) await timed(echo)
+}
+
+async function sum(messages: number, session: TlsSession): Promise<void> {
+  for (let at = 0; at < messages; at++) {
+    await timed(async () => {
+      await call(session, 0)
+      await echo()
+    })
   }
-  socket.destroy()
 }
 
 async function prepare(): Promise<(messages: number) => Promise<void>> {
   if (mode === 'handshake') return handshakes
   if (mode === 'unix') return unixEcho
-  const session = await wrapper.new(optionsOf(mode === 'own' ? false : `bench-${mode}`))
+  const isOwn = mode === 'own' || mode === 'sum'
+  const session = await wrapper.new(optionsOf(isOwn ? false : `bench-${mode}`))
   const { code, message } = await session.connect()
   if (code !== 'none') throw new Error(`${code}: ${message}`)
   if (mode === 'own') return (messages) => own(messages, session)
+  if (mode === 'sum') return (messages) => sum(messages, session)
   return mode === 'bulk'
     ? (megabytes) => bulk(megabytes, session)
     : (messages) => shared(messages, session)
 }
 
+const echo = mode === 'unix' || mode === 'sum' ? newEcho() : () => Promise.resolve()
 const work = await prepare()
 // As long as what is measured: what counts is how a program runs for days.
 await work(Number(count))

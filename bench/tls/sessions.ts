@@ -11,6 +11,10 @@
  * of what a hop costs, and the kernel's own placement changes from run to run (on one core for all,
  * the same exchanges take a third of the time). So there are two peers: the application's and the
  * daemon's.
+ *
+ * The latency through the daemon is compared with `sum`: the same call on an own session and then a
+ * bare echo, timed together. Those are three processes on two cores and four hops, as on the
+ * daemon's way; two runs of two processes each find both cores' caches warm.
  */
 import { execFileSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
@@ -35,12 +39,13 @@ type Round = Readonly<Record<Mode, Figures>>
 
 const applicationCore = 0
 const otherCore = 1
-const modes = ['handshake', 'own', 'unix', 'shared', 'bulk'] as const
+const modes = ['handshake', 'own', 'unix', 'sum', 'shared', 'bulk'] as const
 /** Messages of a round; of `bulk`, megabytes. */
 const counts: Readonly<Record<Mode, number>> = {
   handshake: 250,
   own: 2500,
   unix: 5000,
+  sum: 5000,
   shared: 2500,
   bulk: 300,
 }
@@ -76,7 +81,7 @@ function measurementsOf(rounds: readonly Round[]): readonly Measurement[] {
     }),
   )
   const group = 'latency of one exchange'
-  const latency = (['own', 'shared', 'unix'] as const).flatMap((mode) => [
+  const latency = (['own', 'shared', 'unix', 'sum'] as const).flatMap((mode) => [
     { group, name: `${mode} p50`, value: of(mode, 'p50Us'), unit: 'µs' },
     { group, name: `${mode} p99`, value: of(mode, 'p99Us'), unit: 'µs' },
   ])
@@ -108,8 +113,8 @@ function barsOf(rounds: readonly Round[]): readonly Bar[] {
       1,
     ),
     atMost(
-      'p50 shared / (own + bare Unix echo)',
-      ratio(({ shared, own, unix }) => shared.p50Us / (own.p50Us + unix.p50Us)),
+      'p50 shared / own and bare Unix echo',
+      ratio(({ shared, sum }) => shared.p50Us / sum.p50Us),
       1,
     ),
     atLeast(
@@ -123,8 +128,9 @@ function barsOf(rounds: readonly Round[]): readonly Bar[] {
 async function newBench(authority: Authority) {
   const identity = authority.issue('peer.test')
   const folder = newFolder()
+  let peers = 0
   const newPeer = async (core: number) => {
-    const echo = join(folder, `echo-${core}.sock`)
+    const echo = join(folder, `echo-${peers++}.sock`)
     const files = [identity.certificateFile, identity.keyFile]
     const running = run('bench/tls/peer.js', [...files, echo])
     pin(running.pid, core)
@@ -132,12 +138,13 @@ async function newBench(authority: Authority) {
   }
   const near = await newPeer(otherCore)
   const far = await newPeer(applicationCore)
+  const echo = await newPeer(otherCore)
   const daemon = await startDaemon()
   pin(daemon.pid, otherCore)
   return {
     async trial(mode: Mode, count: number): Promise<Figures> {
       const peer = mode === 'shared' || mode === 'bulk' ? far : near
-      const socket = mode === 'unix' ? near.echo : daemon.socket
+      const socket = mode === 'unix' || mode === 'sum' ? echo.echo : daemon.socket
       const words = [mode, peer.port, authority.caFile, socket, String(count)]
       const application = run('bench/tls/application.js', words)
       pin(application.pid, applicationCore)
@@ -154,7 +161,7 @@ async function newBench(authority: Authority) {
       return { ...own, daemonUs, peerUs }
     },
     async end(): Promise<void> {
-      await Promise.all([daemon.end(), near.running.end(), far.running.end()])
+      await Promise.all([daemon, near.running, far.running, echo.running].map((one) => one.end()))
       rmSync(folder, { recursive: true, force: true })
     },
   }
