@@ -126,6 +126,23 @@ test('a daemon that starts in the place of a stopped one is used by the next who
   await echoes(await sharedAgain('next'), 'from the new one')
 })
 
+test('how each attempt to reach the daemon ended is told, also by one who missed its death', async () => {
+  const folder = newFolder()
+  scene.atEnd(() => rmSync(folder, { recursive: true, force: true }))
+  const told: string[] = []
+  const socket = join(folder, 'tls.sock')
+  wrapper = new TlsWrapper({ daemon: socket, onDaemon: ({ code }) => told.push(code) })
+  scene.atEnd(() => wrapper.close())
+  const attempt = async () => (await wrapper.new(optionsOf('told', { fallback: true }))).route
+  for (let time = 0; time < 2; time++) expect(await attempt()).toBe('unshared')
+  for (let life = 0; life < 2; life++) {
+    const one = await startDaemon([], { folder })
+    await expect.poll(attempt, { timeout: 20_000 }).toBe('shared')
+    await one.end('SIGKILL')
+  }
+  expect(told).toEqual(['daemonGone', 'daemonGone', 'none', 'none'])
+})
+
 test('a read may wait for its peer longer than the daemon may be silent', async () => {
   await start()
   const session = await wrapper.new(optionsOf('patient'))
