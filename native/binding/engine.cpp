@@ -187,6 +187,12 @@ SlotName name_of(const Napi::CallbackInfo& info, std::size_t at = 1) {
           info[at + 1].As<Napi::Number>().Uint32Value()};
 }
 
+// sendOctets(handle, slot, generation, octets)
+void send_octets(const Napi::CallbackInfo& info) {
+  const auto octets = info[3].As<Napi::Uint8Array>();
+  host_of(info).engine->send(name_of(info), {octets.Data(), octets.ByteLength()});
+}
+
 // passOctets(handle, source slot and generation, target slot and generation, scanState, octetsMax)
 void pass_octets(const Napi::CallbackInfo& info) {
   const auto octets_max = static_cast<std::uint64_t>(info[6].As<Napi::Number>().DoubleValue());
@@ -229,6 +235,7 @@ void add_engine(Napi::Env env, Napi::Object exports) {
   exports.Set("collectEvents", Napi::Function::New(env, collect_events));
   exports.Set("executeOperations", Napi::Function::New(env, execute_operations));
   exports.Set("connectSocket", Napi::Function::New(env, connect_socket));
+  exports.Set("sendOctets", Napi::Function::New(env, send_octets));
   exports.Set("passOctets", Napi::Function::New(env, pass_octets));
   exports.Set("detachSocket", Napi::Function::New(env, detach_socket));
   exports.Set("releaseDetached", Napi::Function::New(env, release_detached));

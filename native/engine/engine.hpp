@@ -103,6 +103,9 @@ class Engine {
 
   // Always names a slot, unless there is none left; a connect that fails ends in a close event.
   [[nodiscard]] SlotName connect(const Endpoint& to, std::int64_t timeout_ms) noexcept;
+  // Sends from the caller's memory, behind what was carried out before; what the socket does not
+  // take is copied. Counted in `backlogs` by the caller. Nothing for a dead name.
+  void send(SlotName name, std::span<const std::uint8_t> octets) noexcept;
   // From the source's next octets on, those of a message pass to the target without JavaScript, as
   // long as they are clean, not the end of the message and not more than `octets_max`, and the
   // target takes them. A passed event tells of them before any other event of the source.

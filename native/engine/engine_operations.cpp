@@ -26,6 +26,12 @@ std::size_t Engine::execute(std::size_t operations) noexcept {
   return pending_.size();
 }
 
+void Engine::send(SlotName name, std::span<const std::uint8_t> octets) noexcept {
+  Gather gather;
+  execute_send(name, octets, gather);
+  flush(gather);
+}
+
 void Engine::execute_one(const std::int32_t* words, Gather& gather) noexcept {
   const auto kind = static_cast<OperationKind>(words[0]);
   const SlotName name{static_cast<std::uint32_t>(words[1]), static_cast<std::uint32_t>(words[2])};

@@ -24,6 +24,7 @@ import {
 import type { ConnectionId, Engine, EngineHandler, EngineOptions } from './engine.ts'
 import type { EngineToken } from './gate.ts'
 import {
+  directOctetsMin,
   type EngineAddon,
   event,
   eventsMax,
@@ -128,19 +129,17 @@ class NativeEngine implements Engine {
   send(id: ConnectionId, octets: Uint8Array): boolean {
     const slot = this.#liveSlot(id)
     if (slot === dead) return true
-    for (let start = 0; start < octets.length; start += outputOctets) {
-      const length = Math.min(octets.length - start, outputOctets)
-      const at = this.#reserve(length)
-      this.#output.set(octets.subarray(start, start + length), at)
-      this.#queueOutput(slot, at, length)
-    }
+    if (octets.length >= directOctetsMin) return this.#sendDirect(id, slot, octets)
+    const at = this.#reserve(octets.length)
+    this.#output.set(octets, at)
+    this.#queueOutput(slot, at, octets.length)
     return this.#hasRoom(slot)
   }
 
   sendText(id: ConnectionId, text: string): boolean {
     const slot = this.#liveSlot(id)
     if (slot === dead) return true
-    if (text.length > outputOctets) return this.send(id, Buffer.from(text, 'latin1'))
+    if (text.length >= directOctetsMin) return this.send(id, Buffer.from(text, 'latin1'))
     const at = this.#reserve(text.length)
     this.#output.write(text, at, 'latin1')
     this.#queueOutput(slot, at, text.length)
@@ -302,6 +301,15 @@ class NativeEngine implements Engine {
     if (slot === dead) return
     this.#push(kind, slot, first, 0)
     this.#generations[slot] = dead
+  }
+
+  /** Many octets: without a copy into the arena. */
+  #sendDirect(id: ConnectionId, slot: number, octets: Uint8Array): boolean {
+    this.#execute()
+    this.#backlogs[slot] = (this.#backlogs[slot] ?? 0) + octets.length
+    this.#addon.sendOctets(this.#handle, slot, generationOf(id, slot), octets)
+    if (!this.#isInTurn) this.#makeFlushDue()
+    return this.#hasRoom(slot)
   }
 
   /** The offset of this many free octets in the output arena. */

@@ -17,6 +17,7 @@ export interface EngineAddon {
     timeoutMs: number,
     name: Int32Array,
   ): void
+  sendOctets(handle: object, slot: number, generation: number, octets: Uint8Array): void
   passOctets(
     handle: object,
     source: number,
@@ -40,6 +41,8 @@ export const slots = 131_072
 export const inputOctets = 1_048_576
 /** The output arena: texts to be sent. */
 export const outputOctets = 1_048_576
+/** From so many octets on, a send goes out of its own memory instead of the arena's. */
+export const directOctetsMin = 16_384
 /** Events of one wake-up. */
 export const eventsMax = 1_024
 /** Operations of one list. */

@@ -10,7 +10,7 @@
  */
 
 import { messageOf } from '../base/errors.ts'
-import { heldInputOctetsMax, stashOctetsHigh } from '../base/limits.ts'
+import { heldInputOctetsMax } from '../base/limits.ts'
 import { replyLine } from '../smtp/reply-text.ts'
 import { loseConnection, openConnection } from './1-connect.ts'
 import { enterTls } from './2-hello.ts'
@@ -30,6 +30,7 @@ import type { CompiledPolicy } from './policy.ts'
 import type { Answer, Ports, Reply } from './ports.ts'
 import { close, refusal, refuseConnection } from './reply.ts'
 import { type Client, Session } from './session.ts'
+import { stashOctetsMost } from './stash.ts'
 
 export { type CompiledPolicy, compilePolicy } from './policy.ts'
 export type { Client } from './session.ts'
@@ -312,7 +313,7 @@ function isOwed(session: Session): boolean {
 function pace(session: Session, nowMs: number): void {
   if (session.reading === 'nothing') return
   const message = session.transaction?.message
-  const isStashFull = message?.phase === 'opening' && message.stashOctets >= stashOctetsHigh
+  const isStashFull = message?.phase === 'opening' && message.stashOctets >= stashOctetsMost()
   const heldOctets = session.held?.length ?? 0
   const mustPause = session.isTransferFull || isStashFull || heldOctets > heldInputOctetsMax
   if (mustPause) session.rateSinceMs = nowMs

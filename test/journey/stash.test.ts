@@ -3,8 +3,11 @@ import {
   stashBlockOctets,
   stashBlocksSpareMax,
   stashLargeBlockOctets,
+  stashLargeBlocksHeldMax,
+  stashOctetsHigh,
+  stashOctetsLow,
 } from '../../src/base/limits.ts'
-import { giveStash, stashBlocksHeld, takeStash } from '../../src/journey/stash.ts'
+import { giveStash, stashBlocksHeld, stashOctetsMost, takeStash } from '../../src/journey/stash.ts'
 import { plainMessage, World, withEnvelope } from './world.ts'
 
 test('a block that was given back is used again, by size, and by one at a time', () => {
@@ -29,6 +32,15 @@ test('what is larger than both sizes, or too many, is left to the collector', ()
   const known = new Set(blocks)
   const taken = Array.from({ length: stashBlocksSpareMax + 1 }, () => takeStash(1))
   expect(taken.filter((block) => !known.has(block)).length).toBe(1)
+})
+
+test('many long messages at once are kept for with less each, until they are through', () => {
+  const blocks = Array.from({ length: stashLargeBlocksHeldMax }, () => takeStash(stashOctetsLow))
+  // One more is over the bound, whoever holds blocks beside.
+  blocks.push(takeStash(stashOctetsLow))
+  expect(stashOctetsMost()).toBe(stashOctetsLow)
+  for (const block of blocks) giveStash(block)
+  expect(stashOctetsMost()).toBe(stashOctetsHigh)
 })
 
 const header = plainMessage.slice(0, 60)
