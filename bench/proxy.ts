@@ -65,18 +65,21 @@ const loads: readonly Load[] = [
   },
   { ...usual, label: many, sessions: 200, ratioMax: 0.75, hasMailPeers: false },
   { ...usual, label: reused, messages: 8000, isReusing: true, ratioMax: 1, hasMailPeers: false },
-  bulk('1 MB, 4 sessions', megabyte, 60, 1.3, 0),
-  bulk('10 MB, 4 sessions', 10 * megabyte, 8, 0, 0.9),
+  bulk(20, '1 MB', megabyte, 240, 1.3, 0),
+  bulk(4, '1 MB', megabyte, 100, 0, 0),
+  bulk(4, '10 MB', 10 * megabyte, 8, 0, 0.9),
 ]
 
 function bulk(
-  label: string,
+  sessions: number,
+  size: string,
   octets: number,
   messages: number,
   ratioMax: number,
   rateMin: number,
 ): Load {
-  return { ...usual, label, octets, sessions: 4, messages, ratioMax, rateMin, hasMailPeers: false }
+  const label = `${size}, ${sessions} sessions`
+  return { ...usual, label, octets, sessions, messages, ratioMax, rateMin, hasMailPeers: false }
 }
 
 /**

@@ -79,7 +79,7 @@ export interface Engine {
   connect(address: string, port: number, timeoutMs: number): ConnectionId
   /** Queues a copy of the octets. False: the backlog is over its high mark; stop until onDrain. */
   send(id: ConnectionId, octets: Uint8Array): boolean
-  /** Queues text, one octet a code unit (latin1). */
+  /** Queues text, one octet a code unit (latin1); its high mark is lower than that of `send`. */
   sendText(id: ConnectionId, text: string): boolean
   /**
    * Queues octets [start, end) of the chunk being delivered right now, without copying where

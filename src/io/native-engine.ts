@@ -18,6 +18,7 @@ import {
   backlogHighOctets,
   backlogLowOctets,
   backlogOctetsMax,
+  backlogTextHighOctets,
   closeFlushMs,
   lingerMs,
 } from '../base/limits.ts'
@@ -129,21 +130,25 @@ class NativeEngine implements Engine {
   send(id: ConnectionId, octets: Uint8Array): boolean {
     const slot = this.#liveSlot(id)
     if (slot === dead) return true
-    if (octets.length >= directOctetsMin) return this.#sendDirect(id, slot, octets)
+    if (octets.length >= directOctetsMin) {
+      return this.#sendDirect(id, slot, octets, backlogHighOctets)
+    }
     const at = this.#reserve(octets.length)
     this.#output.set(octets, at)
     this.#queueOutput(slot, at, octets.length)
-    return this.#hasRoom(slot)
+    return this.#hasRoom(slot, backlogHighOctets)
   }
 
   sendText(id: ConnectionId, text: string): boolean {
     const slot = this.#liveSlot(id)
     if (slot === dead) return true
-    if (text.length >= directOctetsMin) return this.send(id, Buffer.from(text, 'latin1'))
+    if (text.length >= directOctetsMin) {
+      return this.#sendDirect(id, slot, Buffer.from(text, 'latin1'), backlogTextHighOctets)
+    }
     const at = this.#reserve(text.length)
     this.#output.write(text, at, 'latin1')
     this.#queueOutput(slot, at, text.length)
-    return this.#hasRoom(slot)
+    return this.#hasRoom(slot, backlogTextHighOctets)
   }
 
   forward(id: ConnectionId, start: number, end: number): boolean {
@@ -151,7 +156,7 @@ class NativeEngine implements Engine {
     if (slot === dead || this.#delivering < 0 || start >= end) return true
     this.#push(operation.forward, slot, start, end - start)
     this.#backlogs[slot] = (this.#backlogs[slot] ?? 0) + end - start
-    return this.#hasRoom(slot)
+    return this.#hasRoom(slot, backlogHighOctets)
   }
 
   pass(source: ConnectionId, target: ConnectionId, scanState: number, octetsMax: number): void {
@@ -304,12 +309,12 @@ class NativeEngine implements Engine {
   }
 
   /** Many octets: without a copy into the arena. */
-  #sendDirect(id: ConnectionId, slot: number, octets: Uint8Array): boolean {
+  #sendDirect(id: ConnectionId, slot: number, octets: Uint8Array, highOctets: number): boolean {
     this.#execute()
     this.#backlogs[slot] = (this.#backlogs[slot] ?? 0) + octets.length
     this.#addon.sendOctets(this.#handle, slot, generationOf(id, slot), octets)
     if (!this.#isInTurn) this.#makeFlushDue()
-    return this.#hasRoom(slot)
+    return this.#hasRoom(slot, highOctets)
   }
 
   /** The offset of this many free octets in the output arena. */
@@ -349,8 +354,8 @@ class NativeEngine implements Engine {
     if (!this.#isInTurn) this.#makeFlushDue()
   }
 
-  #hasRoom(slot: number): boolean {
-    if ((this.#backlogs[slot] ?? 0) <= backlogHighOctets) return true
+  #hasRoom(slot: number, highOctets: number): boolean {
+    if ((this.#backlogs[slot] ?? 0) <= highOctets) return true
     if (this.#isOverHighMark[slot] === 0) {
       this.#isOverHighMark[slot] = 1
       this.#push(operation.awaitDrain, slot, 0, 0)

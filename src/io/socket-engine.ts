@@ -12,7 +12,13 @@
  * `waiting`: a client that has not been told of yet. In `closing` nothing but onClose comes.
  */
 import { connect as connectSocket, type Socket } from 'node:net'
-import { backlogHighOctets, backlogOctetsMax, closeFlushMs, lingerMs } from '../base/limits.ts'
+import {
+  backlogHighOctets,
+  backlogOctetsMax,
+  backlogTextHighOctets,
+  closeFlushMs,
+  lingerMs,
+} from '../base/limits.ts'
 import { type Adopter, type Candidate, forgetAdopter, registerAdopter } from './adopters.ts'
 import type {
   CloseReason,
@@ -105,7 +111,7 @@ class SocketEngine implements Engine, Adopter {
   }
 
   sendText(id: ConnectionId, text: string): boolean {
-    return this.#write(id, Buffer.from(text, 'latin1'))
+    return this.#write(id, Buffer.from(text, 'latin1'), backlogTextHighOctets)
   }
 
   forward(id: ConnectionId, start: number, end: number): boolean {
@@ -221,13 +227,13 @@ class SocketEngine implements Engine, Adopter {
     return connection?.state === 'closing' ? undefined : connection
   }
 
-  #write(id: ConnectionId, octets: Uint8Array): boolean {
+  #write(id: ConnectionId, octets: Uint8Array, highOctets = backlogHighOctets): boolean {
     const connection = this.#live(id)
     if (connection === undefined) return true
     const { socket } = connection
     if (socket.writable) socket.write(octets)
     if (socket.writableLength > backlogOctetsMax) this.#destroy(connection, 'reset')
-    if (socket.writableLength <= backlogHighOctets) return true
+    if (socket.writableLength <= highOctets) return true
     connection.isOverHighMark = true
     return false
   }

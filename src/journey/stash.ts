@@ -1,9 +1,9 @@
 /**
  * Stash blocks: memory for what is kept of a message until the mailhost takes it.
  *
- * Blocks of two sizes are used again within the thread: memory of its own for every message costs
- * the collector more than the message itself. What is larger than both is not taken back, and what
- * lies in a spare block is never read before it is written anew.
+ * Blocks of three sizes are used again within the thread: memory of its own for every message costs
+ * the collector more than the message itself. What is larger is not taken back, and what lies in a
+ * spare block is never read before it is written anew.
  */
 import {
   stashBlockOctets,
@@ -11,6 +11,8 @@ import {
   stashLargeBlockOctets,
   stashLargeBlocksHeldMax,
   stashLargeBlocksSpareMax,
+  stashMediumBlockOctets,
+  stashMediumBlocksSpareMax,
   stashOctetsHigh,
   stashOctetsLow,
 } from '../base/limits.ts'
@@ -21,8 +23,11 @@ interface Size {
   readonly spare: Uint8Array[]
 }
 
-const small: Size = { octets: stashBlockOctets, spareMax: stashBlocksSpareMax, spare: [] }
-const large: Size = { octets: stashLargeBlockOctets, spareMax: stashLargeBlocksSpareMax, spare: [] }
+const sizes: readonly Size[] = [
+  { octets: stashBlockOctets, spareMax: stashBlocksSpareMax, spare: [] },
+  { octets: stashMediumBlockOctets, spareMax: stashMediumBlocksSpareMax, spare: [] },
+  { octets: stashLargeBlockOctets, spareMax: stashLargeBlocksSpareMax, spare: [] },
+]
 
 let held = 0
 let largeHeld = 0
@@ -39,11 +44,10 @@ export function stashOctetsMost(): number {
 
 /** A block of at least so many octets, with anything in it. */
 export function takeStash(octets: number): Uint8Array {
-  held++
-  if (octets > small.octets) largeHeld++
-  if (octets > large.octets) return new Uint8Array(octets)
-  const size = octets > small.octets ? large : small
-  return size.spare.pop() ?? new Uint8Array(size.octets)
+  const size = sizes.find((one) => octets <= one.octets)
+  const stash = size?.spare.pop() ?? new Uint8Array(size?.octets ?? octets)
+  count(stash, 1)
+  return stash
 }
 
 /**
@@ -52,8 +56,12 @@ export function takeStash(octets: number): Uint8Array {
  */
 export function giveStash(stash: Uint8Array): void {
   if (stash.length === 0) return
-  held--
-  if (stash.length > small.octets) largeHeld--
-  const size = stash.length === small.octets ? small : large
-  if (stash.length === size.octets && size.spare.length < size.spareMax) size.spare.push(stash)
+  count(stash, -1)
+  const size = sizes.find((one) => stash.length === one.octets)
+  if (size !== undefined && size.spare.length < size.spareMax) size.spare.push(stash)
+}
+
+function count(stash: Uint8Array, by: 1 | -1): void {
+  held += by
+  if (stash.length > stashMediumBlockOctets) largeHeld += by
 }

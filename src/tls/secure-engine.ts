@@ -12,7 +12,13 @@
  */
 import type net from 'node:net'
 import type tls from 'node:tls'
-import { backlogHighOctets, backlogOctetsMax, closeFlushMs, lingerMs } from '../base/limits.ts'
+import {
+  backlogHighOctets,
+  backlogOctetsMax,
+  backlogTextHighOctets,
+  closeFlushMs,
+  lingerMs,
+} from '../base/limits.ts'
 import type { CloseReason, ConnectionId, Engine, EngineHandler, Peer } from '../io/engine.ts'
 import { type Carrier, type CarrierEvents, SocketCarrier } from './carrier.ts'
 import { HelloReader } from './client-hello.ts'
@@ -137,7 +143,7 @@ export class SecureEngine implements Engine, EngineHandler {
   sendText(id: ConnectionId, text: string): boolean {
     const secured = this.#find(id)
     if (secured === undefined) return this.#inner.sendText(id, text)
-    return this.#write(secured, Buffer.from(text, 'latin1'))
+    return this.#write(secured, Buffer.from(text, 'latin1'), backlogTextHighOctets)
   }
 
   forward(id: ConnectionId, start: number, end: number): boolean {
@@ -317,12 +323,12 @@ export class SecureEngine implements Engine, EngineHandler {
     this.#delivered = undefined
   }
 
-  #write(secured: Secured, octets: Uint8Array): boolean {
+  #write(secured: Secured, octets: Uint8Array, highOctets = backlogHighOctets): boolean {
     const { carrier } = secured
     if (carrier === undefined || secured.isClosing) return true
     const backlog = carrier.write(octets)
     if (backlog > backlogOctetsMax) this.reset(secured.id)
-    if (backlog <= backlogHighOctets) return true
+    if (backlog <= highOctets) return true
     secured.isOverHighMark = true
     return false
   }
