@@ -153,16 +153,18 @@ Napi::Value engine_token(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), host_of(info).token);
 }
 
-// collectEvents(handle) → events listed
-Napi::Value collect_events(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), static_cast<double>(host_of(info).engine->collect()));
-}
-
 // executeOperations(handle, count) → events that wait
 Napi::Value execute_operations(const Napi::CallbackInfo& info) {
   const std::uint32_t count = info[1].As<Napi::Number>().Uint32Value();
   return Napi::Number::New(info.Env(),
                            static_cast<double>(host_of(info).engine->execute(count)));
+}
+
+// nextEvents(handle, operations) → events listed, once the operations are carried out
+Napi::Value next_events(const Napi::CallbackInfo& info) {
+  Engine& engine = *host_of(info).engine;
+  engine.execute(info[1].As<Napi::Number>().Uint32Value());
+  return Napi::Number::New(info.Env(), static_cast<double>(engine.collect()));
 }
 
 // connectSocket(handle, address, port, timeoutMs, name): fills name with slot and generation
@@ -232,7 +234,7 @@ Napi::Value engine_connections(const Napi::CallbackInfo& info) {
 void add_engine(Napi::Env env, Napi::Object exports) {
   exports.Set("newEngine", Napi::Function::New(env, new_engine));
   exports.Set("engineToken", Napi::Function::New(env, engine_token));
-  exports.Set("collectEvents", Napi::Function::New(env, collect_events));
+  exports.Set("nextEvents", Napi::Function::New(env, next_events));
   exports.Set("executeOperations", Napi::Function::New(env, execute_operations));
   exports.Set("connectSocket", Napi::Function::New(env, connect_socket));
   exports.Set("sendOctets", Napi::Function::New(env, send_octets));

@@ -12,6 +12,16 @@ namespace activemx {
 namespace {
 
 constexpr std::int64_t done_linger_ms = 200;
+constexpr int send_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+
+// Most sends have one part, and for one part the kernel has less to check.
+ssize_t send_parts(int fd, std::span<iovec> parts) noexcept {
+  if (parts.size() == 1) return ::send(fd, parts[0].iov_base, parts[0].iov_len, send_flags);
+  msghdr message{};
+  message.msg_iov = parts.data();
+  message.msg_iovlen = parts.size();
+  return ::sendmsg(fd, &message, send_flags);
+}
 
 }  // namespace
 
@@ -110,10 +120,7 @@ void Engine::flush(Gather& gather) noexcept {
   const std::uint32_t slot = gather.name.slot;
   std::size_t sent = 0;
   if (connection->state == State::open && connection->backlog.size() == 0) {
-    msghdr message{};
-    message.msg_iov = gather.parts.data();
-    message.msg_iovlen = gather.count;
-    const ssize_t taken = ::sendmsg(connection->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    const ssize_t taken = send_parts(connection->fd, {gather.parts.data(), gather.count});
     if (taken < 0 && errno != EAGAIN && errno != EINTR) {
       finish(slot, *connection, CloseReason::reset);
       gather = Gather{};

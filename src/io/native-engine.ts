@@ -36,6 +36,7 @@ import {
   RecordReader,
   reasons,
   roundsMax,
+  shortTextMax,
   slots,
   words,
 } from './native-events.ts'
@@ -146,7 +147,8 @@ class NativeEngine implements Engine {
       return this.#sendDirect(id, slot, Buffer.from(text, 'latin1'), backlogTextHighOctets)
     }
     const at = this.#reserve(text.length)
-    this.#output.write(text, at, 'latin1')
+    if (text.length > shortTextMax) this.#output.write(text, at, 'latin1')
+    else for (let i = 0; i < text.length; i += 1) this.#output[at + i] = text.charCodeAt(i)
     this.#queueOutput(slot, at, text.length)
     return this.#hasRoom(slot, backlogTextHighOctets)
   }
@@ -231,15 +233,16 @@ class NativeEngine implements Engine {
       let listed = count
       for (let round = 1; listed > 0; round += 1) {
         for (let at = 0; at < listed; at += 1) this.#dispatch(at * words)
-        this.#execute()
-        if (round === roundsMax) break
-        listed = this.#addon.collectEvents(this.#handle)
+        if (round === roundsMax) {
+          if (this.#execute() > 0) this.#makeFlushDue()
+          break
+        }
+        listed = this.#nextEvents()
       }
     } finally {
       this.#delivering = -1
       this.#isInTurn = false
     }
-    if (this.#execute() > 0) this.#makeFlushDue()
     this.#closeIfEmpty()
   }
 
@@ -363,6 +366,14 @@ class NativeEngine implements Engine {
     return false
   }
 
+  /** Carries out what is listed, and lists what has come: one call for both. */
+  #nextEvents(): number {
+    const count = this.#operationCount
+    this.#operationCount = 0
+    this.#outputUsed = 0
+    return this.#isClosed ? 0 : this.#addon.nextEvents(this.#handle, count)
+  }
+
   /** Carries out what is listed; answers how many events came of it. */
   #execute(): number {
     const pending = this.#executeList()
@@ -382,9 +393,7 @@ class NativeEngine implements Engine {
     this.#isFlushDue = true
     setImmediate(() => {
       this.#isFlushDue = false
-      if (this.#isClosed) return
-      this.#execute()
-      this.#turn(this.#addon.collectEvents(this.#handle))
+      if (!this.#isClosed) this.#turn(this.#nextEvents())
     })
   }
 

@@ -8,7 +8,7 @@ import type { CloseReason, Peer } from './engine.ts'
 export interface EngineAddon {
   newEngine(buffers: object, limits: object, onEvents: (count: number) => void): object
   engineToken(handle: object): number
-  collectEvents(handle: object): number
+  nextEvents(handle: object, operations: number): number
   executeOperations(handle: object, count: number): number
   connectSocket(
     handle: object,
@@ -43,6 +43,8 @@ export const inputOctets = 1_048_576
 export const outputOctets = 1_048_576
 /** From so many octets on, a send goes out of its own memory instead of the arena's. */
 export const directOctetsMin = 16_384
+/** Up to so many characters a text is written here; Node's own way costs a call. */
+export const shortTextMax = 64
 /** Events of one wake-up. */
 export const eventsMax = 1_024
 /** Operations of one list. */

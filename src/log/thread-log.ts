@@ -62,7 +62,12 @@ export class ThreadLog implements Log {
   #settings: ThreadLogSettings
   #traced: Networks
   #left: ReadonlySet<LogEvent>
-  #lines = ''
+  /**
+   * The lines that wait, as octets: as strings they would be thousands of joined pieces that live
+   * until the batch is sent, which the collector copies and the sender puts together in the cold.
+   */
+  readonly #batch = Buffer.allocUnsafeSlow(2 * logBatchOctetsMax)
+  #octets = 0
   #records = 0
   #timer: NodeJS.Timeout | undefined
   readonly #flush = (): void => this.flush()
@@ -106,8 +111,17 @@ export class ThreadLog implements Log {
 
   /** Whole lines of verdicts, made as `lineSettings` says. */
   lines(lines: string, records: number): void {
-    this.#lines += lines
-    this.#noteAdded(records)
+    // UTF-8 has three octets a code unit at the most.
+    const octetsMax = lines.length * 3
+    if (this.#octets + octetsMax > this.#batch.length) this.flush()
+    if (octetsMax > this.#batch.length) {
+      this.#send(lines, records)
+      return
+    }
+    this.#octets += this.#batch.write(lines, this.#octets)
+    this.#records += records
+    if (this.#octets >= logBatchOctetsMax) this.flush()
+    else this.#timer ??= setTimeout(this.#flush, logBatchMs)
   }
 
   isTraced(client: string): boolean {
@@ -127,14 +141,16 @@ export class ThreadLog implements Log {
     if (this.#timer !== undefined) clearTimeout(this.#timer)
     this.#timer = undefined
     if (this.#records === 0) return
-    const { length } = this.#lines
-    if (this.#outlet.take(length)) {
-      this.#outlet.send({ kind: 'lines', lines: this.#lines, records: this.#records })
-    } else {
-      this.#outlet.dropped(this.#records)
-    }
-    this.#lines = ''
+    const lines = this.#batch.toString('utf8', 0, this.#octets)
+    const records = this.#records
+    this.#octets = 0
     this.#records = 0
+    this.#send(lines, records)
+  }
+
+  #send(lines: string, records: number): void {
+    if (this.#outlet.take(lines.length)) this.#outlet.send({ kind: 'lines', lines, records })
+    else this.#outlet.dropped(records)
   }
 
   /** Those who trace are shown json, whatever the log's own form is. */
@@ -143,14 +159,7 @@ export class ThreadLog implements Log {
   }
 
   #addLine(line: string): void {
-    this.#lines += `${line}\n`
-    this.#noteAdded(1)
-  }
-
-  #noteAdded(records: number): void {
-    this.#records += records
-    if (this.#lines.length >= logBatchOctetsMax) this.flush()
-    else this.#timer ??= setTimeout(this.#flush, logBatchMs)
+    this.lines(`${line}\n`, 1)
   }
 
   #trace(line: string, client: string): void {
