@@ -159,7 +159,7 @@ export class DaemonChannel {
         return
       }
       this.#hold()
-      this.#place({ call, end: resolve, ...alone })
+      this.#place(waitingOf(call, resolve))
     })
   }
 
@@ -187,7 +187,7 @@ export class DaemonChannel {
     // No credit bounds them: a daemon that takes so few of them is not there.
     const isStuck = this.#frames.backlog > 2 * tlsCreditOctets
     if (isStuck || this.#laneOf(call).size > tlsQueueCallsMax) this.#giveUp()
-    else this.#place({ call, end: ignore, ...alone })
+    else this.#place(waitingOf(call, ignore))
   }
 
   async #exchangeInTurn(write: ChannelCall, read: ChannelCall): Promise<Answer> {
@@ -247,7 +247,7 @@ export class DaemonChannel {
     const end = (): void => {
       this.#isAsking = false
     }
-    this.#send({ call, end, ...alone })
+    this.#send(waitingOf(call, end))
   }
 
   #onSilent(): void {
@@ -369,8 +369,10 @@ export const plain = {
   lane: undefined,
 } as const
 
-/** Of a call that is sent for itself. */
-const alone = { before: undefined, beforeRequest: 0 } as const
+/** A call that is sent for itself. */
+function waitingOf(call: ChannelCall, end: (answer: Answer) => void): Waiting {
+  return { call, end, before: undefined, beforeRequest: 0 }
+}
 
 /** The next request number: none that still waits for its answer when all have been used. */
 export function numberBehind(last: number, taken: ReadonlyMap<number, unknown>): number {

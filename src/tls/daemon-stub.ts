@@ -207,7 +207,8 @@ export class DaemonStub implements TlsCalls {
 
   #tell(known: Known, kind: number, flags: number, priority: number, lease: number): void {
     const { octets: head, lane } = known
-    this.#access.current?.tell({ ...plain, kind, flags, priority, lease, head, lane })
+    const call = { kind, flags, priority, lease, head, readOctets: -1, data: noOctets, lane }
+    this.#access.current?.tell(call)
   }
 
   /** Names a program to start when octets come for the session and nobody reads them. */
