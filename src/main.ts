@@ -68,6 +68,7 @@ export async function serve(
   parts: ServeParts = {},
 ): Promise<RunningProxy> {
   let instance: Instance | undefined
+  let lists: ListService | undefined
   const listener = {
     onReport: (report: ListReport) => log.log.record(recordOfList(report)),
     onFault: (detail: string) =>
@@ -77,13 +78,16 @@ export async function serve(
   // Before the lists, which may lie in it.
   const learnt = openLearnt(config, log)
   try {
-    const lists = parts.lists ?? (await Lists.open(config, listener))
+    lists = parts.lists ?? (await Lists.open(config, listener))
     const hasOwnLists = parts.lists !== undefined
     instance = new Instance(config, { ...parts, log, lists, learnt, hasOwnLists })
     await instance.start()
     return instance
   } catch (fault) {
-    await (instance === undefined ? learnt?.close() : instance.close())
+    if (instance === undefined) {
+      await lists?.close()
+      await learnt?.close()
+    } else await instance.close()
     throw fault
   }
 }

@@ -83,7 +83,8 @@ async function showEntries(
   for (let after = ''; ; ) {
     const part = await ask<readonly Entry[]>(options, 'list-show', { list, after })
     const last = part.at(-1)
-    if (last === undefined) break
+    // An instance of before an upgrade knows no `after` and says the same again.
+    if (last === undefined || last.entry === after) break
     after = last.entry
     if (isJson) for (const entry of part) all.push(entry)
     else for (const entry of part) print(action === 'export' ? entry.entry : shownEntry(entry))

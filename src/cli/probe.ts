@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { OperatingError } from '../base/errors.ts'
+import { feedWaitMs } from '../base/limits.ts'
 import type { Config } from '../config/schema.ts'
 import { Lists, type ListsListener } from '../edge/lists.ts'
 import { dnsSettingsOf, probeSettingsOf, readNamePatterns } from '../edge/probe-settings.ts'
@@ -78,7 +79,8 @@ async function askHere(
   const cache = mkdtempSync(join(tmpdir(), 'activemx-probe-'))
   let lists: Lists | undefined
   try {
-    lists = await Lists.open(exemptionsOnly(config, cache), listenerOf(terminal))
+    // Nothing was fetched into this folder before: without its feeds it would spare nobody.
+    lists = await Lists.open(exemptionsOnly(config, cache), listenerOf(terminal), feedWaitMs)
     const broker = brokerOf(config, names, lists, options.test)
     return await askBroker(broker, lists, subject, options.test ?? '')
   } finally {

@@ -68,12 +68,17 @@ export class Lists implements ListService {
   /**
    * Loads everything, the blacklist at once from its snapshot where that is of the same lists; they
    * follow by themselves. Rejects with OperatingError when names clash or tables cannot be made.
+   * @param feedsWaitMs how long feeds that are due are waited for
    */
-  static async open(config: Config, listener: ListsListener): Promise<Lists> {
+  static async open(
+    config: Config,
+    listener: ListsListener,
+    feedsWaitMs = feedsStartWaitMs,
+  ): Promise<Lists> {
     const lists = new Lists(config, listener)
     try {
       if (await lists.#restore(config)) void lists.#refresh()
-      else await lists.#loadFirst(config)
+      else await lists.#loadFirst(config, feedsWaitMs)
       return lists
     } catch (fault) {
       await lists.close()
@@ -203,8 +208,8 @@ export class Lists implements ListService {
   }
 
   /** A feed that does not come at once keeps nobody waiting: what was fetched last serves. */
-  async #loadFirst(config: Config): Promise<void> {
-    await within(this.#feeds.refresh(feedsOf(config)), feedsStartWaitMs)
+  async #loadFirst(config: Config, feedsWaitMs: number): Promise<void> {
+    await within(this.#feeds.refresh(feedsOf(config)), feedsWaitMs)
     const isLate = this.#feeds.isFetching
     await this.#turns.take(() => this.#load(config))
     if (isLate) void this.#refresh()

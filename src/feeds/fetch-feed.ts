@@ -131,13 +131,15 @@ function request(
   if (known !== undefined && known.lastModified !== '') {
     headers['if-modified-since'] = known.lastModified
   }
-  const timeLimit = AbortSignal.timeout(feedWaitMs)
-  const signal =
-    options.signal === undefined ? timeLimit : AbortSignal.any([timeLimit, options.signal])
+  const ending = options.signal === undefined ? {} : { signal: options.signal }
   const secure = options.ca === undefined || options.ca === '' ? {} : { ca: options.ca }
   return new Promise((resolve, reject) => {
     const get = url.protocol === 'https:' ? getSecure : getPlain
-    const asked = get(url, { headers, signal, ...secure }, resolve)
+    const asked = get(url, { headers, ...ending, ...secure }, resolve)
+    // A timer of ours: what AbortSignal.any() joins may be collected before its time.
+    const late = new Error(`no whole answer in ${feedWaitMs / 1000} s`)
+    const timer = setTimeout(() => asked.destroy(late), feedWaitMs)
+    asked.on('close', () => clearTimeout(timer))
     asked.on('error', (fault) => reject(unreachable(feed, fault)))
   })
 }

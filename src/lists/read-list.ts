@@ -57,7 +57,7 @@ export function readList(task: ReadListTask): ReadListResult {
 
 function readFrom(place: ListPlace, task: ReadListTask): ReadListResult {
   if (task.nowMs >= task.validUntilMs) {
-    const why = 'the feed has not come for longer than its setting expires; see its log lines'
+    const why = 'the feed has not come yet, or not for its setting expires; see its log lines'
     return resultOf(task, nothing(task), 'expired', why)
   }
   const attempt = trySource(place, task)

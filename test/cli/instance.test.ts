@@ -314,6 +314,19 @@ describe('commands', () => {
     expect([csv.status, csv.warned.length]).toEqual([2, 1])
   })
 
+  test('an instance of before an upgrade, which knows no parts of a list: it is shown once', async () => {
+    let asked = 0
+    const old = await openControlServer(join(folder, 'old.sock'), {
+      'list-show': () => {
+        if (++asked > 2) throw new Error('asked without end')
+        return [{ entry: '192.0.2.7/32' }]
+      },
+    })
+    const { status, printed } = await runCommand('list', 'dynamic', 'export', '--socket', old.path)
+    expect([status, printed]).toEqual([0, ['192.0.2.7/32']])
+    await old.close()
+  })
+
   test('trace shows the records of a network until the client hangs up', async () => {
     const socket = connect(server.path)
     let said = ''

@@ -1,16 +1,32 @@
 /**
  * `activemx probe --dry-run` and `activemx whitelist mine`, as an operator types them.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { dirname, join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { runCommandLine } from '../../src/cli/run.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { Store } from '../../src/store/store.ts'
 import { WhitelistStore } from '../../src/store/whitelist-store.ts'
 import { type Internet, startInternet } from '../internet/internet.ts'
 import { town } from '../internet/worlds/town.ts'
+
+/** Feeds that come later than a start waits for them. */
+vi.mock('../../src/base/limits.ts', async (importOriginal) => {
+  const original = await importOriginal<typeof import('../../src/base/limits.ts')>()
+  return { ...original, feedsStartWaitMs: 1 }
+})
+vi.mock('../../src/feeds/fetch-feed.ts', () => ({
+  fetchFeed: async (_url: string, { path }: { readonly path: string }) => {
+    await pause(1_500)
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, '127.0.5.1\n')
+    writeFileSync(`${path}.json`, JSON.stringify({ fetchedMs: Date.now() }))
+    return { kind: 'changed', octets: 10 }
+  },
+}))
 
 let internet: Internet
 const folder = mkdtempSync(join(tmpdir(), 'activemx-cli-probe-'))
@@ -90,6 +106,16 @@ test('a host that lists exempt from every test: nobody is asked, but with --test
   expect(text).toContain('dialup: negative, exempt')
   expect([status, internet.allSessions().length]).toEqual([0, before])
   expect((await type(...probing, '--test', 'relay')).text).toContain('relay: positive, open-relay')
+})
+
+test('exempt by a feed: it is waited for', async () => {
+  const exempting = join(folder, 'feed-exempting.toml')
+  const url = 'https://lists.example/relays.txt'
+  writeFileSync(exempting, `${readFileSync(config)}[[lists.relay]]\nfile = "${url}"\n`)
+  const { status, text } = await type('probe', '127.0.5.1', '--dry-run', '--config', exempting)
+  expect(text).toContain('the relay test skips it: list relays, ')
+  expect(text).not.toContain('RCPT TO')
+  expect(status).toBe(0)
 })
 
 test('a sender that exists: status 0, JSON on demand', async () => {

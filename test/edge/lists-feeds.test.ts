@@ -1,7 +1,7 @@
 /**
  * Lists from feeds: what a fetch came to is told, and what was fetched last serves.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -10,6 +10,8 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { Lists } from '../../src/edge/lists.ts'
 import { recordOfList } from '../../src/edge/main-records.ts'
 import { type ListReport, reportLine } from '../../src/lists/list-report.ts'
+import { openSystemLog } from '../../src/log/system-log.ts'
+import { serve } from '../../src/main.ts'
 import { testConfig } from '../support/running-proxy.ts'
 
 const feed = 'https://lists.example/drop.txt'
@@ -121,4 +123,18 @@ test('a feed that does not answer keeps neither start nor end waiting; it comes 
   const cut = new Promise((resolve) => held[1]?.once('close', resolve))
   await second.close()
   await cut
+}, 30_000)
+
+test('a start that fails behind the lists lets go of a feed that hangs', async () => {
+  writeFileSync(join(folder, 'domains'), '# none\n')
+  const recipients = { domains_file: join(folder, 'domains') }
+  const lists = { blacklist: [{ name: 'drop', file: feed }] }
+  const config = testConfig([25], { lists, recipients }, folder)
+  const cut = new Promise((resolve) => {
+    answer = (response) => void response.once('close', resolve)
+  })
+  const log = await openSystemLog(config)
+  await expect(serve(config, log)).rejects.toThrow('holds no domain')
+  await cut
+  await log.close()
 }, 30_000)
