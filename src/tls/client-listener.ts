@@ -55,7 +55,9 @@ export class ClientListener {
 
   /** The client whose turn it is; waits for one. One call at a time. */
   next(): Promise<tls.TLSSocket | Outcome> {
-    const waiting = this.#waiting.shift()
+    let waiting = this.#waiting.shift()
+    // A client that has gone in this round of events tells of it at its end.
+    while (waiting?.destroyed === true) waiting = this.#waiting.shift()
     if (waiting !== undefined) return Promise.resolve(waiting)
     if (this.#isClosed) return Promise.resolve(closed)
     return new Promise((resolve) => {

@@ -1,9 +1,10 @@
 /**
  * A server session and the clients that come when nobody has called `accept`.
  */
+import { once } from 'node:events'
 import net from 'node:net'
 import tls from 'node:tls'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { tlsWaitingClientsMax } from '../../src/base/limits.ts'
 import { sessionScene } from './support/session-scene.ts'
 
@@ -76,4 +77,21 @@ test('clients that nobody takes are bounded, and closed with the session', async
   await expect.poll(ended, { timeout: 20_000 }).toBe(4)
   await session.free()
   await expect.poll(ended, { timeout: 20_000 }).toBe(clients.length)
+})
+
+test('a client that has just gone is not taken: the next one is', async () => {
+  const making = vi.spyOn(tls, 'createServer')
+  const { session, connect } = await serverSession(false)
+  const server = making.mock.results[0]?.value as tls.Server
+  making.mockRestore()
+  const came = once(server, 'secureConnection')
+  await connect()
+  const [gone] = (await came) as [tls.TLSSocket]
+  // As when its reset is read before the call in one round of events: `close` comes behind both.
+  gone.destroy()
+  const accepting = session.accept()
+  const client = await connect()
+  client.write('next')
+  expect(await accepting).toMatchObject({ code: 'none' })
+  expect(textOf((await session.read(100)).data)).toBe('next')
 })
