@@ -89,7 +89,11 @@ export class ThreadTls {
 
   /** STARTTLS of a client, whose 220 is queued. */
   startTls(connection: ClientConnection, isStressed: boolean): void {
-    if (this.#inbound === undefined) return
+    if (this.#inbound === undefined) {
+      // A reload has taken it away since it was offered: nothing can follow the 220.
+      this.#engine?.close(connection.id)
+      return
+    }
     const { handshakeMs, stressHandshakeMs } = this.#policy
     this.#engine?.secure(connection.id, {
       event: 'secure',

@@ -1,7 +1,9 @@
 /**
  * Which mailhost connections of a thread are to be given back: one that was kept for long, alone.
+ * And clients that ask for TLS when it is gone.
  */
 import { expect, test } from 'vitest'
+import type { ClientConnection } from '../../src/edge/client-connection.ts'
 import { ThreadTls } from '../../src/edge/thread-tls.ts'
 import type { ConnectionId, EngineHandler } from '../../src/io/engine.ts'
 import { MemoryEngine } from '../support/memory-engine.ts'
@@ -64,4 +66,24 @@ describeWith([needsProgram('openssl')], 'a direct connection in place of a share
     await over
     expect(thread.isWanted('127.0.0.1', mailhost.port, kept)).toBe(false)
   })
+})
+
+test('a client that asks for TLS behind a reload that took it away is closed, and not kept for ever', () => {
+  const thread = new ThreadTls({
+    inbound: undefined,
+    handshakeMs: 10_000,
+    stressHandshakeMs: 10_000,
+    mailhost: undefined,
+    daemonSocket: '',
+    sessionsMax: 2,
+    ehlo: 'mx.example.test',
+  })
+  const inner = new MemoryEngine()
+  thread.around(
+    handlerThatNotes(() => {}),
+    () => inner,
+  )
+  const id = inner.connect('192.0.2.1', 25)
+  thread.startTls({ id } as ClientConnection, false)
+  expect(inner.of(id).state).toBe('closed')
 })
