@@ -199,11 +199,13 @@ export class DaemonChannel {
 
   /** Ends the connection. */
   close(): void {
+    const answer = faultAnswer(daemonGone)
     // The end of a lease may be the last that was put: lost, it would end the session, too.
     for (const lane of this.#waitingLanes) {
-      lane.drain(({ call }) => {
+      ;(lane as Lane<Waiting>).drain(({ call, end }) => {
         if (call.kind !== callKinds.release) return false
         this.#put({ ...call, flags: call.flags | frameFlags.quiet })
+        end(answer)
         return true
       })
     }
