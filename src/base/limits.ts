@@ -318,8 +318,11 @@ export const tlsDataOctetsMax = 256 * 1024
 export const tlsCreditOctets = 2 * 1024 * 1024
 /** Unanswered calls of one client. Ours; above: the connection is closed. */
 export const tlsCreditCalls = 1024
-/** Octets of its credit that an application's waiting reads leave to its writes. Ours. */
-export const tlsWriteReserveOctets = 512 * 1024
+/**
+ * Octets of its credit of which an application's waiting reads take no more than `tlsReadOctetsMin`
+ * each: as many reads as there are calls leave room for a write of 64 KiB. Ours.
+ */
+export const tlsWriteReserveOctets = 1024 * 1024
 /** Calls of it that all other waiting calls leave to writes and ends of leases. Ours. */
 export const tlsWriteReserveCalls = 64
 /** A read asks for at least so many octets, however many others wait. Ours. */
