@@ -186,9 +186,11 @@ export class GroupCalls implements TlsCalls {
   ): void {
     // Set before the grant, which may come at once and may refuse.
     let isRefused = false
+    let tenancy: Tenancy | undefined
     const done = (outcome: Outcome, greeting: string): void => {
       isRefused = outcome.code !== 'none'
-      if (isRefused) this.#tenancies.delete(id)
+      // Given back before its grant, it has left its id to another.
+      if (isRefused && this.#tenancies.get(id) === tenancy) this.#tenancies.delete(id)
       end(this.#note(handle, outcome), greeting)
     }
     const group = this.#directory.find(handle, this.#holder)
@@ -196,7 +198,7 @@ export class GroupCalls implements TlsCalls {
     if (group === undefined) end(this.#note(handle, absent(handle)), '')
     else if (isOver) end(this.#note(handle, leaseRefused), '')
     else {
-      const tenancy = group.lease(this.#holder, id, options, done)
+      tenancy = group.lease(this.#holder, id, options, done)
       if (!isRefused) this.#tenancies.set(id, tenancy)
     }
   }

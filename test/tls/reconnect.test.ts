@@ -147,3 +147,35 @@ test('a daemon that stops makes no session more', async () => {
   for (const { fault } of made) expect(fault).toMatchObject({ code: 'refused' })
   expect(sessions.size).toBe(0)
 })
+
+test('a lease that is refused behind its return takes no later one of its id along', async () => {
+  const clients: net.Socket[] = []
+  const server = net.createServer((socket) => {
+    clients.push(socket.on('error', () => undefined))
+    if (clients.length > 1) return
+    const onward = net.connect({ host: '127.0.0.1', port: peer.port })
+    onward.on('error', () => undefined)
+    socket.pipe(onward).pipe(socket)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  scene.atEnd(() => {
+    server.close()
+    for (const client of clients) client.destroy()
+  })
+  const { port } = server.address() as net.AddressInfo
+  const [session, other] = await shared('again', { port, sessions: 2 })
+  await one.connect(session)
+  const holding = await two.lease(other)
+  const id = 5
+  const first = await one.lease(session, { id, eager: true })
+  const lost = one.write(session, Buffer.from('lost'), { lease: id })
+  await first.release()
+  // It waits until the first session is free; the other is still being connected for the first.
+  await one.lease(session, { id, eager: true })
+  await holding.release()
+  await expect.poll(() => clients.length, { timeout: 20_000 }).toBe(2)
+  clients[1]?.destroy()
+  expect((await lost).code).not.toBe('none')
+  const mine = await one.write(session, Buffer.from('mine'), { lease: id })
+  expect(mine).toMatchObject({ code: 'none' })
+})
