@@ -82,12 +82,17 @@ interface Attempt {
 function trySource(place: ListPlace, task: ReadListTask): Attempt {
   try {
     const octets = place.readSource()
-    const lastGood = lastGoodOf(place)
+    const { octets: lastGood, fault } = lastGoodOf(place)
     const isSame = lastGood !== undefined && Buffer.compare(lastGood, octets) === 0
     const before = isSame || lastGood === undefined ? undefined : coverageBefore(lastGood, task)
     const judged = judge(octets, task, before)
     const refusal = refusalOf(judged, task)
-    const warning = refusal === '' && !isSame ? keepAsGood(place, octets) : ''
+    const unjudged =
+      fault === '' || task.guard === undefined
+        ? ''
+        : `serves, but change_max does not count: ${fault}`
+    const unkept = refusal === '' && !isSame ? keepAsGood(place, octets) : ''
+    const warning = [unjudged, unkept].filter((text) => text !== '').join('; ')
     return { judged, refusal, warning }
   } catch (fault) {
     return { judged: undefined, refusal: messageOf(fault), warning: '' }
@@ -95,11 +100,14 @@ function trySource(place: ListPlace, task: ReadListTask): Attempt {
 }
 
 /** One that cannot be read is none: a list that is right as it is serves without it. */
-function lastGoodOf(place: ListPlace): Uint8Array | undefined {
+function lastGoodOf(place: ListPlace): {
+  readonly octets: Uint8Array | undefined
+  readonly fault: string
+} {
   try {
-    return place.readLastGood()
-  } catch {
-    return undefined
+    return { octets: place.readLastGood(), fault: '' }
+  } catch (fault) {
+    return { octets: undefined, fault: messageOf(fault) }
   }
 }
 
@@ -142,7 +150,7 @@ function fallBack(
   task: ReadListTask,
   { judged, refusal }: Attempt,
 ): ReadListResult {
-  const lastGood = lastGoodOf(place)
+  const { octets: lastGood } = lastGoodOf(place)
   if (lastGood !== undefined) {
     const good = judge(lastGood, task, undefined)
     if (refusalOf(good, task) === '') return resultOf(task, good, 'last-good', refusal, judged)

@@ -147,6 +147,7 @@ test('a last good state that cannot be read keeps no good list from serving', as
   mkdirSync(join(folder, 'store/lists/blacklist-black.last-good'), { recursive: true })
   const { lists, reports } = await open()
   expect(reports[0]).toMatchObject({ outcome: 'loaded', entryCount: 1 })
+  expect(reports[0]?.refusal).toContain('change_max does not count')
   expect(reports[0]?.refusal).toContain('is not kept as last good')
   expect(lists.holdingsOf(listed)).toHaveLength(1)
   await lists.close()
