@@ -30,7 +30,8 @@ export function takeInput(
   const { held } = session
   if (held === undefined) {
     session.isChunkLive = true
-    session.lineSinceMs = nowMs
+    // The rest of an over-long line belongs to the time of that line.
+    if (session.lineOctetsDropped === 0) session.lineSinceMs = nowMs
     keep(session, chunk, consume(session, chunk, start, end, nowMs), end, nowMs)
     session.isChunkLive = false
     return

@@ -35,7 +35,7 @@ export function expire(session: Session, nowMs: number): void {
     loseLink(session, linkSilentReply, nowMs)
   } else if (isRateKept(session, nowMs)) {
     session.rateSinceMs = nowMs
-    session.rateOctets = session.transaction?.message?.octets ?? 0
+    session.rateOctets = octetsOf(session)
   } else {
     const text = replyLine(421, '4.4.2', 'timeout, closing')
     // It says nothing, so its end need not be awaited.
@@ -72,9 +72,11 @@ function isRateKept(session: Session, nowMs: number): boolean {
   if (session.reading !== 'data' && session.reading !== 'chunk') return false
   const { dataMs } = timeoutsNow(session.compiled)
   if (nowMs >= session.idleSinceMs + dataMs) return false
-  const message = session.transaction?.message
-  // A chunk of no transaction is read and dropped: silence alone ends it.
-  if (message === undefined) return true
   const isSilent = session.idleSinceMs <= session.rateSinceMs
-  return isSilent || message.octets - session.rateOctets >= dataOctetsPerMinuteMin
+  return isSilent || octetsOf(session) - session.rateOctets >= dataOctetsPerMinuteMin
+}
+
+/** Octets of the message so far; of a chunk that belongs to none, which is dropped, its own. */
+function octetsOf({ transaction, chunkOctets, chunkOctetsLeft }: Session): number {
+  return transaction?.message?.octets ?? chunkOctets - chunkOctetsLeft
 }

@@ -32,6 +32,24 @@ test('a later command line has its own time', () => {
   expect(world.take()).toBe('421 4.4.2 timeout, closing\r\n')
 })
 
+test('an over-long line has the time of any line, however slowly its rest drips', () => {
+  const world = new World().send('EHLO c.example\r\n').send('x'.repeat(5_000))
+  expect(world.take()).toMatch(/\r\n500 5\.5\.2 line too long\r\n$/)
+  for (let at = 0; at < 5; at++) world.passes(11_000).send('x')
+  expect(world.isClosed).toBe(false)
+  world.passes(6_000)
+  expect(world.take()).toBe('421 4.4.2 timeout, closing\r\n')
+})
+
+test('a chunk that belongs to no transaction must come as fast as any message', () => {
+  const world = new World().send('EHLO c.example\r\n').send('BDAT 100000\r\n')
+  world.take()
+  for (let at = 0; at < 3; at++) world.passes(50_000).send('x'.repeat(1_024))
+  expect(world.isClosed).toBe(false)
+  for (let at = 0; at < 3; at++) world.passes(50_000).send('x')
+  expect(world.take()).toBe('421 4.4.2 timeout, closing\r\n')
+})
+
 test('the end of a client that was silent for too long is not awaited, that of a faulty one is', () => {
   expect(new World().passes(firstCommandMs + 1).isEndAwaited).toBe(false)
   const faulty = new World().send('NONSENSE\r\n'.repeat(20))
