@@ -1,8 +1,9 @@
 /** What the journey does with late, doubled and failing events, and with the pace of others. */
 import { expect, test } from 'vitest'
-import { stashOctetsHigh } from '../../src/base/limits.ts'
+import { stashLargeBlocksHeldMax, stashOctetsHigh, stashOctetsLow } from '../../src/base/limits.ts'
 import { compilePolicy, Journey } from '../../src/journey/journey.ts'
 import type { TestMode } from '../../src/journey/policy.ts'
+import { giveStash, takeStash } from '../../src/journey/stash.ts'
 import { scanBodyByteLoop } from '../../src/smtp/body-scanner.ts'
 import { octetsOf } from '../../src/smtp/octets.ts'
 import { parseReply, plainMessage, testPolicy, World, withEnvelope } from './world.ts'
@@ -72,9 +73,9 @@ test('the mailhost’s pace is the client’s: paused while it takes nothing, re
   expect(world.delivered[0]?.octets).toBe('Subject: x\r\n\r\nline\r\n')
 })
 
-test('what is kept for a mailhost that has not answered DATA is bounded: the client is paused', () => {
-  const world = withEnvelope(new World({ mailhostMs: () => 1000 })).passes(2000)
-  world.take()
+/** Sends a message before the mailhost answers DATA, until paused. @returns octets of its body. */
+function fillStash(world: World): number {
+  world.passes(2000).take()
   world.send('DATA\r\n').send('Subject: x\r\n\r\n')
   const line = `${'x'.repeat(1022)}\r\n`
   let octets = 0
@@ -82,6 +83,21 @@ test('what is kept for a mailhost that has not answered DATA is bounded: the cli
     world.send(line)
     octets += line.length
   }
+  return octets
+}
+
+test('while many long messages wait at once each keeps less', () => {
+  const others = Array.from({ length: stashLargeBlocksHeldMax + 1 }, () =>
+    takeStash(stashOctetsHigh),
+  )
+  const octets = fillStash(withEnvelope(new World({ mailhostMs: () => 1000 })))
+  for (const other of others) giveStash(other)
+  expect(octets).toBeLessThanOrEqual(stashOctetsLow + 1024)
+})
+
+test('what is kept for a mailhost that has not answered DATA is bounded: the client is paused', () => {
+  const world = withEnvelope(new World({ mailhostMs: () => 1000 }))
+  const octets = fillStash(world)
   expect(octets).toBeLessThanOrEqual(stashOctetsHigh + 1024)
   world.passes(1000)
   expect(world.isPaused).toBe(false)
