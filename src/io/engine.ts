@@ -123,7 +123,8 @@ export interface Engine {
   clientDeadline(afterMs: number): void
   /**
    * Stops taking new clients; those which never spoke get their deadline now, so that the journey
-   * can say goodbye. Resolves when the last connection is gone.
+   * can say goodbye. Resolves when the last connection is gone, a detached one included, since a
+   * client inside TLS may need another mailhost session to be finished.
    */
   stop(): Promise<void>
   /** Connections open now, both sides. */

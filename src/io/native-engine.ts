@@ -82,6 +82,8 @@ class NativeEngine implements Engine {
   #isInTurn = false
   #isFlushDue = false
   #isClosed = false
+  /** Sockets given out that stand yet: who has them may want to connect. */
+  #detached = 0
   #onEmpty: (() => void) | undefined
 
   constructor(addon: EngineAddon, handler: EngineHandler, options: EngineOptions) {
@@ -205,7 +207,12 @@ class NativeEngine implements Engine {
     const socket = new Socket({ fd, readable: true, writable: true, allowHalfOpen: true })
     socket.pause()
     if (rest > 0) socket.write(Uint8Array.from(this.#output.subarray(0, rest)))
-    socket.on('close', () => this.#addon.releaseDetached(this.#handle, slot, generation))
+    this.#detached += 1
+    socket.on('close', () => {
+      this.#detached -= 1
+      this.#addon.releaseDetached(this.#handle, slot, generation)
+      this.#makeFlushDue()
+    })
     this.#makeFlushDue()
     return socket
   }
@@ -398,7 +405,7 @@ class NativeEngine implements Engine {
   }
 
   #closeIfEmpty(): void {
-    if (this.#onEmpty === undefined || this.connections > 0) return
+    if (this.#onEmpty === undefined || this.connections > 0 || this.#detached > 0) return
     this.#isClosed = true
     this.#addon.closeEngine(this.#handle)
     this.#onEmpty()

@@ -75,6 +75,28 @@ describe('STARTTLS of clients', () => {
     expect(await inside.says('QUIT')).toMatch(/^221 /)
   })
 
+  test('a stop finishes the transaction of a client inside TLS, for which no session stands yet', async () => {
+    const mailhost = await startRecordingMailhost()
+    scene.atEnd(() => mailhost.stop())
+    const proxy = await scene.proxyBefore(mailhost.port, {
+      tls: certificateOf(scene.service),
+      mailhost: { idle: '100ms' },
+    })
+    const { inside } = await startTls(proxy.port)
+    await inside.saysAll('EHLO c', 'MAIL FROM:<a@x.example>')
+    const idle = await SmtpClient.open(proxy.port)
+    const isGone = () => mailhost.sessions.every(({ socket }) => socket.destroyed)
+    await expect.poll(isGone, { timeout: 20_000 }).toBe(true)
+    const stopped = proxy.stop()
+    expect(await idle.reply()).toMatch(/^421 4\.3\.2/)
+    idle.leave()
+    await expect.poll(() => proxy.status().gate.connections, { timeout: 20_000 }).toBe(1)
+    expect(await inside.saysAll('RCPT TO:<b@example.test>', 'DATA')).toMatch(/^354/)
+    expect(await inside.says('Subject: x\r\n\r\nbody\r\n.')).toMatch(/^250/)
+    await stopped
+    expect(mailhost.messages.length).toBe(1)
+  })
+
   test('without a certificate it is neither offered nor taken', async () => {
     const proxy = await scene.proxyBefore(noMailhost)
     const client = await SmtpClient.open(proxy.port)
