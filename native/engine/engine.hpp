@@ -58,7 +58,7 @@ enum class OperationKind : std::int32_t {
   resume,
   deadline,  // first: milliseconds, 0 = none
   await_drain,
-  close,  // first: 1 = the peer has said that nothing more comes
+  close,  // first: 1 = nothing more is expected of the peer
   reset,
 };
 

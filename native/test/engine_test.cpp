@@ -76,6 +76,12 @@ struct Served {
   void send() {
     operate(OperationKind::send_output, 0, static_cast<std::int32_t>(made.output.size()));
   }
+
+  void send(std::span<const std::uint8_t> octets) {
+    made.backlogs[static_cast<std::size_t>(slot)] += static_cast<std::int32_t>(octets.size());
+    made.engine->send({static_cast<std::uint32_t>(slot), static_cast<std::uint32_t>(generation)},
+                      octets);
+  }
 };
 
 void test_backlog() {
@@ -141,13 +147,51 @@ void test_octets_survive_a_full_socket() {
 
 // A backlog that nobody bounds ends the connection, not the memory.
 void test_a_backlog_above_its_maximum_resets() {
-  Served client;
-  for (int at = 0; at < 40 && !client.has_closed; ++at) {
-    client.send();
-    client.turn(0);
+  const std::vector<std::uint8_t> block(1 << 20);
+  for (const bool is_own : {false, true}) {
+    Served client;
+    for (int at = 0; at < 40 && !client.has_closed; ++at) {
+      if (is_own) {
+        client.send(block);
+      } else {
+        client.send();
+      }
+      client.turn(0);
+    }
+    check(client.has_closed, "closed");
+    ::close(client.pair.outer);
   }
-  check(client.has_closed, "closed");
-  ::close(client.pair.outer);
+}
+
+// Octets of the caller's memory stand behind what was sent before, and are its own again at once.
+void test_octets_of_own_memory() {
+  Served client;
+  std::vector<std::uint8_t> block(900'000);
+  std::string expected;
+  for (const char mark : {'a', 'b', 'c', 'd', 'e', 'f'}) {
+    client.made.output[0] = static_cast<std::uint8_t>(mark);
+    client.operate(OperationKind::send_output, 0, 1);
+    client.turn(0);
+    std::fill(block.begin(), block.end(), static_cast<std::uint8_t>(mark));
+    client.send(block);
+    expected.append(block.size() + 1, mark);
+  }
+  std::fill(block.begin(), block.end(), std::uint8_t{'!'});
+  client.operate(OperationKind::close);
+  std::string got;
+  std::thread reader([&] {
+    char part[50'000];
+    for (ssize_t count; (count = ::recv(client.pair.outer, part, sizeof part, 0)) > 0;) {
+      got.append(part, static_cast<std::size_t>(count));
+    }
+    ::close(client.pair.outer);
+  });
+  while (!client.has_closed) client.turn();
+  reader.join();
+  check(got == expected, "octets in order");
+  client.send(block);  // a dead name: nothing
+  client.made.turn([](const std::int32_t*) {}, 0);
+  check(client.made.backlogs[static_cast<std::size_t>(client.slot)] == 0, "the count is clean");
 }
 
 // A client that has said that nothing more comes is closed without waiting for its end, unless
@@ -354,6 +398,7 @@ int run() {
   test_backlog();
   test_octets_survive_a_full_socket();
   test_a_backlog_above_its_maximum_resets();
+  test_octets_of_own_memory();
   test_a_client_that_is_done();
   test_random_operations();
   test_links();

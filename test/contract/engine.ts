@@ -79,6 +79,28 @@ function clientTests(world: World): void {
     expect(await client.sees('250 c\r\n')).toBe(`${greeting}250-a\r\n250-b\r\n250 c\r\n`)
   })
 
+  test('short sends, long ones and forwarded octets keep the order of the calls', async () => {
+    const { engine, opened, recorder } = world()
+    const long = 'l'.repeat(20_000)
+    const sendAll = (id: number): void => {
+      engine.sendText(id, '<')
+      engine.send(id, Buffer.from(long))
+      engine.sendText(id, long)
+      engine.sendText(id, '>')
+    }
+    recorder.reactions = {
+      onData: (id, _chunk, start, end) => {
+        engine.forward(id, start, end)
+        sendAll(id)
+      },
+    }
+    const { client, id } = await opened('x')
+    const all = `<${long}${long}>`
+    await client.sees(all)
+    sendAll(id)
+    expect(await client.sees(all + all)).toBe(`${greeting}x${all}${all}`)
+  })
+
   test('the octets given to send may be changed after the call', async () => {
     const { engine, opened } = world()
     const { client, id } = await opened()
