@@ -111,6 +111,7 @@ EngineLimits limits_of(const Napi::Object& limits) {
   const auto number = [&](const char* name) { return limits.Get(name).ToNumber(); };
   return {number("backlogLowOctets").Uint32Value(), number("backlogHighOctets").Uint32Value(),
           number("backlogOctetsMax").Uint32Value(), number("lingerMs").Int64Value(),
+          number("doneLingerMs").Int64Value(),
           number("closeFlushMs").Int64Value()};
 }
 

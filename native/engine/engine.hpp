@@ -32,6 +32,7 @@ struct EngineLimits {
   std::uint32_t backlog_high_octets = 0;
   std::uint32_t backlog_octets_max = 0;
   std::int64_t linger_ms = 0;
+  std::int64_t done_linger_ms = 0;
   std::int64_t close_flush_ms = 0;
 };
 

@@ -11,7 +11,6 @@
 namespace activemx {
 namespace {
 
-constexpr std::int64_t done_linger_ms = 200;
 constexpr int send_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
 
 // Most sends have one part, and for one part the kernel has less to check.
@@ -176,7 +175,7 @@ void Engine::after_flush(std::uint32_t slot, Connection& connection) noexcept {
     return;
   }
   connection.state = State::lingering;
-  const std::int64_t linger_ms = connection.is_done ? done_linger_ms : limits_.linger_ms;
+  const std::int64_t linger_ms = connection.is_done ? limits_.done_linger_ms : limits_.linger_ms;
   slab_.deadline(slot).store(coarse_monotonic_ms() + linger_ms, std::memory_order_relaxed);
   watch(slot, connection, EPOLLIN);
 }

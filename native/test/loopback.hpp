@@ -22,7 +22,7 @@
 
 namespace activemx::test {
 
-inline constexpr EngineLimits engine_limits{65'536, 262'144, 8'388'608, 2'000, 5'000};
+inline constexpr EngineLimits engine_limits{65'536, 262'144, 8'388'608, 2'000, 200, 5'000};
 
 inline std::size_t open_descriptors() {
   DIR* const folder = ::opendir("/proc/self/fd");

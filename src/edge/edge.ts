@@ -256,41 +256,27 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   onPassed(id: ConnectionId, octets: number, scanState: number, silentMs: number): void {
     this.tick()
     const carrier = this.#carriers.get(id)
-    if (carrier instanceof ClientConnection) carrier.onPassed(octets, scanState, silentMs)
+    try {
+      if (carrier instanceof ClientConnection) carrier.onPassed(octets, scanState, silentMs)
+    } catch (error) {
+      this.#fail(carrier, error)
+    }
   }
 
   onConnected(id: ConnectionId): void {
-    this.tick()
-    this.#carriers.get(id)?.onConnected()
+    this.#tell(id, 'onConnected')
   }
 
   onDrain(id: ConnectionId): void {
-    this.tick()
-    const carrier = this.#carriers.get(id)
-    try {
-      carrier?.onDrain()
-      this.settle()
-    } catch (error) {
-      this.#fail(carrier, error)
-    }
+    this.#tell(id, 'onDrain')
   }
 
   onEnd(id: ConnectionId): void {
-    this.tick()
-    const carrier = this.#carriers.get(id)
-    try {
-      carrier?.onEnd()
-      this.settle()
-    } catch (error) {
-      this.#fail(carrier, error)
-    }
+    this.#tell(id, 'onEnd')
   }
 
   onDeadline(id: ConnectionId): void {
-    this.tick()
-    const carrier = this.#carriers.get(id)
-    if (carrier instanceof ClientConnection) carrier.onDeadline()
-    this.settle()
+    this.#tell(id, 'onDeadline')
   }
 
   onClose(id: ConnectionId, reason: CloseReason): void {
@@ -305,6 +291,17 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
       this.#fail(carrier, error)
     }
     if (this.#isStopping && this.#clients === 0) this.pool.retire()
+  }
+
+  #tell(id: ConnectionId, event: 'onConnected' | 'onDrain' | 'onEnd' | 'onDeadline'): void {
+    this.tick()
+    const carrier = this.#carriers.get(id)
+    try {
+      carrier?.[event]()
+      this.settle()
+    } catch (error) {
+      this.#fail(carrier, error)
+    }
   }
 
   #end(): void {

@@ -20,6 +20,7 @@ import {
   backlogOctetsMax,
   backlogTextHighOctets,
   closeFlushMs,
+  doneLingerMs,
   lingerMs,
 } from '../base/limits.ts'
 import type { ConnectionId, Engine, EngineHandler, EngineOptions } from './engine.ts'
@@ -101,6 +102,7 @@ class NativeEngine implements Engine {
       backlogHighOctets,
       backlogOctetsMax,
       lingerMs,
+      doneLingerMs,
       closeFlushMs,
     }
     this.#handle = addon.newEngine(buffers, limits, (count) => this.#turn(count))

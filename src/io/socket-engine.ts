@@ -17,6 +17,7 @@ import {
   backlogOctetsMax,
   backlogTextHighOctets,
   closeFlushMs,
+  doneLingerMs,
   lingerMs,
 } from '../base/limits.ts'
 import { type Adopter, type Candidate, forgetAdopter, registerAdopter } from './adopters.ts'
@@ -139,7 +140,7 @@ class SocketEngine implements Engine, Adopter {
     this.#setTimer(connection, afterMs, () => this.#expire(connection))
   }
 
-  close(id: ConnectionId): void {
+  close(id: ConnectionId, isDone = false): void {
     const connection = this.#live(id)
     if (connection === undefined) return
     if (connection.state === 'connecting') {
@@ -151,7 +152,9 @@ class SocketEngine implements Engine, Adopter {
     this.#setTimer(connection, closeFlushMs, () => connection.socket.resetAndDestroy())
     connection.socket.resume()
     connection.socket.end(() => {
-      this.#setTimer(connection, lingerMs, () => connection.socket.destroy())
+      this.#setTimer(connection, isDone ? doneLingerMs : lingerMs, () =>
+        connection.socket.destroy(),
+      )
     })
   }
 

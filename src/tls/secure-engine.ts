@@ -17,6 +17,7 @@ import {
   backlogOctetsMax,
   backlogTextHighOctets,
   closeFlushMs,
+  doneLingerMs,
   lingerMs,
 } from '../base/limits.ts'
 import type { CloseReason, ConnectionId, Engine, EngineHandler, Peer } from '../io/engine.ts'
@@ -187,7 +188,7 @@ export class SecureEngine implements Engine, EngineHandler {
       this.#setTimer(secured, afterMs, () => this.#handler.onDeadline(id))
   }
 
-  close(id: ConnectionId, isDone?: boolean): void {
+  close(id: ConnectionId, isDone = false): void {
     const secured = this.#find(id)
     if (secured === undefined) {
       this.#inner.close(id, isDone)
@@ -202,7 +203,7 @@ export class SecureEngine implements Engine, EngineHandler {
     }
     this.#setTimer(secured, closeFlushMs, () => secured.carrier?.destroy())
     secured.carrier.end(() => {
-      this.#setTimer(secured, lingerMs, () => secured.carrier?.destroy())
+      this.#setTimer(secured, isDone ? doneLingerMs : lingerMs, () => secured.carrier?.destroy())
     })
   }
 

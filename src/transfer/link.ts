@@ -255,6 +255,9 @@ export class Link {
     this.tenant?.onLinkDrain()
   }
 
+  /** Engine: none is set; the pool's sweep watches the waits. */
+  onDeadline(): void {}
+
   /** Engine: the mailhost will send no more. */
   onEnd(): void {
     this.#lose()
