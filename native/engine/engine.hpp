@@ -155,6 +155,11 @@ class Engine {
     std::array<iovec, parts_max> parts;
     std::size_t count = 0;
     std::size_t octets = 0;
+
+    [[nodiscard]] bool is_for(SlotName other) const noexcept {
+      return connection != nullptr && name.slot == other.slot &&
+             name.generation == other.generation;
+    }
   };
 
   Engine(const EngineLimits& limits, const EngineBuffers& buffers, int epoll, int timer) noexcept;
@@ -183,7 +188,7 @@ class Engine {
   // Turn: operations.
   void execute_one(const std::int32_t* words, Gather& gather) noexcept;
   void execute_send(SlotName name, std::span<const std::uint8_t> octets, Gather& gather) noexcept;
-  void flush(Gather& gather) noexcept;
+  void flush(Gather& gather, int more = 0) noexcept;
   void close_politely(std::uint32_t slot, Connection& connection) noexcept;
   void after_flush(std::uint32_t slot, Connection& connection) noexcept;
   [[nodiscard]] static bool has_unread(const Connection& connection) noexcept;

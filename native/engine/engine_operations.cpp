@@ -14,12 +14,12 @@ namespace {
 constexpr int send_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
 
 // Most sends have one part, and for one part the kernel has less to check.
-ssize_t send_parts(int fd, std::span<iovec> parts) noexcept {
-  if (parts.size() == 1) return ::send(fd, parts[0].iov_base, parts[0].iov_len, send_flags);
+ssize_t send_parts(int fd, std::span<iovec> parts, int flags) noexcept {
+  if (parts.size() == 1) return ::send(fd, parts[0].iov_base, parts[0].iov_len, flags);
   msghdr message{};
   message.msg_iov = parts.data();
   message.msg_iovlen = parts.size();
-  return ::sendmsg(fd, &message, send_flags);
+  return ::sendmsg(fd, &message, flags);
 }
 
 }  // namespace
@@ -55,7 +55,9 @@ void Engine::execute_one(const std::int32_t* words, Gather& gather) noexcept {
     }
     return;
   }
-  flush(gather);
+  // What is said last waits for the end of the connection: one segment carries both.
+  const bool is_last = kind == OperationKind::close && gather.is_for(name);
+  flush(gather, is_last ? MSG_MORE : 0);
   Connection* connection = find(name);
   const bool is_live = connection != nullptr && (connection->state == State::open ||
                                                  connection->state == State::connecting);
@@ -95,9 +97,7 @@ void Engine::execute_one(const std::int32_t* words, Gather& gather) noexcept {
 
 void Engine::execute_send(SlotName name, std::span<const std::uint8_t> octets,
                           Gather& gather) noexcept {
-  const bool is_same = gather.connection != nullptr && gather.name.slot == name.slot &&
-                       gather.name.generation == name.generation;
-  if (!is_same || gather.count == Gather::parts_max) {
+  if (!gather.is_for(name) || gather.count == Gather::parts_max) {
     flush(gather);
     Connection* connection = find(name);
     const bool is_live = connection != nullptr && (connection->state == State::open ||
@@ -113,13 +113,14 @@ void Engine::execute_send(SlotName name, std::span<const std::uint8_t> octets,
 }
 
 // What the socket does not take goes into the backlog, and epoll tells when it takes more.
-void Engine::flush(Gather& gather) noexcept {
+void Engine::flush(Gather& gather, int more) noexcept {
   Connection* const connection = gather.connection;
   if (connection == nullptr) return;
   const std::uint32_t slot = gather.name.slot;
   std::size_t sent = 0;
   if (connection->state == State::open && connection->backlog.size() == 0) {
-    const ssize_t taken = send_parts(connection->fd, {gather.parts.data(), gather.count});
+    const std::span<iovec> parts{gather.parts.data(), gather.count};
+    const ssize_t taken = send_parts(connection->fd, parts, send_flags | more);
     if (taken < 0 && errno != EAGAIN && errno != EINTR) {
       finish(slot, *connection, CloseReason::reset);
       gather = Gather{};

@@ -1,5 +1,7 @@
 // Gate: the way of one connection, from accept to its refusal or its engine. See gate.hpp.
 #include <linux/filter.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -16,9 +18,9 @@ namespace {
 constexpr std::uint32_t guest_events = EPOLLIN | EPOLLRDHUP | EPOLLET;
 constexpr std::size_t dropped_octets_max = 4096;
 
-void send_now(int fd, std::string_view octets) {
+void send_now(int fd, std::string_view octets, int flags = 0) {
   [[maybe_unused]] const ssize_t sent =
-      ::send(fd, octets.data(), octets.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      ::send(fd, octets.data(), octets.size(), MSG_DONTWAIT | MSG_NOSIGNAL | flags);
 }
 
 }  // namespace
@@ -266,6 +268,9 @@ void Gate::greet(int fd, Client& client) {
     const int none = 0;
     ::setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none);
   }
+  // His first command is acknowledged by its reply, as all others are: one segment less.
+  const int off = 0;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off);
   send_now(fd, current_->policy->greeting);
 }
 
@@ -321,10 +326,12 @@ void Gate::refuse(int fd, const Client& client, const ReplyTemplate& reply, Refu
       reply.names_address() ? write_address(client.peer.address, address) : 0;
   char text[ReplyTemplate::octets_max];
   const std::size_t text_octets = reply.fill({address, length}, {id_text, sizeof id_text}, text);
-  send_now(fd, {text, text_octets});
-  // One read: octets left unread would turn the close into a reset, which may overtake the reply.
+  // The reply waits for the close: one segment carries both. Two cost a third more (bench gate).
+  send_now(fd, {text, text_octets}, MSG_MORE);
+  // One read: octets left unread turn the close into a reset, which drops a reply that waits and
+  // may overtake one on its way. Who has said something may say more: his leaves before the close.
   char dropped[dropped_octets_max];
-  [[maybe_unused]] const ssize_t got = ::recv(fd, dropped, sizeof dropped, MSG_DONTWAIT);
+  if (::recv(fd, dropped, sizeof dropped, MSG_DONTWAIT) > 0) ::shutdown(fd, SHUT_WR);
   end_silently(fd, client, false);
 }
 

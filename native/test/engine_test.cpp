@@ -10,6 +10,7 @@
 
 #include "engine/registry.hpp"
 #include "loopback.hpp"
+#include "segments.hpp"
 
 namespace activemx::test {
 namespace {
@@ -202,9 +203,14 @@ void test_a_client_that_is_done() {
     client.operate(OperationKind::pause);
     client.turn(0);
     if (is_unread) check(::send(client.pair.outer, "y", 1, 0) == 1, "more");
+    client.operate(OperationKind::send_output, 0, 3);
     client.operate(OperationKind::close, 1);
     for (int round = 0; round < 3; ++round) client.turn(0);
     check(client.has_closed != is_unread, "closed at once where nothing lies unread");
+    char octets[8];
+    check(::recv(client.pair.outer, octets, sizeof octets, 0) == 3, "the last words");
+    check(::recv(client.pair.outer, octets, sizeof octets, 0) == 0, "the end");
+    if (!is_unread) check(segments_in(client.pair.outer) == 3, "SYN-ACK, ACK, last words with end");
     ::close(client.pair.outer);
     while (!client.has_closed) client.turn();
     check(client.ledger->released.load() == 1, "the place is given back once");

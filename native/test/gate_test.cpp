@@ -13,6 +13,7 @@
 
 #include "core/table_registry.hpp"
 #include "loopback.hpp"
+#include "segments.hpp"
 
 namespace activemx::test {
 namespace {
@@ -86,6 +87,42 @@ void test_refusals_carry_their_id() {
   check(reply.find(std::string_view(id, sizeof id)) != std::string::npos, "the id of the entry");
   check(world.gate->take_refusals(taken) == 0, "taken once");
   world.until(Counter::connections, 0);
+}
+
+// Reply and end in one segment; of a greeted client no segment is answered but by a reply.
+void test_no_segment_too_many() {
+  const Table listed;
+  listed.add("127.0.1.0", 24);
+  auto policy = open_policy();
+  policy->blacklist = listed.handle;
+  const World world(policy);
+  const TestClient refused(world.port, "127.0.1.7");
+  check(refused.rest().starts_with("554 "), "refused");
+  check(segments_in(refused.fd()) == 2, "SYN-ACK, reply with end");
+  const EchoWorker worker;
+  world.gate->add_worker(worker.token());
+  const TestClient passed(world.port);
+  check(passed.until("\r\n") == greeting, "greeted");
+  passed.send("HELO");
+  check(passed.until("HELO") == "HELO", "echo");
+  check(segments_in(passed.fd()) == 3, "SYN-ACK, greeting, echo");
+}
+
+// Who talks before his refusal gets it whole, though his octets turn the end into a reset.
+void test_refusal_of_one_who_talks() {
+  const Table listed;
+  listed.add("127.0.1.0", 24);
+  const Table balancers;
+  balancers.add("127.0.1.0", 24);
+  auto policy = open_policy();
+  policy->proxy_protocol_from = balancers.handle;
+  policy->blacklist = listed.handle;
+  const World world(policy);
+  for (const std::size_t octets : {1U, 4096U, 4097U, 60'000U}) {
+    const TestClient talker(world.port, "127.0.1.7");
+    talker.send("PROXY TCP4 127.0.1.9 127.0.0.1 1 25\r\n" + std::string(octets, 'x'));
+    check(talker.rest().starts_with("554 [127.0.1.9]"), "the reply comes first");
+  }
 }
 
 void test_counts_pass_32_bits() {
@@ -371,6 +408,8 @@ void test_many_threads() {
 int run() {
   const std::size_t before = open_descriptors();
   test_refusals_carry_their_id();
+  test_no_segment_too_many();
+  test_refusal_of_one_who_talks();
   test_counts_pass_32_bits();
   test_full_ring_is_counted();
   test_tarpit_and_headers_and_early_talk();
