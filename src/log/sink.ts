@@ -6,6 +6,8 @@
  * finished, EAGAIN tried again, a file opened again by name. A disk that is full keeps what waits
  * and tries again with the next lines, until the bound is reached and lines are counted instead.
  */
+import { once } from 'node:events'
+import { open } from 'node:fs/promises'
 import pino from 'pino'
 import { messageOf, OperatingError } from '../base/errors.ts'
 import { logSinkOctetsMax } from '../base/limits.ts'
@@ -45,6 +47,8 @@ export type OpenTlsSyslog = (
   events: SinkEvents,
 ) => LogSink
 
+const fileMode = 0o640
+
 /** Time that closing may take to write what waits. */
 const closeMs = 2000
 
@@ -53,21 +57,17 @@ const closeMs = 2000
  * Rejects with OperatingError LOG_OPEN.
  */
 export async function openStreamSink(to: string, events: SinkEvents): Promise<LogSink> {
-  const stream = pino.destination({
-    dest: to === 'stderr' ? 2 : to,
-    sync: false,
-    mode: 0o640,
-    maxWrite: 256 * 1024,
-  } as Parameters<typeof pino.destination>[0])
+  const stream = await openedStream(to)
   let waiting = 0
   let isFaulty = false
-  await opened(stream, to)
   stream.on('write', (octets: number) => {
     waiting -= octets
     isFaulty = false
   })
   stream.on('drain', () => events.onDrain())
   stream.on('error', (error: Error) => {
+    // What a reopening that failed leaves would close the old descriptor twice at the next one.
+    stream.removeAllListeners('ready')
     if (!isFaulty) events.onFault(`${to}: ${messageOf(error)}`)
     isFaulty = true
   })
@@ -97,16 +97,20 @@ export function hasRoom(sink: LogSink, octets: number): boolean {
   return sink.waiting() + octets <= logSinkOctetsMax
 }
 
-function opened(stream: ReturnType<typeof pino.destination>, to: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onError = (cause: Error): void => {
-      const message = `log.to = ${to}: ${messageOf(cause)}; name a file in a folder that is writable`
-      reject(new OperatingError('LOG_OPEN', message, { cause }))
-    }
-    stream.once('error', onError)
-    stream.once('ready', () => {
-      stream.off('error', onError)
-      resolve()
-    })
-  })
+async function openedStream(to: string): Promise<ReturnType<typeof pino.destination>> {
+  try {
+    // A stream that never opened would throw when the process ends.
+    if (to !== 'stderr') await (await open(to, 'a', fileMode)).close()
+    const stream = pino.destination({
+      dest: to === 'stderr' ? 2 : to,
+      sync: false,
+      mode: fileMode,
+      maxWrite: 256 * 1024,
+    } as Parameters<typeof pino.destination>[0])
+    await once(stream, 'ready')
+    return stream
+  } catch (cause) {
+    const message = `log.to = ${to}: ${messageOf(cause)}; name a file in a folder that is writable`
+    throw new OperatingError('LOG_OPEN', message, { cause })
+  }
 }

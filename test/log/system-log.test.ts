@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -74,6 +74,22 @@ describe('file', () => {
     await log.close()
     expect(readFileSync(join(folder, 'b.log'), 'utf8')).toMatch(/event=service .* detail=three\n$/)
     expect(readFileSync(`${file}.1`, 'utf8').split('\n')).toHaveLength(2)
+  })
+
+  test('a rotation that cannot open its file writes on in the old one and closes it once', async () => {
+    const [near, away] = [join(folder, 'near'), join(folder, 'away')]
+    mkdirSync(near)
+    const log = await openSystemLog(config({ to: 'near/a.log', format: 'postfix' }))
+    const read = (place: string) => readFileSync(join(place, 'a.log'), 'utf8')
+    renameSync(near, away)
+    log.reopen()
+    await vi.waitFor(() => expect(read(away)).toMatch(/SERVICE fault: .*ENOENT.*\n$/))
+    mkdirSync(near)
+    log.reopen()
+    await vi.waitFor(() => expect(read(near)).toBe(''))
+    log.log.record({ event: 'service', time: someTime, what: 'ready', detail: 'again' })
+    await log.close()
+    expect(read(near)).toMatch(/^[^\n]*SERVICE ready: again\n$/)
   })
 
   test('a folder that is not there is said at start', async () => {
