@@ -20,6 +20,7 @@ import type {
   TransferPort,
   VerdictRecord,
 } from '../journey/ports.ts'
+import { isDelivered } from '../journey/record.ts'
 import { Transfer } from '../transfer/transfer.ts'
 import {
   connectRecordOf,
@@ -126,7 +127,8 @@ export class ClientConnection implements Ports, ClientPort, RecordPort, Question
   verdict(record: VerdictRecord): void {
     this.#edge.onVerdict(record)
     const mailhost = this.#transfer?.mailhost
-    if (record.mailhostReply === '' || mailhost === undefined) return
+    const isSent = record.octets > 0 || isDelivered(record)
+    if (record.mailhostReply === '' || mailhost === undefined || !isSent) return
     const { log } = this.#edge
     if (!log.takes('transfer', this.peer.address)) return
     log.record(transferRecordOf(record, mailhost, this.#edge.now()))

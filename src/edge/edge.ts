@@ -12,6 +12,7 @@ import type { Finding } from '../checks/finding.ts'
 import type { CloseReason, ConnectionId, Engine, EngineHandler, Peer } from '../io/engine.ts'
 import { type CompiledPolicy, timeoutsNow } from '../journey/policy.ts'
 import type { ListPort, VerdictRecord } from '../journey/ports.ts'
+import { isDelivered } from '../journey/record.ts'
 import { stashBlocksHeld } from '../journey/stash.ts'
 import type { Log } from '../log/records.ts'
 import type { PoolPlace } from '../transfer/host.ts'
@@ -216,8 +217,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   onVerdict(record: VerdictRecord): void {
     this.counters.verdict(record)
     this.log.verdict(record)
-    const isDelivered = record.action === 'pass' && record.mailhostReply.startsWith('2')
-    if (!isDelivered) return
+    if (!isDelivered(record)) return
     this.#parts.onDelivered?.(record.client)
     if (!this.compiled.policy.learnsPartners) return
     const addresses = writtenTo(record, this.compiled)

@@ -260,7 +260,7 @@ export function gatePolicyOf(config: Config, tables: GateTables, isStressed: boo
     greeting: `220 ${config.name} ESMTP activemx\r\n`,
     greetDelayMs: listen.greetDelayMs,
     earlyTalker: listen.earlyTalker,
-    earlyTalkerReply: `${early} Refused: you talked before the greeting, id={id}\r\n`,
+    earlyTalkerReply: `${early} protocol: you talked before the greeting, id={id}\r\n`,
     ...tables,
     connectionsMax: listen.connectionsMax,
     perAddressMax: listen.perAddressMax,
@@ -268,9 +268,9 @@ export function gatePolicyOf(config: Config, tables: GateTables, isStressed: boo
     rateWindowMs: listen.rateMax.windowMs,
     tarpitMax: listen.tarpitMax,
     sessionsPerWorkerMax: listen.sessionsPerWorkerMax,
-    limitReply: '421 4.7.0 Too many connections from your address, id={id}\r\n',
-    overloadReply: '421 4.3.2 Too busy, try again later, id={id}\r\n',
-    stoppingReply: '421 4.3.2 Shutting down, try again later, id={id}\r\n',
+    limitReply: '421 4.7.0 connect: too many connections from your address, id={id}\r\n',
+    overloadReply: '421 4.3.2 connect: too busy, try again later, id={id}\r\n',
+    stoppingReply: '421 4.3.2 connect: shutting down, try again later, id={id}\r\n',
   }
 }
 

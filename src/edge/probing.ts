@@ -246,7 +246,6 @@ export class Probing {
       target,
       outcome: finding.outcome,
       finding: finding.name,
-      isCached: false,
       ms,
       evidence: finding.evidence,
     })

@@ -6,7 +6,7 @@ import { isHelloName } from '../smtp/hello-name.ts'
 import { replyLine } from '../smtp/reply-text.ts'
 import { concludeDropped } from './conclude.ts'
 import type { JourneyPolicy } from './policy.ts'
-import { close, refusal, refuseConnection, say, sayFault } from './reply.ts'
+import { close, refuseConnection, say, sayFault } from './reply.ts'
 import type { Session } from './session.ts'
 
 /** Extensions that may be offered at all: those of which the mailhosts offer each one. */
@@ -60,8 +60,8 @@ export function proceedStartTls(
     sayFault(session, replyLine(502, '5.5.1', 'STARTTLS is not offered'), nowMs)
   } else if (hasMoreInput) {
     // RFC 3207 §4.2: nothing said in the clear may be taken for something said inside TLS.
-    const text = replyLine(554, '5.5.1', 'octets behind STARTTLS, closing')
-    refuseConnection(session, refusal('protocol', 'starttls-injection', text, []), nowMs)
+    const text = 'octets behind STARTTLS, closing'
+    refuseConnection(session, 'starttls-injection', '554 5.5.1', text, nowMs)
   } else {
     say(session, replyLine(220, '2.0.0', 'go ahead'))
     session.waiting = 'tls'

@@ -47,7 +47,7 @@ export function proceedMail(session: Session, argument: string, nowMs: number): 
 export function proceedRecipient(session: Session, argument: string, nowMs: number): boolean {
   const transaction = session.transaction
   const path = parsePath(argument, 3, true)
-  const local = localReply(session, transaction, argument, path, nowMs)
+  const local = localReply(session, transaction, argument, path)
   if (local !== undefined) {
     // Replies keep the order of the commands: earlier ones are still with the mailhost.
     if (transaction !== undefined && transaction.recipientsOffered.length > 0) return false
@@ -84,7 +84,7 @@ export function proceedReset(session: Session, nowMs: number): void {
 
 const senderTaken = replyLine(250, '2.1.0', 'sender ok')
 const badSender = replyLine(501, '5.1.7', 'the sender address is not of the form <local@domain>')
-const badRecipient = replyLine(501, '5.1.3', 'the recipient is not of the form <local@domain>')
+const badRecipient = 'the recipient is not of the form <local@domain>'
 
 /** Why MAIL may not come now, '' when it may. */
 function untimelyMail(session: Session): string {
@@ -128,10 +128,10 @@ function openTransaction(
     statedOctets: parameters.sizeOctets,
   }
   session.transaction = transaction
-  const refused = sizeRefusal(session, parameters.sizeOctets)
+  const refused = sizeRefusal(session, transaction)
   if (refused !== undefined) {
     say(session, refused.reply)
-    concludeRefused(session, refused, '', nowMs)
+    concludeRefused(session, refused, nowMs)
     return
   }
   if (session.compiled.policy.testsAt === 'mail' && !beginTests(session, transaction, '', nowMs)) {
@@ -142,22 +142,29 @@ function openTransaction(
 }
 
 /** RFC 1870 §6.1: for good where no such message is taken, for now where stress is the reason. */
-function sizeRefusal(session: Session, octets: number): Refusal | undefined {
+function sizeRefusal(session: Session, transaction: Transaction): Refusal | undefined {
   const { policy, isStressed } = session.compiled
+  const octets = transaction.statedOctets
   const octetsMax = messageOctetsMax(session)
   const stressMax = policy.stressSizeOctetsMax
   const evidence = [`SIZE=${octets}`]
-  if (octets > octetsMax) {
-    const text = replyLine(552, '5.3.4', `larger than ${octetsMax} octets`)
-    return refusal('protocol', 'message-too-large', text, evidence)
-  }
+  if (octets > octetsMax) return tooLarge(session, transaction, octetsMax, evidence)
   if (!isStressed || stressMax === 0 || octets <= stressMax) return undefined
-  const text = replyLine(
-    452,
-    '4.3.1',
-    `too busy for more than ${stressMax} octets, try again later`,
-  )
-  return refusal('protocol', 'message-too-large', text, evidence)
+  const text = `too busy for more than ${stressMax} octets, try again later`
+  const name = 'message-too-large'
+  return namedRefusal(session, transaction, 'protocol', name, '452 4.3.1', text, evidence)
+}
+
+/** A message that is larger than we and the mailhosts take. */
+export function tooLarge(
+  session: Session,
+  transaction: Transaction,
+  octetsMax: number,
+  evidence: readonly string[] = [],
+): Refusal {
+  const text = `larger than ${octetsMax} octets`
+  const name = 'message-too-large'
+  return namedRefusal(session, transaction, 'protocol', name, '552 5.3.4', text, evidence)
 }
 
 /** Answers a MAIL whose reply has waited for the tests, once they permit or refuse it. */
@@ -182,7 +189,6 @@ function localReply(
   transaction: Transaction | undefined,
   argument: string,
   path: Path | undefined,
-  nowMs: number,
 ): Refusal | undefined {
   if (transaction === undefined || transaction.message !== undefined) {
     return syntaxFault(replyLine(503, '5.5.1', 'RCPT needs MAIL, and comes before the message'))
@@ -192,8 +198,9 @@ function localReply(
   }
   const { recipientsMax } = session.compiled.policy
   if (countOfRecipients(transaction) >= recipientsMax) {
-    const text = replyLine(452, '4.5.3', 'too many recipients')
-    return refusal('recipient', 'too-many-recipients', text, [])
+    const text = 'too many recipients'
+    const name = 'too-many-recipients'
+    return namedRefusal(session, transaction, 'recipient', name, '452 4.5.3', text)
   }
   if (path === undefined || isOddForm(argument, path)) {
     return unreadableRecipient(session, transaction, argument)
@@ -202,7 +209,7 @@ function localReply(
   const fault = faultOf(parameters.fault) || utf8RecipientFault(transaction, path)
   if (fault !== '') return syntaxFault(fault)
   if (isOurs(session, path)) return undefined
-  return relayDenied(session, transaction, 'relay-denied', [path.mailbox], nowMs)
+  return relayDenied(session, transaction, 'relay-denied', [path.mailbox])
 }
 
 function countOfRecipients(transaction: Transaction): number {
@@ -227,9 +234,12 @@ function unreadableRecipient(
   const text = argument.slice(argument.indexOf('<') + 1)
   const inner = text.endsWith('>') ? text.slice(0, -1) : text
   if (!argument.startsWith('<', 3) || !looksLikeRelayForm(inner)) {
-    return refusal('recipient', 'bad-recipient', badRecipient, [argument])
+    const codes = '501 5.1.3'
+    return namedRefusal(session, transaction, 'recipient', 'bad-recipient', codes, badRecipient, [
+      argument,
+    ])
   }
-  return relayDenied(session, transaction, 'relay-form', [argument], 0)
+  return relayDenied(session, transaction, 'relay-form', [argument])
 }
 
 function relayDenied(
@@ -237,7 +247,6 @@ function relayDenied(
   transaction: Transaction,
   finding: string,
   evidence: readonly string[],
-  _nowMs: number,
 ): Refusal {
   const text = 'we do not take mail for this address'
   return namedRefusal(session, transaction, 'recipient', finding, '550 5.7.1', text, evidence)
@@ -278,7 +287,7 @@ function refuseByTests(
     say(session, refused.reply)
     return
   }
-  concludeRefused(session, refused, '', nowMs)
+  concludeRefused(session, refused, nowMs)
   close(session, refused.reply)
 }
 

@@ -115,7 +115,7 @@ export function takeAnswer(session: Session, answer: Answer, nowMs: number): voi
   transaction.testsRefusal = judgeFindings(session, transaction, answer.findings)
   if (transaction.testsRefusal !== undefined && isWaitedFor && transaction.testsRefusal.closes) {
     const refused = transaction.testsRefusal
-    concludeRefused(session, refused, '', nowMs)
+    concludeRefused(session, refused, nowMs)
     close(session, refused.reply)
   }
 }
@@ -172,7 +172,7 @@ export function giveUpWaiting(session: Session, nowMs: number): void {
 
 /** MAIL waited for the tests (`tests.at = "mail"`): its refusal, which ends the transaction. */
 export function refuseMail(session: Session, refused: Refusal, nowMs: number): void {
-  concludeRefused(session, refused, '', nowMs)
+  concludeRefused(session, refused, nowMs)
   say(session, refused.reply)
 }
 
@@ -226,7 +226,7 @@ function refusalOf(
   const detail = layer === 'user' ? '1.8' : '7.1'
   const codes = judgement === 'refuse' ? `550 5.${detail}` : `450 4.${detail}`
   const text = textOf(finding)
-  const refused = namedRefusal(session, transaction, layer, name, codes, text, [])
+  const refused = namedRefusal(session, transaction, layer, name, codes, text)
   // A forged sender is an error, and the connection is closed at once.
   return { ...refused, closes: layer === 'user' && judgement === 'refuse' }
 }

@@ -23,11 +23,12 @@ import {
 import { writeText } from '../smtp/octets.ts'
 import { replyLine } from '../smtp/reply-text.ts'
 import { messageOctetsMax } from './2-hello.ts'
+import { tooLarge } from './3-envelope.ts'
 import { isExempt, knowsTrust, testsPermit } from './4-tests.ts'
 import { concludeRefused } from './conclude.ts'
 import { openMessage, pass, passSettled, refuseMessage } from './message-flow.ts'
 import { receivedField } from './received.ts'
-import { close, namedRefusal, refusal, say, sayFault } from './reply.ts'
+import { close, namedRefusal, refuseConnection, say, sayFault } from './reply.ts'
 import type { Message, Refusal, Session, Transaction } from './session.ts'
 import { takeStash } from './stash.ts'
 
@@ -42,7 +43,7 @@ export function proceedData(session: Session, nowMs: number): boolean {
   const permission = mayBegin(session, transaction, nowMs)
   if (permission === 'later') return false
   if (permission !== 'now') {
-    concludeRefused(session, permission, '', nowMs)
+    concludeRefused(session, permission, nowMs)
     if (permission.closes) close(session, permission.reply)
     else say(session, permission.reply)
     return true
@@ -63,9 +64,8 @@ export function proceedChunk(
 ): boolean {
   const transaction = session.transaction
   if (octets > 2 * messageOctetsMax(session)) {
-    const text = replyLine(552, '5.3.4', 'chunk larger than any message may be')
-    concludeRefused(session, refusal('protocol', 'message-too-large', text, []), '', nowMs)
-    close(session, text)
+    const text = 'chunk larger than any message may be'
+    refuseConnection(session, 'message-too-large', '552 5.3.4', text, nowMs)
     return true
   }
   const untimely = untimelyMessage(transaction)
@@ -206,8 +206,7 @@ function checkMessage(
   const octetsMax = messageOctetsMax(session)
   // What may become the dot line does not count yet.
   if (message.octets - undecidedOctets(message.scanState) > octetsMax) {
-    const text = replyLine(552, '5.3.4', `larger than ${octetsMax} octets`)
-    const refused = refusal('protocol', 'message-too-large', text, [])
+    const refused = tooLarge(session, transaction, octetsMax)
     refuseMessage(session, transaction, message, refused, 2 * octetsMax)
     return
   }
@@ -232,7 +231,7 @@ function checkDropped(session: Session, message: Message, nowMs: number): void {
   if (message.phase !== 'dropping' || message.octets <= message.dropOctetsMax) return
   const refused = message.refusal
   if (refused === undefined) return
-  concludeRefused(session, refused, '', nowMs)
+  concludeRefused(session, refused, nowMs)
   close(session, refused.reply)
 }
 
@@ -285,8 +284,7 @@ function endMessage(
 export function endRefused(session: Session, message: Message, nowMs: number): void {
   const refused = message.refusal
   if (refused === undefined) return
-  const mailhostReply = refused.layer === 'transfer' ? refused.reply.trimEnd() : ''
-  concludeRefused(session, refused, mailhostReply, nowMs)
+  concludeRefused(session, refused, nowMs)
   if (refused.closes) close(session, refused.reply)
   else say(session, refused.reply)
 }

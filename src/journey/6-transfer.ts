@@ -3,12 +3,12 @@
  * code. 250 at the end of data is said for the mailhost's 250 alone; whatever is in doubt is 4xx.
  */
 import type { Reply } from '../smtp/reply.ts'
-import { replyLine, replyText } from '../smtp/reply-text.ts'
+import { replyText } from '../smtp/reply-text.ts'
 import { messageOctetsMax } from './2-hello.ts'
 import { endRefused } from './5-message.ts'
 import { concludeDelivered, concludeRefused } from './conclude.ts'
 import { refuseMessage, streamStash } from './message-flow.ts'
-import { close, refusal, say } from './reply.ts'
+import { close, namedRefusal, refusal, say } from './reply.ts'
 import type { Refusal, Session, Transaction } from './session.ts'
 
 /** The mailhost's reply to the oldest recipient offered. */
@@ -22,14 +22,14 @@ export function takeRecipientReply(session: Session, reply: Reply, nowMs: number
     say(session, replyText(reply))
     return
   }
-  const refused = refusalBy(reply)
+  const refused = refusalBy(session, transaction, reply)
   transaction.recipientsRefused.push(mailbox)
   transaction.refusal = refused
   if (!refused.closes) {
     say(session, refused.reply)
     return
   }
-  concludeRefused(session, refused, refused.reply.trimEnd(), nowMs)
+  concludeRefused(session, refused, nowMs)
   close(session, refused.reply)
 }
 
@@ -44,7 +44,7 @@ export function takeDataReply(session: Session, reply: Reply, nowMs: number): vo
     if (message.hasEnded) session.ports.transfer.endOfData()
     return
   }
-  refuseByMailhost(session, transaction, refusalBy(reply), nowMs)
+  refuseByMailhost(session, transaction, refusalBy(session, transaction, reply), nowMs)
 }
 
 /** The mailhost's reply to the final dot. */
@@ -63,20 +63,21 @@ export function takeDeliveryReply(session: Session, reply: Reply, nowMs: number)
     say(session, text)
     return
   }
-  message.refusal = refusalBy(reply)
+  message.refusal = refusalBy(session, transaction, reply)
   endRefused(session, message, nowMs)
 }
 
 /** The mailhost is gone, or has answered nothing for too long: what is open fails for now. */
-export function loseLink(session: Session, text: string, nowMs: number): void {
+export function loseLink(session: Session, how: 'away' | 'silent', nowMs: number): void {
   const transaction = session.transaction
   if (transaction === undefined) return
-  const lost = refusal('transfer', 'mailhost-lost', text, [])
+  const { codes, text } = losses[how]
+  const lost = namedRefusal(session, transaction, 'transfer', 'mailhost-lost', codes, text)
   while (transaction.recipientsOffered.length > 0 && session.transaction === transaction) {
     const mailbox = transaction.recipientsOffered.shift() ?? ''
     transaction.recipientsRefused.push(mailbox)
     transaction.refusal = lost
-    say(session, text)
+    say(session, lost.reply)
   }
   const phase = transaction.message?.phase
   if (phase === 'opening' || phase === 'streaming') {
@@ -86,10 +87,11 @@ export function loseLink(session: Session, text: string, nowMs: number): void {
   }
 }
 
-/** The reply to the client when the mailhost is lost. */
-export const linkLostReply = replyLine(451, '4.4.1', 'transfer: the mailhost is away, try again')
-/** The same when it does not answer. */
-export const linkSilentReply = replyLine(451, '4.4.2', 'transfer: the mailhost does not answer')
+/** What the client is told then. */
+const losses = {
+  away: { codes: '451 4.4.1', text: 'the mailhost is away, try again' },
+  silent: { codes: '451 4.4.2', text: 'the mailhost does not answer' },
+} as const
 
 /** Refuses the message now if it is over, else at its end. */
 function refuseByMailhost(
@@ -106,11 +108,22 @@ function refuseByMailhost(
   endRefused(session, message, nowMs)
 }
 
-/** A mailhost's refusal, unchanged; what is no refusal where one was due is a doubt: 451. */
-function refusalBy(reply: Reply): Refusal {
-  const isRefusal = reply.code >= 400 && reply.code <= 599
-  const text = isRefusal ? replyText(reply) : linkLostReply
-  const refused = refusal('transfer', isRefusal ? 'mailhost-refused' : 'mailhost-unclear', text, [])
+/**
+ * A mailhost's refusal, unchanged; or the transfer's own. What is no refusal where one was due is a
+ * doubt: 451.
+ */
+function refusalBy(session: Session, transaction: Transaction, reply: Reply): Refusal {
+  const { code, enhanced, lines, finding } = reply
+  const named = (name: string, codes: string, text: string): Refusal =>
+    namedRefusal(session, transaction, 'transfer', name, codes, text)
+  if (finding !== undefined) return named(finding, `${code} ${enhanced}`, lines.join(' '))
+  const said = replyText(reply)
+  const mailhostReply = said.trimEnd()
+  if (code < 400 || code > 599) {
+    const { codes, text } = losses.away
+    return { ...named('mailhost-unclear', codes, text), mailhostReply }
+  }
+  const refused = refusal('transfer', 'mailhost-refused', said, [])
   // RFC 5321 §3.8: after 421 the channel is closed, towards our client too.
-  return { ...refused, closes: reply.code === 421 }
+  return { ...refused, mailhostReply, closes: code === 421 }
 }

@@ -15,7 +15,7 @@ import { proceedMail, proceedRecipient, proceedReset } from './3-envelope.ts'
 import { proceedChunk, proceedData, takeChunk, takeData } from './5-message.ts'
 import { concludeRefused } from './conclude.ts'
 import { judgementOf, timeoutsNow } from './policy.ts'
-import { countError, refusal, refuseConnection, say, sayFault } from './reply.ts'
+import { countError, namedRefusal, refuseConnection, say, sayFault } from './reply.ts'
 import type { Session } from './session.ts'
 
 /** Takes octets [start, end) behind those that are held. `isLive`: the chunk is the engine's. */
@@ -148,8 +148,7 @@ function dropLine(
   session.isDroppedLineAfterCr = wasCr
   session.lineOctetsDropped += end - start
   if (session.lineOctetsDropped > lineDropOctetsMax) {
-    const text = replyLine(421, '4.7.0', 'endless line, closing')
-    refuseConnection(session, refusal('protocol', 'endless-line', text, []), nowMs)
+    refuseConnection(session, 'endless-line', '421 4.7.0', 'endless line, closing', nowMs)
   }
   return end
 }
@@ -171,8 +170,8 @@ function execute(
 ): boolean {
   if (verb !== 'RCPT' && isRecipientOwed(session)) return false
   if (verb !== 'QUIT' && hasLastedTooLong(session, nowMs)) {
-    const text = replyLine(421, '4.4.2', 'this connection lasts too long')
-    refuseConnection(session, refusal('protocol', 'session-too-long', text, []), nowMs)
+    const text = 'this connection lasts too long'
+    refuseConnection(session, 'session-too-long', '421 4.4.2', text, nowMs)
     return true
   }
   const end = endWithoutSpaces(chunk, start, lineEnd)
@@ -248,8 +247,8 @@ function executeSimple(
 function executeChunk(session: Session, argument: string, nowMs: number): boolean {
   if (!session.offered.has('CHUNKING')) {
     // Its octets would be read as commands: nothing but closing is safe.
-    const text = replyLine(502, '5.5.1', 'BDAT is not offered, closing')
-    refuseConnection(session, refusal('protocol', 'bdat-not-offered', text, []), nowMs)
+    const text = 'BDAT is not offered, closing'
+    refuseConnection(session, 'bdat-not-offered', '502 5.5.1', text, nowMs)
     return true
   }
   const [digits = '', marker = '', ...rest] = argument.split(' ')
@@ -257,9 +256,19 @@ function executeChunk(session: Session, argument: string, nowMs: number): boolea
   const isWellFormed = isSafeNumber(digits) && (isLast || marker === '') && rest.length === 0
   if (isWellFormed) return proceedChunk(session, Number(digits), isLast, nowMs)
   // How long the chunk is cannot be known: the message that it belongs to is over.
-  const text = replyLine(501, '5.5.4', 'BDAT wants a size in decimal digits, and LAST or nothing')
-  concludeRefused(session, refusal('protocol', 'malformed-bdat', text, []), '', nowMs)
-  sayFault(session, text, nowMs)
+  const text = 'BDAT wants a size in decimal digits, and LAST or nothing'
+  const { transaction } = session
+  if (transaction === undefined) return fault(session, 501, '5.5.4', text, nowMs)
+  const refused = namedRefusal(
+    session,
+    transaction,
+    'protocol',
+    'malformed-bdat',
+    '501 5.5.4',
+    text,
+  )
+  concludeRefused(session, refused, nowMs)
+  sayFault(session, refused.reply, nowMs)
   return true
 }
 
@@ -310,8 +319,6 @@ function noteIllegalPipelining(session: Session, isIllegal: boolean, nowMs: numb
     session.observed ??= finding
     return
   }
-  const code = judgement === 'refuse' ? 554 : 421
-  const enhanced = judgement === 'refuse' ? '5.5.1' : '4.5.1'
-  const text = replyLine(code, enhanced, 'commands sent ahead of our reply, closing')
-  refuseConnection(session, refusal('protocol', name, text, []), nowMs)
+  const codes = judgement === 'refuse' ? '554 5.5.1' : '421 4.5.1'
+  refuseConnection(session, name, codes, 'commands sent ahead of our reply, closing', nowMs)
 }

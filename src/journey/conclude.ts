@@ -29,6 +29,13 @@ export function idOf(session: Session, transaction: Transaction): string {
   return transaction.id
 }
 
+/** The id of the record that a refusal of the connection will have now, '' for none. */
+export function recordIdOf(session: Session): string {
+  const { transaction } = session
+  if (transaction !== undefined) return idOf(session, transaction)
+  return session.conclusions === 0 ? session.ports.records.newId() : ''
+}
+
 /** Ends a transaction with its record. Mailhost and questions must be done with, or given up. */
 export function conclude(session: Session, conclusion: Conclusion, nowMs: number): void {
   const transaction = session.transaction
@@ -78,16 +85,11 @@ export function concludeDelivered(session: Session, reply: string, nowMs: number
 }
 
 /** Ends a transaction with a refusal, giving up mailhost and questions. */
-export function concludeRefused(
-  session: Session,
-  refusal: Refusal,
-  mailhostReply: string,
-  nowMs: number,
-): void {
+export function concludeRefused(session: Session, refusal: Refusal, nowMs: number): void {
   const transaction = session.transaction
   if (transaction === undefined) return
   giveUp(session, transaction)
-  const { layer, finding, action, reply } = refusal
+  const { layer, finding, action, reply, mailhostReply } = refusal
   const evidence = [...transaction.evidence, ...refusal.evidence]
   conclude(session, { layer, finding, action, reply, mailhostReply, evidence }, nowMs)
 }
@@ -101,7 +103,7 @@ export function concludeDropped(session: Session, finding: string, nowMs: number
   if (transaction === undefined) return
   const refusal = transaction.message?.refusal ?? transaction.testsRefusal ?? transaction.refusal
   if (refusal !== undefined) {
-    concludeRefused(session, refusal, '', nowMs)
+    concludeRefused(session, refusal, nowMs)
     return
   }
   giveUp(session, transaction)
@@ -112,18 +114,23 @@ export function concludeDropped(session: Session, finding: string, nowMs: number
 
 /**
  * The record of a connection that is refused: with its running transaction, or, when it never had
- * one, of its own; a connection with earlier records needs no further.
+ * one, of its own; a connection with earlier records needs no further. @param id of `recordIdOf`
  */
-export function concludeConnection(session: Session, refusal: Refusal, nowMs: number): void {
+export function concludeConnection(
+  session: Session,
+  refusal: Refusal,
+  id: string,
+  nowMs: number,
+): void {
   if (session.transaction !== undefined) {
-    concludeRefused(session, refusal, '', nowMs)
+    concludeRefused(session, refusal, nowMs)
     return
   }
-  if (session.conclusions > 0) return
+  if (id === '') return
   session.conclusions++
   session.ports.records.verdict({
     time: nowMs,
-    id: session.ports.records.newId(),
+    id,
     client: session.client.address,
     port: session.client.port,
     helo: session.helo,

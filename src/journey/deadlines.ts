@@ -5,11 +5,10 @@
  * fires early is set again for the rest, so a usual command costs no call.
  */
 import { answerWaitMs, dataOctetsPerMinuteMin, mailhostWaitMs } from '../base/limits.ts'
-import { replyLine } from '../smtp/reply-text.ts'
 import { giveUpWaiting } from './4-tests.ts'
-import { linkSilentReply, loseLink } from './6-transfer.ts'
+import { loseLink } from './6-transfer.ts'
 import { timeoutsNow } from './policy.ts'
-import { refusal, refuseConnection } from './reply.ts'
+import { refuseConnection } from './reply.ts'
 import type { Session } from './session.ts'
 
 const minuteMs = 60_000
@@ -32,14 +31,13 @@ export function expire(session: Session, nowMs: number): void {
   if (session.waiting === 'trust' || session.waiting === 'verdict') {
     giveUpWaiting(session, nowMs)
   } else if (isMailhostAwaited(session)) {
-    loseLink(session, linkSilentReply, nowMs)
+    loseLink(session, 'silent', nowMs)
   } else if (isRateKept(session, nowMs)) {
     session.rateSinceMs = nowMs
     session.rateOctets = octetsOf(session)
   } else {
-    const text = replyLine(421, '4.4.2', 'timeout, closing')
     // It says nothing, so its end need not be awaited.
-    refuseConnection(session, refusal('protocol', 'client-timeout', text, []), nowMs, true)
+    refuseConnection(session, 'client-timeout', '421 4.4.2', 'timeout, closing', nowMs, [], true)
   }
 }
 

@@ -25,8 +25,7 @@ export function judgeHeader(
   }
   const { stash, headerStart } = message
   for (const finding of checkHeaderForm(policy.headers, stash, headerStart, headerEnd, fields)) {
-    const reply = finding.name === 'received-loop' ? '554 5.4.6 headers: too many hops' : ''
-    const refused = act(session, transaction, { finding, action: 'refuse', reply })
+    const refused = act(session, transaction, { finding, action: 'refuse', reply: '' })
     if (refused !== undefined) return refused
   }
   return undefined
@@ -46,7 +45,9 @@ function act(session: Session, transaction: Transaction, match: HeaderMatch): Re
   const isTempfail = action === 'tempfail' || mode === 'tempfail'
   const isOwnReplyFit = reply !== '' && reply.startsWith(isTempfail ? '4' : '5')
   if (isOwnReplyFit) return refusal('headers', name, `${reply}\r\n`, evidence)
-  const codes = isTempfail ? '451 4.6.0' : '554 5.6.0'
-  const text = 'the message header is refused'
+  const isLoop = name === 'received-loop'
+  const detail = isLoop ? '4.6' : '6.0' // RFC 3463 §3.5: a routing loop.
+  const codes = isTempfail ? `451 4.${detail}` : `554 5.${detail}`
+  const text = isLoop ? 'too many hops' : 'the message header is refused'
   return namedRefusal(session, transaction, 'headers', name, codes, text, evidence)
 }

@@ -16,19 +16,13 @@ import { loseConnection, openConnection } from './1-connect.ts'
 import { enterTls } from './2-hello.ts'
 import { continueMail } from './3-envelope.ts'
 import { deferAnswer, takeAnswer } from './4-tests.ts'
-import {
-  linkLostReply,
-  loseLink,
-  takeDataReply,
-  takeDeliveryReply,
-  takeRecipientReply,
-} from './6-transfer.ts'
+import { loseLink, takeDataReply, takeDeliveryReply, takeRecipientReply } from './6-transfer.ts'
 import { isBlocked, resumeInput, takeInput } from './commands.ts'
 import { expire, watch } from './deadlines.ts'
 import { letRestPass, notePassed } from './message-flow.ts'
 import type { CompiledPolicy } from './policy.ts'
 import type { Answer, Ports, Reply } from './ports.ts'
-import { close, refusal, refuseConnection } from './reply.ts'
+import { close, refuseConnection } from './reply.ts'
 import { type Client, Session } from './session.ts'
 import { stashOctetsMost } from './stash.ts'
 
@@ -79,7 +73,7 @@ export class Journey {
       if (session.waiting === 'tls') {
         // The connection is with TLS: octets in the clear are an attack (RFC 3207 §4.2).
         const evidence = ['octets in the clear behind STARTTLS']
-        refuseConnection(session, refusal('protocol', 'starttls-injection', '', evidence), nowMs)
+        refuseConnection(session, 'starttls-injection', '', '', nowMs, evidence)
         return
       }
       if (session.reading !== 'commands') session.idleSinceMs = nowMs
@@ -231,7 +225,7 @@ export class Journey {
   onLinkLost(nowMs: number): void {
     if (this.#session.isGone) return
     try {
-      loseLink(this.#session, linkLostReply, nowMs)
+      loseLink(this.#session, 'away', nowMs)
       this.#goOn(nowMs)
     } catch (error) {
       this.#fail(error, nowMs)
@@ -288,10 +282,9 @@ export class Journey {
   /** Our bug: this connection ends, its record says so. */
   #fail(error: unknown, nowMs: number): void {
     const session = this.#session
-    const text = replyLine(421, '4.3.0', 'internal error, closing')
-    const evidence = [messageOf(error)]
+    const text = 'internal error, closing'
     try {
-      refuseConnection(session, refusal('protocol', 'internal-error', text, evidence), nowMs)
+      refuseConnection(session, 'internal-error', '421 4.3.0', text, nowMs, [messageOf(error)])
     } catch {
       // The port that failed fails again: the connection is closed below without its record.
     }

@@ -7,6 +7,11 @@ import type { Layer } from '../checks/finding.ts'
 /** What was done. */
 export type Action = 'pass' | 'refuse' | 'tempfail' | 'observe' | 'reset' | 'drop' | 'tarpit'
 
+/** Did the mailhost take the message? Also where something was observed that is not acted on. */
+export function isDelivered({ action, mailhostReply }: VerdictRecord): boolean {
+  return (action === 'pass' || action === 'observe') && mailhostReply.startsWith('2')
+}
+
 /** One verdict. Peer octets stand as received; the log escapes and cuts them. */
 export interface VerdictRecord {
   readonly time: number

@@ -2,8 +2,7 @@
  * What is said to the client, and how a connection is closed.
  */
 import type { Layer } from '../checks/finding.ts'
-import { replyLine } from '../smtp/reply-text.ts'
-import { concludeConnection, idOf } from './conclude.ts'
+import { concludeConnection, idOf, recordIdOf } from './conclude.ts'
 import type { Refusal, Session, Transaction } from './session.ts'
 
 /** Queues reply text with CRLF. */
@@ -34,20 +33,28 @@ export function countError(session: Session, nowMs: number): void {
   session.errors++
   const { policy, isStressed } = session.compiled
   if (session.errors < (isStressed ? policy.stressErrorsMax : policy.errorsMax)) return
-  const text = replyLine(421, '4.7.0', 'too many errors, closing')
-  refuseConnection(session, refusal('protocol', 'too-many-errors', text, []), nowMs)
+  refuseConnection(session, 'too-many-errors', '421 4.7.0', 'too many errors, closing', nowMs)
 }
 
-/** Ends transaction and connection with a refusal. */
+/**
+ * Ends transaction and connection with a refusal of the protocol. @param codes '' where nothing can
+ * be said
+ */
 export function refuseConnection(
   session: Session,
-  refused: Refusal,
+  finding: string,
+  codes: string,
+  text: string,
   nowMs: number,
+  evidence: readonly string[] = [],
   isDone = false,
 ): void {
   if (session.reading === 'nothing') return
-  concludeConnection(session, refused, nowMs)
-  close(session, refused.reply, isDone)
+  const id = recordIdOf(session)
+  const named = id === '' ? text : `${text}, id=${id}`
+  const reply = codes === '' ? '' : `${codes} protocol: ${named}\r\n`
+  concludeConnection(session, refusal('protocol', finding, reply, evidence), id, nowMs)
+  close(session, reply, isDone)
 }
 
 /** A refusal of a whole reply line; 4xx is a tempfail. */
@@ -58,7 +65,7 @@ export function refusal(
   evidence: readonly string[],
 ): Refusal {
   const action = reply.startsWith('4') ? 'tempfail' : 'refuse'
-  return { layer, finding, action, reply, evidence, closes: false }
+  return { layer, finding, action, reply, mailhostReply: '', evidence, closes: false }
 }
 
 /**
@@ -71,7 +78,7 @@ export function namedRefusal(
   finding: string,
   codes: string,
   text: string,
-  evidence: readonly string[],
+  evidence: readonly string[] = [],
 ): Refusal {
   const id = idOf(session, transaction)
   return refusal(layer, finding, `${codes} ${layer}: ${text}, id=${id}\r\n`, evidence)

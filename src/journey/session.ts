@@ -35,6 +35,8 @@ export interface Refusal {
   readonly action: 'refuse' | 'tempfail'
   /** With CRLF. */
   readonly reply: string
+  /** What the mailhost said where the refusal is its own, else ''. */
+  readonly mailhostReply: string
   readonly evidence: readonly string[]
   /** The connection is closed behind the reply. */
   readonly closes: boolean

@@ -19,7 +19,7 @@ const evidence = field('evidence', 'evidence', 'Facts that a postmaster can chec
 const finding = field('finding', 'finding', 'Name of the finding, kebab-case; "" for a plain pass.')
 const layer = field('layer', 'layer', 'Layer of the filter that decided.')
 const outcome = field('outcome', 'outcome', 'positive, negative or indeterminate.')
-const id = field('id', 'id', 'Id of the verdict; the reply carries it.')
+const id = field('id', 'id', 'Id of the verdict; a refusal in our words carries it.')
 const detail = field('detail', 'detail', 'In words.')
 
 /** The fields of every event, after `time` and `event`. */
@@ -37,7 +37,7 @@ export const fieldsOf: Readonly<Record<LogEvent, readonly Field[]>> = {
     field('action', 'action', 'pass, refuse, tempfail, observe, reset, drop or tarpit.'),
     field('reply', 'reply', 'The reply that the client got.'),
     evidence,
-    field('mailhost_reply', 'mailhostReply', 'The mailhost’s reply, "" when it was not asked.'),
+    field('mailhost_reply', 'mailhostReply', 'The mailhost’s reply, "" when it gave none.'),
     octets,
     ms,
     field('tls', 'tls', 'TLS version and cipher of the client, "" = none.'),
@@ -57,12 +57,11 @@ export const fieldsOf: Readonly<Record<LogEvent, readonly Field[]>> = {
   ],
   probe: [
     client,
-    field('test', 'test', 'reverse, dialup, relay, user or call-ahead.'),
+    field('test', 'test', 'dialup, relay, user, or recipient (call-ahead).'),
     field('key', 'key', 'What was asked about: an address or mailbox.'),
     field('target', 'target', 'Host that was asked.'),
     outcome,
     finding,
-    field('cached', 'isCached', 'The answer was known.'),
     ms,
     evidence,
   ],
@@ -100,7 +99,7 @@ export const fieldsOf: Readonly<Record<LogEvent, readonly Field[]>> = {
     field('set_aside', 'setAside', 'Entries set aside.'),
     field('detail', 'detail', 'Reasons, one each.'),
   ],
-  store: [field('what', 'what', 'opened, rebuilt, full or fault.'), detail],
+  store: [field('what', 'what', 'opened, rebuilt, full, fault or recovered.'), detail],
   log_dropped: [field('count', 'count', 'Records that found the buffer full since the last one.')],
   service: [
     field('what', 'what', 'ready, warning, fault, stress, worker, lists, mailhost, tls or stop.'),

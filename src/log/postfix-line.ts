@@ -34,7 +34,7 @@ export function postfixLine(
     case 'pregreet':
       return `PREGREET ${record.octets} octets from ${host(record)}: ${text(record.action)}`
     case 'probe':
-      return `PROBE ${text(record.test)} of ${text(record.key)} for [${text(record.client)}]: ${record.outcome} ${text(record.finding)} from ${text(record.target)} after ${record.ms} ms${record.isCached ? ' cached' : ''}: ${list(record.evidence)}`
+      return `PROBE ${text(record.test)} of ${text(record.key)} for [${text(record.client)}]: ${record.outcome} ${text(record.finding)} from ${text(record.target)} after ${record.ms} ms: ${list(record.evidence)}`
     case 'finding':
       return `FINDING ${text(record.finding)} ${record.outcome} in ${record.layer} of [${text(record.client)}]: ${list(record.evidence)}`
     case 'transfer':

@@ -34,12 +34,12 @@ export interface PregreetLogRecord {
   readonly action: string
 }
 
-/** A probe came to an end, or its answer was in the cache. */
+/** A probe came to an end. */
 export interface ProbeLogRecord {
   readonly event: 'probe'
   readonly time: number
   readonly client: string
-  /** `reverse`, `dialup`, `relay`, `user`, `call-ahead`. */
+  /** `dialup`, `relay`, `user`, `recipient` (call-ahead). */
   readonly test: string
   /** What was asked about: an address or mailbox. */
   readonly key: string
@@ -47,7 +47,6 @@ export interface ProbeLogRecord {
   readonly target: string
   readonly outcome: Outcome
   readonly finding: string
-  readonly isCached: boolean
   readonly ms: number
   readonly evidence: readonly string[]
 }
@@ -117,7 +116,7 @@ export interface FeedLogRecord {
 export interface StoreLogRecord {
   readonly event: 'store'
   readonly time: number
-  /** `opened`, `rebuilt`, `full`, `fault`. */
+  /** `opened`, `rebuilt`, `full`, `fault`, `recovered`. */
   readonly what: string
   readonly detail: string
 }

@@ -8,4 +8,6 @@ export interface Reply {
   /** `5.7.1`, or '' when there is none. */
   readonly enhanced: string
   readonly lines: readonly string[]
+  /** What it says, as a finding: of the transfer's own replies, which stand for the mailhost's. */
+  readonly finding?: string
 }

@@ -77,13 +77,17 @@ export function mailhostsOf(policy: TransferPolicy): readonly Mailhost[] {
 
 /** The transfer's own replies; all temporary, since every doubt is. */
 export const transferReplies = {
-  away: { code: 451, enhanced: '4.4.1', lines: ['Mailhost is not available, try again later'] },
-  noSession: { code: 451, enhanced: '4.3.2', lines: ['No session to the mailhost is free'] },
-  otherRoute: {
-    code: 451,
-    enhanced: '4.5.3',
-    lines: ['Recipient of another mailhost: send it in a transaction of its own'],
-  },
-  lost: { code: 451, enhanced: '4.4.2', lines: ['Connection to the mailhost was lost'] },
-  changed: { code: 451, enhanced: '4.3.0', lines: ['Mailhost changed its mind, try again later'] },
-} as const satisfies Record<string, Reply>
+  away: own('mailhost-away', '4.4.1', 'the mailhost is not available, try again later'),
+  noSession: own('no-session', '4.3.2', 'no session to the mailhost is free'),
+  otherRoute: own(
+    'other-route',
+    '4.5.3',
+    'a recipient of another mailhost: send it in a transaction of its own',
+  ),
+  lost: own('mailhost-lost', '4.4.2', 'connection to the mailhost was lost'),
+  changed: own('mailhost-changed', '4.3.0', 'the mailhost changed its mind, try again later'),
+} as const
+
+function own(finding: string, enhanced: string, text: string): Reply {
+  return { code: 451, enhanced, lines: [text], finding }
+}

@@ -222,7 +222,7 @@ for (const { way, isNative, needs } of ways) {
       for (const from of hosts) expect((await send({ from })).last).toMatch(/^550 5\.7\.1/)
     })
 
-    test('a header rule that only observes enters nobody; one that refuses does', async () => {
+    test('a header rule that only observes enters nobody, and its host is good; one that refuses does', async () => {
       const home = mkdtempSync(join(folder, 'headers-'))
       writeFileSync(join(home, 'rules'), 'Subject: /seen/ observe\nSubject: /refused/ refuse\n')
       const off = { mode: 'off' }
@@ -231,12 +231,13 @@ for (const { way, isNative, needs } of ways) {
         tests: { relay: off, dialup: off, user: off, headers },
         feedback: { layers: ['headers'] },
       }
-      const { send, listings, recordsOf } = await start({ folder: home, changes })
+      const { send, listings, recordsOf, learnt } = await start({ folder: home, changes })
       const seen = {
         from: '127.0.1.1',
         message: 'From: <a@a.example>\r\nSubject: seen\r\n\r\nbody\r\n',
       }
       expect((await send(seen)).isTaken).toBe(true)
+      await expect.poll(() => learnt?.goodHosts.goodAtMs('4:7f000101')).toBeGreaterThan(0)
       const refused = {
         from: '127.0.1.2',
         message: 'From: <a@a.example>\r\nSubject: refused\r\n\r\nbody\r\n',

@@ -81,7 +81,7 @@ test('a line that drips is cut by its own time; honest clients are served meanwh
   await expectHonestService(port)
   await slow.closed()
   clearInterval(drip)
-  expect(slow.heard).toMatch(/421 4\.4\.2 timeout, closing\r\n$/)
+  expect(slow.heard).toMatch(/421 4\.4\.2 protocol: timeout, closing, id=[\w-]+\r\n$/)
 })
 
 test('stress begins: connections that are open already, silent or not, are cut by its waits', async () => {

@@ -62,7 +62,7 @@ for (const isNative of [true, false]) {
         for (const client of slow) await client.closed()
         clearInterval(dripping)
         for (const { heard } of slow)
-          expect(heard).toMatch(/^220 .*\r\n421 4\.4\.2 timeout, closing\r\n$/)
+          expect(heard).toMatch(/^220 .*\r\n421 4\.4\.2 protocol: timeout, closing, id=[\w-]+\r\n$/)
         await expect.poll(() => running.status().gate.connections).toBe(0)
       },
       60_000,

@@ -59,7 +59,7 @@ describe('STARTTLS of clients', () => {
         await inside.saysAll('MAIL FROM:<a@x.example>', 'RCPT TO:<b@example.test>', 'DATA')
       } else if (last !== 'EHLO c') inside.send('NOO')
       await inside.closed()
-      expect(inside.heard).toMatch(/421 4\.4\.2 timeout, closing\r\n$/)
+      expect(inside.heard).toMatch(/421 4\.4\.2 protocol: timeout, closing, id=[\w-]+\r\n$/)
     })
   }
 

@@ -97,7 +97,7 @@ test('in what serves a client: it hears 421 4.3.0, its record says why, others a
   const other = comeClient()
   failing = 'record'
   const id = comeClient()
-  expect(engine.take(id)).toBe('421 4.3.0 internal error, closing\r\n')
+  expect(engine.take(id)).toBe('421 4.3.0 protocol: internal error, closing, id=ID\r\n')
   expect(engine.of(id).state).toBe('closed')
   expect(verdicts).toMatchObject([{ finding: 'internal-error', evidence: ['record broke'] }])
   expect(hears(other, 'EHLO c.example')).toMatch(/^250/)

@@ -52,7 +52,7 @@ test('a bug of ours ends this connection with 421 4.3.0 and a record', () => {
   )
   failing.send('DATA\r\n').take()
   failing.send('Subject: x\r\n')
-  expect(failing.take()).toBe('421 4.3.0 internal error, closing\r\n')
+  expect(failing.take()).toBe('421 4.3.0 protocol: internal error, closing, id=ID1\r\n')
   expect(failing.isClosed).toBe(true)
   expect(failing.verdicts.map(({ finding, action }) => `${action} ${finding}`)).toEqual([
     'tempfail internal-error',
@@ -130,7 +130,9 @@ test('a message larger than the limit is dropped, refused at its end, and never 
   world.send(`Subject: x\r\n\r\n${'x\r\n'.repeat(500)}`)
   expect(world.take()).toBe('')
   world.send('.\r\nNOOP\r\n')
-  expect(world.take()).toBe('552 5.3.4 larger than 1000 octets\r\n250 2.0.0 ok\r\n')
+  expect(world.take()).toBe(
+    '552 5.3.4 protocol: larger than 1000 octets, id=ID1\r\n250 2.0.0 ok\r\n',
+  )
   expect(world.delivered).toEqual([])
 })
 
@@ -138,7 +140,7 @@ test('a client that goes on beyond twice the limit is refused and closed', () =>
   const world = withEnvelope(new World({ policy: { sizeOctetsMax: 1000 } })).send('DATA\r\n')
   for (let i = 0; i < 10 && !world.isClosed; i++) world.send('x'.repeat(400))
   expect(world.isClosed).toBe(true)
-  expect(world.take()).toMatch(/552 5\.3\.4 larger than 1000 octets\r\n$/)
+  expect(world.take()).toMatch(/552 5\.3\.4 protocol: larger than 1000 octets, id=ID1\r\n$/)
   expect(world.verdicts.length).toBe(1)
 })
 
@@ -195,16 +197,16 @@ test('under stress: fewer errors are borne, and a message stated large is put of
   world.send('EHLO c\r\n').take()
   world.journey.onStress(true, world.nowMs)
   world.send('MAIL FROM:<a@x.example> SIZE=1001\r\n')
-  expect(world.take()).toMatch(/^452 4\.3\.1 too busy for more than 1000 octets/)
+  expect(world.take()).toMatch(/^452 4\.3\.1 protocol: too busy for more than 1000 octets/)
   expect(world.verdicts).toMatchObject([{ action: 'tempfail', finding: 'message-too-large' }])
   world.send('NONSENSE\r\nNONSENSE\r\n')
-  expect(world.take()).toMatch(/421 4\.7\.0 too many errors, closing\r\n$/)
+  expect(world.take()).toMatch(/421 4\.7\.0 protocol: too many errors, closing\r\n$/)
 })
 
 test('silence counts from accept: a client whose first sign of life is its deadline is closed', () => {
   const world = new World({ client: { acceptedAtMs: 1_000_000 - 60_000 } })
   world.journey.onDeadline(world.nowMs)
-  expect(world.take()).toBe('421 4.4.2 timeout, closing\r\n')
+  expect(world.take()).toBe('421 4.4.2 protocol: timeout, closing, id=ID1\r\n')
 })
 
 test('commands sent ahead: off, observed, put off or refused; never of a trusted host', () => {
@@ -213,7 +215,7 @@ test('commands sent ahead: off, observed, put off or refused; never of a trusted
     world.send('EHLO c.example\r\nMAIL FROM:<a@x.example>\r\n')
     return world.take().replaceAll(/250[- ].*\r\n/g, '')
   }
-  const text = 'commands sent ahead of our reply, closing\r\n'
+  const text = 'protocol: commands sent ahead of our reply, closing, id=ID1\r\n'
   expect(ahead('off', false)).toBe('')
   expect(ahead('observe', false)).toBe('')
   expect(ahead('tempfail', false)).toBe(`421 4.5.1 ${text}`)
@@ -242,7 +244,7 @@ test('a client that falls silent inside TLS is let go like any other', () => {
   world.passes(299_000)
   expect(world.take()).toBe('')
   world.passes(2000)
-  expect(world.take()).toBe('421 4.4.2 timeout, closing\r\n')
+  expect(world.take()).toBe('421 4.4.2 protocol: timeout, closing, id=ID1\r\n')
 })
 
 test('our Received field stands first and names client, protocol and id', () => {

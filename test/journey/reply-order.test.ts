@@ -34,12 +34,14 @@ test('a chunk that the tests refuse gets one reply, behind its octets, and the m
 test('a client that stops inside such a chunk: the record says what it was told', () => {
   const world = refusedAtData().send('BDAT 12\r\nSub')
   world.passes(200_000)
-  expect(world.take()).toBe('421 4.4.2 timeout, closing\r\n')
-  expect(world.verdicts.map(({ reply }) => reply)).toEqual(['421 4.4.2 timeout, closing'])
+  expect(world.take()).toBe('421 4.4.2 protocol: timeout, closing, id=ID1\r\n')
+  expect(world.verdicts.map(({ reply }) => reply)).toEqual([
+    '421 4.4.2 protocol: timeout, closing, id=ID1',
+  ])
 })
 
 test('a chunk larger than any message may be is refused once, whatever the tests would say', () => {
   const world = refusedAtData().send('BDAT 400000000\r\n')
-  expect(world.take()).toBe('552 5.3.4 chunk larger than any message may be\r\n')
+  expect(world.take()).toBe('552 5.3.4 protocol: chunk larger than any message may be, id=ID1\r\n')
   expect(world.verdicts.map(({ finding }) => finding)).toEqual(['message-too-large'])
 })

@@ -10,7 +10,7 @@ test('the first command has its time as a whole, however late its first octet co
   for (let at = 0; at < 9; at++) world.passes(100).send('H')
   expect(world.take()).toBe('')
   world.passes(200)
-  expect(world.take()).toBe('421 4.4.2 timeout, closing\r\n')
+  expect(world.take()).toBe('421 4.4.2 protocol: timeout, closing, id=ID1\r\n')
   expect(world.isClosed).toBe(true)
 })
 
@@ -20,7 +20,7 @@ test('under stress too: ten seconds from the greeting', () => {
   world.passes(9_000).send('EHLO ').passes(900).send('c')
   expect(world.take()).toBe('')
   world.passes(200)
-  expect(world.take()).toBe('421 4.4.2 timeout, closing\r\n')
+  expect(world.take()).toBe('421 4.4.2 protocol: timeout, closing, id=ID1\r\n')
 })
 
 test('a later command line has its own time', () => {
@@ -29,7 +29,7 @@ test('a later command line has its own time', () => {
   world.passes(59_000)
   expect(world.isClosed).toBe(false)
   world.passes(2_000)
-  expect(world.take()).toBe('421 4.4.2 timeout, closing\r\n')
+  expect(world.take()).toBe('421 4.4.2 protocol: timeout, closing, id=ID1\r\n')
 })
 
 test('an over-long line has the time of any line, however slowly its rest drips', () => {
@@ -38,7 +38,7 @@ test('an over-long line has the time of any line, however slowly its rest drips'
   for (let at = 0; at < 5; at++) world.passes(11_000).send('x')
   expect(world.isClosed).toBe(false)
   world.passes(6_000)
-  expect(world.take()).toBe('421 4.4.2 timeout, closing\r\n')
+  expect(world.take()).toBe('421 4.4.2 protocol: timeout, closing, id=ID1\r\n')
 })
 
 test('a chunk that belongs to no transaction must come as fast as any message', () => {
@@ -47,7 +47,7 @@ test('a chunk that belongs to no transaction must come as fast as any message', 
   for (let at = 0; at < 3; at++) world.passes(50_000).send('x'.repeat(1_024))
   expect(world.isClosed).toBe(false)
   for (let at = 0; at < 3; at++) world.passes(50_000).send('x')
-  expect(world.take()).toBe('421 4.4.2 timeout, closing\r\n')
+  expect(world.take()).toBe('421 4.4.2 protocol: timeout, closing, id=ID1\r\n')
 })
 
 test('the end of a client that was silent for too long is not awaited, that of a faulty one is', () => {
@@ -64,7 +64,7 @@ test.each(['NOOP', 'RSET', 'EHLO again.example', 'MAIL FROM:<a@x.example>'])(
     for (let at = 0; at < 31; at++) world.passes(240_000).send(at < 30 ? 'VRFY x\r\n' : '')
     world.take()
     world.send(`${command}\r\n`)
-    expect(world.take()).toBe('421 4.4.2 this connection lasts too long\r\n')
+    expect(world.take()).toBe('421 4.4.2 protocol: this connection lasts too long, id=ID1\r\n')
     expect(world.verdicts.map(({ finding }) => finding)).toEqual(['session-too-long'])
   },
 )

@@ -31,7 +31,7 @@ export interface WorldOptions {
   readonly offered?: readonly string[]
   readonly sizeMax?: number
   /** Reply to a recipient; default 250 2.1.5. */
-  readonly recipientReply?: (argument: string) => string
+  readonly recipientReply?: (argument: string) => string | Reply
   readonly dataReply?: () => string
   readonly deliveryReply?: () => string
   readonly mailhostMs?: () => number
@@ -334,7 +334,8 @@ export class World {
       recipient: (argument, domain) => {
         this.calls.push(`recipient ${argument} ${domain}`)
         this.#answer(() => {
-          const reply = parseReply(options.recipientReply?.(argument) ?? '250 2.1.5 ok')
+          const said = options.recipientReply?.(argument) ?? '250 2.1.5 ok'
+          const reply = typeof said === 'string' ? parseReply(said) : said
           if (reply.code < 300) this.#envelope?.recipients.push(argument)
           this.journey.onRecipientReply(reply, this.nowMs)
         })

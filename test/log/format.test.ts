@@ -143,7 +143,6 @@ const others: readonly Exclude<LogRecord, { event: 'verdict' }>[] = [
     target: 'mx.b.example',
     outcome: 'positive',
     finding: 'no-such-user',
-    isCached: false,
     ms: 12,
     evidence: ['550 5.1.1 unknown'],
   },

@@ -92,7 +92,9 @@ function dialogueOf({ asked, wire }: SimulatedClient): string {
 }
 
 function isFarewell(reply: string): boolean {
-  return /^(421 |554 5\.5\.1 commands sent ahead|502 5\.5\.1 BDAT is not offered)/.test(reply)
+  return /^(421 |554 5\.5\.1 protocol: commands sent ahead|502 5\.5\.1 protocol: BDAT is not offered)/.test(
+    reply,
+  )
 }
 
 function fits(step: Step, reply: string): boolean {
@@ -199,6 +201,8 @@ function checkRecord(
     return
   }
   const isPassed = record.action === 'pass' || record.action === 'observe'
+  const isOurRefusal = !isPassed && record.reply !== '' && record.mailhostReply === ''
+  if (isOurRefusal) assert(record.reply.endsWith(`, id=${record.id}`), `an id in ${record.reply}`)
   if (isUnsure) return
   const told = `${sender}: ${record.action} ${record.reply}, told ${final}${dialogue}`
   assert(isPassed === final.includes('queued as'), told)
