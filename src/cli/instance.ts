@@ -1,7 +1,7 @@
 /**
  * The commands that ask a running instance: `status`, `reload`, `trace`, `probes`, `cache`.
  */
-import { type Command, Option } from 'commander'
+import type { Command } from 'commander'
 import { OperatingError } from '../base/errors.ts'
 import { formatDuration } from '../base/units.ts'
 import { askInstance } from '../control/control-client.ts'
@@ -78,9 +78,8 @@ function addPassedOn(
   actions: readonly string[],
   description: string,
 ): void {
-  withInstanceOptions(program.command(name).description(description))
+  const command = withInstanceOptions(program.command(name).description(description))
     .argument('<action>', actions.join(' or '))
-    .addOption(new Option('--key <text>', 'only keys that begin with this'))
     .action(async (action: string, options: InstanceOptions & { readonly key?: string }) => {
       if (!actions.includes(action)) {
         throw new OperatingError('USAGE', `${name} ${action}: write ${actions.join(' or ')}`)
@@ -88,6 +87,7 @@ function addPassedOn(
       const answer = await ask<unknown>(options, name, { action, key: options.key ?? '' })
       terminal.print(JSON.stringify(answer, null, options.json === true ? 0 : 2))
     })
+  if (name === 'cache') command.option('--key <text>', 'only keys that begin with this')
 }
 
 function statusLines(status: ProxyStatus & { readonly pid: number }): readonly string[] {

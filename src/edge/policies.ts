@@ -202,6 +202,7 @@ export function journeyPolicyOf(
     headers: {
       ...defaultPolicy.headers,
       mode: tests.headers.mode,
+      indeterminate: tests.headers.indeterminate,
       rules: files.headerRules,
       rulesFile: tests.headers.rules,
       checks: tests.headers.checks,

@@ -16,6 +16,7 @@ const cases = [
     says: "required option '--source <network>' not specified; see activemx trace --help",
   },
   { words: 'probe 192.0.2.1 --test foo', says: 'Allowed choices are dialup, relay, user.; see' },
+  { words: 'probes off --key h:', says: "unknown option '--key'; see activemx probes --help" },
   { words: 'probes maybe', says: 'probes maybe: write on or off' },
   { words: 'cache drop', says: 'cache drop: write show or flush' },
   { words: 'list dynamic add', says: 'list dynamic add: give an entry' },

@@ -33,6 +33,16 @@ describe('reading', () => {
     expect(store.path).toBe('/etc/activemx/var/store')
   })
 
+  test('every test has its mode, and what is done where it finds nothing out', () => {
+    const each = ['dialup', 'relay', 'user', 'headers']
+      .map((name) => `[tests.${name}]\nmode = "off"\nindeterminate = "tempfail"\n`)
+      .join('')
+    const { dialup, relay, user, headers } = config(each).tests
+    for (const one of [dialup, relay, user, headers]) {
+      expect(one).toMatchObject({ mode: 'off', indeterminate: 'tempfail' })
+    }
+  })
+
   test('is frozen to the last list', () => {
     const { recipients } = config()
     expect(() => (recipients.domains as string[]).push('evil.example')).toThrow(TypeError)

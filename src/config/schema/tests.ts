@@ -99,6 +99,12 @@ export const tests = section('tests', 'What is asked about a client while it wai
   }),
   headers: section('headers', 'Rules on the message header.', {
     mode,
+    indeterminate: choice(
+      'indeterminate',
+      ['pass', 'tempfail'],
+      'pass',
+      'As in the other tests; rules always find out, so nothing comes of it.',
+    ),
     rules: path('rules', '', 'A file of rules: header, pattern, action, reply.'),
     checks: choices(
       'checks',
