@@ -108,6 +108,17 @@ describeWith(needs, 'process.user', () => {
     }
   })
 
+  test('it leaves no core; that lists may hold loopback is said at start and in status', async () => {
+    const limits = readFileSync(`/proc/${proxy.pid}/limits`, 'utf8')
+    expect(limits).toMatch(/^Max core file size +0 +0 /m)
+    const detail = 'lists.allow_loopback = true: lists may refuse this machine itself'
+    const told = () => records('service')
+    await expect
+      .poll(told, { timeout: 30_000 })
+      .toContainEqual(expect.objectContaining({ what: 'warning', detail }))
+    expect((await ask(user, 'status')).output).toContain(`warning: ${detail}\n`)
+  })
+
   test('mail goes through a port that only root may bind, and the log tells', async () => {
     const client = await SmtpClient.open(lowPort)
     await client.saysAll('EHLO c.example', 'MAIL FROM:<a@x.example>', 'RCPT TO:<b@example.test>')
