@@ -92,9 +92,8 @@ function dialogueOf({ asked, wire }: SimulatedClient): string {
 }
 
 function isFarewell(reply: string): boolean {
-  return /^(421 |554 5\.5\.1 protocol: commands sent ahead|502 5\.5\.1 protocol: BDAT is not offered)/.test(
-    reply,
-  )
+  const own = /^5\d\d 5\.\d\.\d protocol: (commands sent ahead|BDAT is not offered|chunk larger)/
+  return reply.startsWith('421 ') || own.test(reply)
 }
 
 function fits(step: Step, reply: string): boolean {
