@@ -8,7 +8,7 @@
 namespace activemx {
 namespace {
 
-constexpr double kStateSpan = 16'777'216.0;
+constexpr double state_span = 16'777'216.0;
 
 bool read_arguments(napi_env env, napi_callback_info info, std::span<const std::uint8_t>& octets,
                     std::uint32_t& start, std::uint32_t& state) {
@@ -43,7 +43,7 @@ napi_value scan_body_call(napi_env env, napi_callback_info info) {
   }
   const BodyScan scan = scan_body(octets, state, level);
   const double index = static_cast<double>(start) + static_cast<double>(scan.index);
-  napi_create_double(env, index * kStateSpan + static_cast<double>(scan.state), &result);
+  napi_create_double(env, index * state_span + static_cast<double>(scan.state), &result);
   return result;
 }
 

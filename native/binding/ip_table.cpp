@@ -74,7 +74,7 @@ Napi::Value compile_table(const Napi::CallbackInfo& info) {
     throw_argument_error(env, "columns of another shape than PrefixColumns");
     return env.Undefined();
   }
-  TableError error = TableError::kNone;
+  TableError error = TableError::none;
   auto image = compile(rules, error);
   Napi::Object answer = Napi::Object::New(env);
   if (image == nullptr) {

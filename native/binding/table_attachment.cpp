@@ -159,9 +159,9 @@ Napi::Value lists_of(const Napi::CallbackInfo& info) {
 Napi::Value origins(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Held& own = held(info);
-  TableError fault = TableError::kNone;
+  TableError fault = TableError::none;
   const auto all = own->reader.origins(own->key(), &fault);
-  if (fault != TableError::kNone) return Napi::Number::New(env, static_cast<double>(fault));
+  if (fault != TableError::none) return Napi::Number::New(env, static_cast<double>(fault));
   Napi::Array answer = Napi::Array::New(env, all.size());
   for (std::uint32_t i = 0; i < all.size(); ++i) {
     const Origin& one = all[i];

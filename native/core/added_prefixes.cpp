@@ -98,7 +98,7 @@ TableError AddedPrefixes::enter(const AddedPrefix& prefix) {
   sweep();
   const Place place{prefix.is_ipv4, prefix.start, prefix.length, prefix.list};
   const auto known = entries_.find(place);
-  if (known == entries_.end() && entries_.size() >= most_) return TableError::kAddedFull;
+  if (known == entries_.end() && entries_.size() >= most_) return TableError::added_full;
   put(prefix);
   if (known != entries_.end()) {
     ends_.erase({known->second.ends_ms, place});
@@ -113,7 +113,7 @@ TableError AddedPrefixes::enter(const AddedPrefix& prefix) {
   refresh_marks(place);
   live_.store(entries_.size(), std::memory_order_release);
   free_unseen();
-  return TableError::kNone;
+  return TableError::none;
 }
 
 void AddedPrefixes::drop_within(Key6 start, std::uint8_t length, bool is_ipv4, ListId list) {

@@ -90,7 +90,7 @@ class AddedPrefixes {
 
   // — writers —
 
-  // Replaces an entry of the same prefix and list. kAddedFull at the maximum.
+  // Replaces an entry of the same prefix and list. added_full at the maximum.
   [[nodiscard]] TableError enter(const AddedPrefix& prefix);
   // Takes away all entries of the list (every_list: of any) that lie within the prefix.
   void drop_within(Key6 start, std::uint8_t length, bool is_ipv4, ListId list);

@@ -15,16 +15,15 @@
 namespace activemx {
 namespace {
 
-constexpr std::uint8_t kCr = 0x0d;
-constexpr std::uint8_t kLf = 0x0a;
-constexpr std::uint8_t kDot = 0x2e;
-constexpr std::size_t kBlockOctets = 64;
-constexpr std::uint32_t kPositionMask = 0x07;
-constexpr std::uint32_t kFlagMask = 0xf8;
-constexpr std::uint32_t kLineShift = 8;
-constexpr std::int64_t kLineOctetsCountMax = 0xffff;
+constexpr std::uint8_t cr_octet = 0x0d;
+constexpr std::uint8_t lf_octet = 0x0a;
+constexpr std::uint8_t dot_octet = 0x2e;
+constexpr std::size_t block_octets = 64;
+constexpr std::uint32_t flag_mask = 0xf8;
+constexpr std::uint32_t line_shift = 8;
+constexpr std::int64_t line_octets_count_max = 0xffff;
 // RFC 5322 §2.1.1, without CRLF.
-constexpr std::int64_t kTextLineOctetsMax = 998;
+constexpr std::int64_t text_line_octets_max = 998;
 
 // Bit i is set when octet i of the block is CR, LF or NUL.
 using BlockMask = std::uint64_t (*)(const std::uint8_t* block) noexcept;
@@ -33,11 +32,11 @@ using BlockMask = std::uint64_t (*)(const std::uint8_t* block) noexcept;
 // Every x86-64 has SSE2: where AVX2 is missing this is the fallback, steady on hostile lines where
 // three memchr would walk the same octets thrice.
 std::uint64_t mask_sse2(const std::uint8_t* block) noexcept {
-  const __m128i cr = _mm_set1_epi8(kCr);
-  const __m128i lf = _mm_set1_epi8(kLf);
+  const __m128i cr = _mm_set1_epi8(cr_octet);
+  const __m128i lf = _mm_set1_epi8(lf_octet);
   const __m128i nul = _mm_setzero_si128();
   std::uint64_t mask = 0;
-  for (std::size_t i = 0; i < kBlockOctets; i += 16) {
+  for (std::size_t i = 0; i < block_octets; i += 16) {
     const __m128i part = _mm_loadu_si128(reinterpret_cast<const __m128i*>(block + i));
     const __m128i line = _mm_or_si128(_mm_cmpeq_epi8(part, cr), _mm_cmpeq_epi8(part, lf));
     const __m128i all = _mm_or_si128(line, _mm_cmpeq_epi8(part, nul));
@@ -47,11 +46,11 @@ std::uint64_t mask_sse2(const std::uint8_t* block) noexcept {
 }
 
 __attribute__((target("avx2"))) std::uint64_t mask_avx2(const std::uint8_t* block) noexcept {
-  const __m256i cr = _mm256_set1_epi8(kCr);
-  const __m256i lf = _mm256_set1_epi8(kLf);
+  const __m256i cr = _mm256_set1_epi8(cr_octet);
+  const __m256i lf = _mm256_set1_epi8(lf_octet);
   const __m256i nul = _mm256_setzero_si256();
   std::uint64_t mask = 0;
-  for (std::size_t i = 0; i < kBlockOctets; i += 32) {
+  for (std::size_t i = 0; i < block_octets; i += 32) {
     const __m256i part = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(block + i));
     const __m256i line = _mm256_or_si256(_mm256_cmpeq_epi8(part, cr), _mm256_cmpeq_epi8(part, lf));
     const __m256i all = _mm256_or_si256(line, _mm256_cmpeq_epi8(part, nul));
@@ -62,9 +61,9 @@ __attribute__((target("avx2"))) std::uint64_t mask_avx2(const std::uint8_t* bloc
 #else
 std::uint64_t mask_scalar(const std::uint8_t* block) noexcept {
   std::uint64_t mask = 0;
-  for (std::size_t i = 0; i < kBlockOctets; ++i) {
+  for (std::size_t i = 0; i < block_octets; ++i) {
     const std::uint8_t octet = block[i];
-    const bool matters = octet == kCr || octet == kLf || octet == 0;
+    const bool matters = octet == cr_octet || octet == lf_octet || octet == 0;
     mask |= static_cast<std::uint64_t>(matters) << i;
   }
   return mask;
@@ -73,7 +72,7 @@ std::uint64_t mask_scalar(const std::uint8_t* block) noexcept {
 
 BlockMask mask_of(SimdLevel level) noexcept {
 #if defined(__x86_64__)
-  return level >= SimdLevel::kAvx2 ? mask_avx2 : mask_sse2;
+  return level >= SimdLevel::avx2 ? mask_avx2 : mask_sse2;
 #else
   (void)level;
   return mask_scalar;
@@ -81,7 +80,7 @@ BlockMask mask_of(SimdLevel level) noexcept {
 }
 
 bool is_after_cr(ScanPosition position) noexcept {
-  return position == ScanPosition::kAfterCr || position == ScanPosition::kAfterDotCr;
+  return position == ScanPosition::after_cr || position == ScanPosition::after_dot_cr;
 }
 
 // The state machine over one chunk; lives on the stack of scan_body.
@@ -89,10 +88,10 @@ class Scan {
  public:
   Scan(const std::uint8_t* octets, std::uint32_t state) noexcept
       : octets_(octets),
-        position_(static_cast<ScanPosition>(state & kPositionMask)),
-        flags_(state & kFlagMask) {
+        position_(scan_position(state)),
+        flags_(state & flag_mask) {
     const std::int64_t kept = is_after_cr(position_) ? 1 : 0;
-    line_start_ = -static_cast<std::int64_t>(state >> kLineShift) - kept;
+    line_start_ = -static_cast<std::int64_t>(state >> line_shift) - kept;
   }
 
   // Octets [at_, index) are ordinary, the one at index is CR, LF or NUL. True: the message ended.
@@ -100,26 +99,26 @@ class Scan {
     if (index > at_) take_ordinary(index);
     const std::uint8_t octet = octets_[index];
     at_ = index + 1;
-    if (octet == kLf) return take_lf();
-    if (is_after_cr(position_)) flags_ |= kBareCrFlag;
-    if (octet == kCr) {
-      const bool is_dot_line = position_ == ScanPosition::kAfterDot;
-      position_ = is_dot_line ? ScanPosition::kAfterDotCr : ScanPosition::kAfterCr;
+    if (octet == lf_octet) return take_lf();
+    if (is_after_cr(position_)) flags_ |= bare_cr_flag;
+    if (octet == cr_octet) {
+      const bool is_dot_line = position_ == ScanPosition::after_dot;
+      position_ = is_dot_line ? ScanPosition::after_dot_cr : ScanPosition::after_cr;
       return false;
     }
-    flags_ |= kNulFlag;
-    position_ = ScanPosition::kInLine;
+    flags_ |= nul_flag;
+    position_ = ScanPosition::in_line;
     return false;
   }
 
   // Octets [at_, end) hold no CR, LF or NUL; there is at least one.
   void take_ordinary(std::int64_t end) noexcept {
-    if (position_ == ScanPosition::kLineStart && octets_[at_] == kDot) {
+    if (position_ == ScanPosition::line_start && octets_[at_] == dot_octet) {
       line_start_ = at_ + 1;
-      position_ = end - at_ == 1 ? ScanPosition::kAfterDot : ScanPosition::kInLine;
+      position_ = end - at_ == 1 ? ScanPosition::after_dot : ScanPosition::in_line;
     } else {
-      if (is_after_cr(position_)) flags_ |= kBareCrFlag;
-      position_ = ScanPosition::kInLine;
+      if (is_after_cr(position_)) flags_ |= bare_cr_flag;
+      position_ = ScanPosition::in_line;
     }
     at_ = end;
   }
@@ -127,31 +126,31 @@ class Scan {
   BodyScan finish(std::int64_t end) noexcept {
     if (end > at_) take_ordinary(end);
     const std::int64_t octets = end - line_start_ - (is_after_cr(position_) ? 1 : 0);
-    if (octets > kTextLineOctetsMax) flags_ |= kLongLineFlag;
-    return packed(end, std::min(octets, kLineOctetsCountMax));
+    if (octets > text_line_octets_max) flags_ |= long_line_flag;
+    return packed(end, std::min(octets, line_octets_count_max));
   }
 
   BodyScan ended() const noexcept { return packed(at_, 0); }
 
  private:
   bool take_lf() noexcept {
-    if (position_ == ScanPosition::kAfterCr) {
-      if (at_ - 2 - line_start_ > kTextLineOctetsMax) flags_ |= kLongLineFlag;
-      position_ = ScanPosition::kLineStart;
+    if (position_ == ScanPosition::after_cr) {
+      if (at_ - 2 - line_start_ > text_line_octets_max) flags_ |= long_line_flag;
+      position_ = ScanPosition::line_start;
       line_start_ = at_;
       return false;
     }
-    if (position_ == ScanPosition::kAfterDotCr) {
-      position_ = ScanPosition::kEnded;
+    if (position_ == ScanPosition::after_dot_cr) {
+      position_ = ScanPosition::ended;
       return true;
     }
-    flags_ |= kBareLfFlag;
-    position_ = ScanPosition::kInLine;
+    flags_ |= bare_lf_flag;
+    position_ = ScanPosition::in_line;
     return false;
   }
 
   BodyScan packed(std::int64_t index, std::int64_t line_octets) const noexcept {
-    const auto counted = static_cast<std::uint32_t>(line_octets) << kLineShift;
+    const auto counted = static_cast<std::uint32_t>(line_octets) << line_shift;
     return {static_cast<std::size_t>(index),
             counted | flags_ | static_cast<std::uint32_t>(position_)};
   }
@@ -167,18 +166,16 @@ class Scan {
 
 BodyScan scan_body(std::span<const std::uint8_t> octets, std::uint32_t state,
                    SimdLevel level) noexcept {
-  if ((state & kPositionMask) >= static_cast<std::uint32_t>(ScanPosition::kEnded)) {
-    return {0, state};
-  }
+  if (scan_position(state) >= ScanPosition::ended) return {0, state};
   const BlockMask block_mask = mask_of(level);
   Scan scan(octets.data(), state);
-  std::uint8_t tail[kBlockOctets];
-  for (std::size_t block = 0; block < octets.size(); block += kBlockOctets) {
+  std::uint8_t tail[block_octets];
+  for (std::size_t block = 0; block < octets.size(); block += block_octets) {
     const std::size_t left = octets.size() - block;
     const std::uint8_t* source = octets.data() + block;
-    if (left < kBlockOctets) {
+    if (left < block_octets) {
       // An ordinary octet fills up what is missing: no bit is set for it.
-      std::memset(tail, kDot, sizeof tail);
+      std::memset(tail, dot_octet, sizeof tail);
       std::memcpy(tail, source, left);
       source = tail;
     }

@@ -16,18 +16,24 @@ namespace activemx {
 
 // Where the octets seen so far stand; the low three bits of the state.
 enum class ScanPosition : std::uint32_t {
-  kLineStart = 0,   // CRLF, or nothing yet
-  kInLine = 1,      // … x
-  kAfterCr = 2,     // … x CR
-  kAfterDot = 3,    // CRLF .
-  kAfterDotCr = 4,  // CRLF . CR
-  kEnded = 5,       // CRLF . CR LF
+  line_start = 0,    // CRLF, or nothing yet
+  in_line = 1,       // … x
+  after_cr = 2,      // … x CR
+  after_dot = 3,     // CRLF .
+  after_dot_cr = 4,  // CRLF . CR
+  ended = 5,         // CRLF . CR LF
 };
 
-inline constexpr std::uint32_t kBareCrFlag = 0x08;
-inline constexpr std::uint32_t kBareLfFlag = 0x10;
-inline constexpr std::uint32_t kNulFlag = 0x20;
-inline constexpr std::uint32_t kLongLineFlag = 0x40;
+// The position in a state.
+[[nodiscard]] constexpr ScanPosition scan_position(std::uint32_t state) noexcept {
+  return static_cast<ScanPosition>(state & 0x07);
+}
+
+// What may have been met, in a state.
+inline constexpr std::uint32_t bare_cr_flag = 0x08;
+inline constexpr std::uint32_t bare_lf_flag = 0x10;
+inline constexpr std::uint32_t nul_flag = 0x20;
+inline constexpr std::uint32_t long_line_flag = 0x40;
 
 struct BodyScan {
   std::size_t index;    // behind CRLF.CRLF when the message has ended, else the number of octets

@@ -46,7 +46,7 @@ class Image4 {
   static constexpr std::size_t tail_octets = 64;
 
   Image4() = default;
-  // kTooLarge above 1 GiB of groups.
+  // too_large above 1 GiB of groups.
   [[nodiscard]] static TableError build(const Intervals<Key4>& intervals, Image4& image);
 
   // address: host byte order. O(1), no allocation.

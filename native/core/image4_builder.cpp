@@ -22,13 +22,13 @@ class Image4Builder {
     for (std::uint32_t at = 0; at < Image4::chunk_count; ++at) {
       add_chunk(at);
       if (image_.groups_.size() > Image4::offset_mask - group_octets_max) {
-        return TableError::kTooLarge;
+        return TableError::too_large;
       }
     }
     image_.groups_.insert(image_.groups_.end(), Image4::tail_octets, 0);
     image_.groups_.shrink_to_fit();
     image_.entries_.shrink_to_fit();
-    return TableError::kNone;
+    return TableError::none;
   }
 
  private:

@@ -112,9 +112,9 @@ Image6::Image6(Image6Parts parts)
 }
 
 TableError Image6::build(const Intervals<Key6>& intervals, Image6& image) {
-  if (intervals.starts.size() >= deep_flag) return TableError::kTooLarge;
+  if (intervals.starts.size() >= deep_flag) return TableError::too_large;
   image = Image6(Image6Builder(intervals).run());
-  return TableError::kNone;
+  return TableError::none;
 }
 
 bool Image6::adopt(Image6Parts parts, std::size_t class_count, Image6& image) {

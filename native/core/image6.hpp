@@ -39,7 +39,7 @@ class Image6 {
   };
 
   Image6() = default;
-  // kTooLarge above 2^31 intervals.
+  // too_large above 2^31 intervals.
   [[nodiscard]] static TableError build(const Intervals<Key6>& intervals, Image6& image);
   // Checks every index and order: false if one is out of place.
   [[nodiscard]] static bool adopt(Image6Parts parts, std::size_t class_count, Image6& image);

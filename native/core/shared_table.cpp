@@ -14,7 +14,7 @@ constexpr std::size_t swept_by_sizes = 4096;
 
 // What a table holds before its first publication; one for all tables.
 [[nodiscard]] std::shared_ptr<const TableImage> empty_image() {
-  TableError error = TableError::kNone;
+  TableError error = TableError::none;
   static const auto image = compile(IpRules(), error);
   return image;
 }
@@ -39,12 +39,12 @@ TableError SharedTable::publish(CompiledTable compiled) {
   next->image = std::move(compiled.image);
   for (const std::string& name : next->image->lists) {
     next->list_ids.push_back(classes_.list_id(name));
-    if (next->list_ids.back() == ClassTable::every_list) return TableError::kTooManyClasses;
+    if (next->list_ids.back() == ClassTable::every_list) return TableError::too_many_classes;
   }
   next->meanings = classes_.adopt(next->image->sets, next->list_ids);
-  if (next->meanings.empty()) return TableError::kTooManyClasses;
+  if (next->meanings.empty()) return TableError::too_many_classes;
   exchange(share(std::move(next)), compiled.any24);
-  return TableError::kNone;
+  return TableError::none;
 }
 
 std::shared_ptr<const SharedTable::Published> SharedTable::share(std::unique_ptr<Published> one) {
@@ -76,7 +76,7 @@ TableError SharedTable::add(Key6 start, std::uint8_t length, bool is_ipv4, std::
                             std::int64_t ttl_ms) {
   const std::lock_guard lock(writer_mutex_);
   const ListId id = classes_.list_id(list);
-  if (id == ClassTable::every_list) return TableError::kTooManyClasses;
+  if (id == ClassTable::every_list) return TableError::too_many_classes;
   return enter({start, 0, id, length, is_ipv4, false}, ttl_ms);
 }
 
@@ -84,7 +84,7 @@ TableError SharedTable::remove(Key6 start, std::uint8_t length, bool is_ipv4,
                                std::optional<std::string_view> list, std::int64_t ttl_ms) {
   const std::lock_guard lock(writer_mutex_);
   const ListId id = list ? classes_.list_id(*list) : ClassTable::every_list;
-  if (list && id == ClassTable::every_list) return TableError::kTooManyClasses;
+  if (list && id == ClassTable::every_list) return TableError::too_many_classes;
   added_.drop_within(start & mask_of<Key6>(length), length, is_ipv4, id);
   return enter({start, 0, id, length, is_ipv4, true}, ttl_ms);
 }
@@ -95,7 +95,7 @@ TableError SharedTable::enter(AddedPrefix prefix, std::int64_t ttl_ms) {
                        ? AddedPrefix::never
                        : monotonic_ms() + ttl_ms;
   const TableError error = added_.enter(prefix);
-  if (error != TableError::kNone || !prefix.is_ipv4 || prefix.is_excluded) return error;
+  if (error != TableError::none || !prefix.is_ipv4 || prefix.is_excluded) return error;
   // The entry first, the bit second: the bit must not promise what is not there yet.
   const auto first = static_cast<std::uint32_t>(prefix.start);
   any24_.add_range(first, first | static_cast<std::uint32_t>(~mask_of<Key6>(prefix.length)));

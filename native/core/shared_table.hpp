@@ -82,7 +82,7 @@ class SharedTable {
 
   // Swaps the compiled prefixes; what was entered stays. Numbering the classes takes some 20 ms
   // where there are 30,000, during which nobody else waits; the swap itself ≤ 1 ms.
-  // kTooManyClasses: nothing changed.
+  // too_many_classes: nothing changed.
   [[nodiscard]] TableError publish(CompiledTable compiled);
   // Enters a prefix for a list, at once; `ttl_ms` < 0 = until removed.
   [[nodiscard]] TableError add(Key6 start, std::uint8_t length, bool is_ipv4,

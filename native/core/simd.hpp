@@ -5,17 +5,17 @@
 
 namespace activemx {
 
-enum class SimdLevel : std::uint8_t { kScalar, kAvx2, kAvx512 };
+enum class SimdLevel : std::uint8_t { scalar, avx2, avx512 };
 
 // The best level of this machine. Any thread.
 [[nodiscard]] inline SimdLevel best_simd() noexcept {
 #if defined(__x86_64__)
-  static const SimdLevel level = __builtin_cpu_supports("avx512f") ? SimdLevel::kAvx512
-                                 : __builtin_cpu_supports("avx2")  ? SimdLevel::kAvx2
-                                                                   : SimdLevel::kScalar;
+  static const SimdLevel level = __builtin_cpu_supports("avx512f") ? SimdLevel::avx512
+                                 : __builtin_cpu_supports("avx2")  ? SimdLevel::avx2
+                                                                   : SimdLevel::scalar;
   return level;
 #else
-  return SimdLevel::kScalar;
+  return SimdLevel::scalar;
 #endif
 }
 

@@ -20,10 +20,10 @@
 namespace activemx {
 
 struct SnapshotFault {
-  TableError error = TableError::kNone;
+  TableError error = TableError::none;
   std::string reason;  // for people: what is wrong with the file
 
-  [[nodiscard]] bool happened() const noexcept { return error != TableError::kNone; }
+  [[nodiscard]] bool happened() const noexcept { return error != TableError::none; }
 };
 
 // From then on the image's provenance lies in the file. Blocks on the disk. Any thread; two writers

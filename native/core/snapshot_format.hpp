@@ -19,29 +19,29 @@ inline constexpr std::uint32_t byte_order = 0x0102'0304;
 inline constexpr std::size_t alignment = 64;
 
 enum class Kind : std::uint32_t {
-  kLists = 1,
-  kFiles,
-  kSets,
-  kChunks4,
-  kEntries4,
-  kGroups4,
-  kKeys6,
-  kValues6,
-  kDeepFirst6,
-  kDeepStarts6,
-  kDeepClasses6,
-  kRuleStarts4,
-  kRuleLengths4,
-  kRuleLists4,
-  kRuleFiles4,
-  kRuleLines4,
-  kRuleExcluded4,
-  kRuleStarts6,
-  kRuleLengths6,
-  kRuleLists6,
-  kRuleFiles6,
-  kRuleLines6,
-  kRuleExcluded6,
+  lists = 1,
+  files,
+  sets,
+  chunks4,
+  entries4,
+  groups4,
+  keys6,
+  values6,
+  deep_first6,
+  deep_starts6,
+  deep_classes6,
+  rule_starts4,
+  rule_lengths4,
+  rule_lists4,
+  rule_files4,
+  rule_lines4,
+  rule_excluded4,
+  rule_starts6,
+  rule_lengths6,
+  rule_lists6,
+  rule_files6,
+  rule_lines6,
+  rule_excluded6,
 };
 
 inline constexpr std::uint32_t section_count = 23;
@@ -76,8 +76,8 @@ static_assert(sizeof(Header) == 32 && sizeof(Section) == 24, "the layout on disk
     const Section& section = sections[static_cast<std::uint32_t>(kind) - 1];
     return StoredColumn{section.offset, section.octets, section.checksum};
   };
-  return ProvenanceFile::of(fd, {column(Kind::kRuleFiles4), column(Kind::kRuleLines4)},
-                            {column(Kind::kRuleFiles6), column(Kind::kRuleLines6)});
+  return ProvenanceFile::of(fd, {column(Kind::rule_files4), column(Kind::rule_lines4)},
+                            {column(Kind::rule_files6), column(Kind::rule_lines6)});
 }
 
 // The checksum that belongs into the header.

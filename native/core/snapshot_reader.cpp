@@ -28,13 +28,13 @@ class SnapshotReader {
 
   [[nodiscard]] std::shared_ptr<const TableImage> read() {
     auto image = std::make_shared<TableImage>();
-    if (!read_head() || !read_names(Kind::kLists, image->lists)) return nullptr;
-    if (!read_names(Kind::kFiles, image->files) || !read_sets(*image)) return nullptr;
+    if (!read_head() || !read_names(Kind::lists, image->lists)) return nullptr;
+    if (!read_names(Kind::files, image->files) || !read_sets(*image)) return nullptr;
     if (!read_image4(*image) || !read_image6(*image)) return nullptr;
     Places places4;
     Places places6;
-    if (!read_rules(Kind::kRuleStarts4, *image, image->rules4, places4)) return nullptr;
-    if (!read_rules(Kind::kRuleStarts6, *image, image->rules6, places6)) return nullptr;
+    if (!read_rules(Kind::rule_starts4, *image, image->rules4, places4)) return nullptr;
+    if (!read_rules(Kind::rule_starts6, *image, image->rules6, places6)) return nullptr;
     image->provenance.keep(std::move(places4), std::move(places6));
     image->provenance.leave_to(snapshot::provenance_in(fd_, sections_));
     return image;
@@ -47,21 +47,21 @@ class SnapshotReader {
     fault_ = {error, reason};
     return false;
   }
-  bool damaged(const char* reason) { return refuse(TableError::kDamaged, reason); }
+  bool damaged(const char* reason) { return refuse(TableError::damaged, reason); }
 
   [[nodiscard]] bool read_head() {
     snapshot::Header header{};
     if (!read_at(fd_, 0, &header, sizeof header)) {
-      return refuse(TableError::kForeign, "too short for a snapshot");
+      return refuse(TableError::foreign, "too short for a snapshot");
     }
     if (std::memcmp(header.magic, snapshot::magic, sizeof header.magic) != 0) {
-      return refuse(TableError::kForeign, "no snapshot of an IP table");
+      return refuse(TableError::foreign, "no snapshot of an IP table");
     }
     if (header.byte_order != snapshot::byte_order) {
-      return refuse(TableError::kForeign, "written on a machine of another byte order");
+      return refuse(TableError::foreign, "written on a machine of another byte order");
     }
     if (header.version != snapshot::version) {
-      return refuse(TableError::kForeign, "written by another version of the format");
+      return refuse(TableError::foreign, "written by another version of the format");
     }
     if (header.file_octets != file_octets_) return damaged("cut or grown: its length is wrong");
     if (header.section_count != snapshot::section_count) return damaged("sections are missing");
@@ -136,7 +136,7 @@ class SnapshotReader {
 
   [[nodiscard]] bool read_sets(TableImage& image) {
     std::vector<std::uint16_t> packed;
-    if (!read_section(Kind::kSets, packed)) return false;
+    if (!read_section(Kind::sets, packed)) return false;
     for (std::size_t at = 0; at < packed.size();) {
       const std::size_t size = packed[at++];
       if (packed.size() - at < size) return damaged("sets of lists are cut");
@@ -159,10 +159,10 @@ class SnapshotReader {
     HugeVector<Image4::Chunk> chunks;
     HugeVector<std::uint32_t> entries;
     HugeVector<std::uint8_t> groups;
-    if (!read_section(Kind::kChunks4, chunks) || !read_section(Kind::kEntries4, entries)) {
+    if (!read_section(Kind::chunks4, chunks) || !read_section(Kind::entries4, entries)) {
       return false;
     }
-    if (!read_section(Kind::kGroups4, groups)) return false;
+    if (!read_section(Kind::groups4, groups)) return false;
     const bool is_sound = Image4::adopt(std::move(chunks), std::move(entries), std::move(groups),
                                         image.sets.size(), image.image4);
     return is_sound || damaged("an offset of the IPv4 table is out of place");
@@ -170,11 +170,11 @@ class SnapshotReader {
 
   [[nodiscard]] bool read_image6(TableImage& image) {
     Image6Parts parts;
-    if (!read_section(Kind::kKeys6, parts.keys)) return false;
-    if (!read_section(Kind::kValues6, parts.values)) return false;
-    if (!read_section(Kind::kDeepFirst6, parts.deep_first)) return false;
-    if (!read_section(Kind::kDeepStarts6, parts.deep_starts)) return false;
-    if (!read_section(Kind::kDeepClasses6, parts.deep_classes)) return false;
+    if (!read_section(Kind::keys6, parts.keys)) return false;
+    if (!read_section(Kind::values6, parts.values)) return false;
+    if (!read_section(Kind::deep_first6, parts.deep_first)) return false;
+    if (!read_section(Kind::deep_starts6, parts.deep_starts)) return false;
+    if (!read_section(Kind::deep_classes6, parts.deep_classes)) return false;
     const bool is_sound = Image6::adopt(std::move(parts), image.sets.size(), image.image6);
     return is_sound || damaged("an offset of the IPv6 table is out of place");
   }
@@ -232,11 +232,11 @@ std::shared_ptr<const TableImage> load_snapshot(const std::string& path, Snapsho
   const FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat about {};
   if (!fd.is_open() || ::fstat(fd.get(), &about) != 0) {
-    fault = {TableError::kUnreadable, std::strerror(errno)};
+    fault = {TableError::unreadable, std::strerror(errno)};
     return nullptr;
   }
   if (!S_ISREG(about.st_mode)) {
-    fault = {TableError::kUnreadable, "not a file"};
+    fault = {TableError::unreadable, "not a file"};
     return nullptr;
   }
   SnapshotReader reader(fd.get(), static_cast<std::uint64_t>(about.st_size));

@@ -51,7 +51,7 @@ void append(std::vector<std::byte>& into, const void* from, std::size_t octets) 
 }
 
 [[nodiscard]] SnapshotFault system_fault(const std::string& what) {
-  return {TableError::kUnreadable, what + ": " + std::strerror(errno)};
+  return {TableError::unreadable, what + ": " + std::strerror(errno)};
 }
 
 class SnapshotWriter {
@@ -63,19 +63,19 @@ class SnapshotWriter {
         sets_(pack(image.sets)),
         places4_(std::move(places4)),
         places6_(std::move(places6)) {
-    add(Kind::kLists, lists_);
-    add(Kind::kFiles, files_);
-    add(Kind::kSets, sets_);
-    add_bytes(Kind::kChunks4, image.image4.chunks());
-    add_bytes(Kind::kEntries4, image.image4.entries());
-    add_bytes(Kind::kGroups4, image.image4.groups());
-    add_bytes(Kind::kKeys6, image.image6.keys());
-    add_bytes(Kind::kValues6, image.image6.values());
-    add_bytes(Kind::kDeepFirst6, image.image6.deep_first());
-    add_bytes(Kind::kDeepStarts6, image.image6.deep_starts());
-    add_bytes(Kind::kDeepClasses6, image.image6.deep_classes());
-    add_rules(Kind::kRuleStarts4, image.rules4, *places4_);
-    add_rules(Kind::kRuleStarts6, image.rules6, *places6_);
+    add(Kind::lists, lists_);
+    add(Kind::files, files_);
+    add(Kind::sets, sets_);
+    add_bytes(Kind::chunks4, image.image4.chunks());
+    add_bytes(Kind::entries4, image.image4.entries());
+    add_bytes(Kind::groups4, image.image4.groups());
+    add_bytes(Kind::keys6, image.image6.keys());
+    add_bytes(Kind::values6, image.image6.values());
+    add_bytes(Kind::deep_first6, image.image6.deep_first());
+    add_bytes(Kind::deep_starts6, image.image6.deep_starts());
+    add_bytes(Kind::deep_classes6, image.image6.deep_classes());
+    add_rules(Kind::rule_starts4, image.rules4, *places4_);
+    add_rules(Kind::rule_starts6, image.rules6, *places6_);
   }
 
   [[nodiscard]] bool write_to(int fd) {
@@ -174,7 +174,7 @@ SnapshotFault save_snapshot(const TableImage& image, const std::string& path) {
   auto places4 = image.provenance.places(true);
   auto places6 = image.provenance.places(false);
   if (places4 == nullptr || places6 == nullptr) {
-    return {TableError::kDamaged, "the snapshot that this table came from has been changed"};
+    return {TableError::damaged, "the snapshot that this table came from has been changed"};
   }
   SnapshotFault fault;
   std::shared_ptr<const ProvenanceFile> provenance;

@@ -47,7 +47,7 @@ std::shared_ptr<const TableImage> compile(const IpRules& rules, TableError& erro
   auto intervals4 = sweep(image->rules4, sets);
   auto intervals6 = sweep(image->rules6, sets);
   if (sets.overflowed()) {
-    error = TableError::kTooManyClasses;
+    error = TableError::too_many_classes;
     return nullptr;
   }
   image->sets = sets.take();
@@ -55,8 +55,8 @@ std::shared_ptr<const TableImage> compile(const IpRules& rules, TableError& erro
   renumber(intervals4.classes, number_of);
   renumber(intervals6.classes, number_of);
   error = Image4::build(intervals4, image->image4);
-  if (error == TableError::kNone) error = Image6::build(intervals6, image->image6);
-  return error == TableError::kNone ? image : nullptr;
+  if (error == TableError::none) error = Image6::build(intervals6, image->image6);
+  return error == TableError::none ? image : nullptr;
 }
 
 }  // namespace activemx

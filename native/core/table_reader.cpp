@@ -177,17 +177,17 @@ TableError TableReader::name_places(const TableImage& image, bool is_ipv4,
                                     std::vector<Origin>& origins) {
   const bool asks = std::any_of(origins.begin(), origins.end(),
                                 [](const Origin& one) { return one.rule != no_rule; });
-  if (!asks) return TableError::kNone;
+  if (!asks) return TableError::none;
   const auto places = image.provenance.places(is_ipv4);
-  if (places == nullptr) return TableError::kDamaged;
+  if (places == nullptr) return TableError::damaged;
   for (Origin& one : origins) {
     if (one.rule == no_rule) continue;
     // A file that was forged since it was checked may say anything.
-    if (places->file_ids[one.rule] >= image.files.size()) return TableError::kDamaged;
+    if (places->file_ids[one.rule] >= image.files.size()) return TableError::damaged;
     one.file = image.files[places->file_ids[one.rule]];
     one.line = places->lines[one.rule];
   }
-  return TableError::kNone;
+  return TableError::none;
 }
 
 std::vector<Origin> TableReader::origins_of(const Published& published, Key6 address,

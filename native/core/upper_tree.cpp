@@ -119,11 +119,11 @@ void UpperTree::step_scalar(const Node* level, std::span<const std::uint64_t> xs
 
 UpperTree::Step UpperTree::step_for(SimdLevel simd) noexcept {
   switch (simd) {
-    case SimdLevel::kAvx512:
+    case SimdLevel::avx512:
       return step_avx512;
-    case SimdLevel::kAvx2:
+    case SimdLevel::avx2:
       return step_avx2;
-    case SimdLevel::kScalar:
+    case SimdLevel::scalar:
       break;
   }
   return step_scalar;

@@ -18,13 +18,13 @@ inline constexpr std::uint32_t verdict_classes_max = 65'535;  // 0 is none of th
 
 // What may go wrong in a table; the binding names each as the `code` of an OperatingError.
 enum class TableError : std::uint8_t {
-  kNone,
-  kTooManyClasses,  // more than 65,535 sets of lists
-  kTooLarge,        // beyond what the offsets of an image can name
-  kAddedFull,       // the maximum of entered prefixes
-  kUnreadable,      // a file that cannot be opened, read or written: errno says why
-  kForeign,         // a file of another program, version or byte order
-  kDamaged,         // a snapshot that is truncated or fails a check
+  none,
+  too_many_classes,  // more than 65,535 sets of lists
+  too_large,         // beyond what the offsets of an image can name
+  added_full,        // the maximum of entered prefixes
+  unreadable,        // a file that cannot be opened, read or written: errno says why
+  foreign,           // a file of another program, version or byte order
+  damaged,           // a snapshot that is truncated or fails a check
 };
 
 }  // namespace activemx

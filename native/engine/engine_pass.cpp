@@ -16,25 +16,20 @@
 namespace activemx {
 namespace {
 
-constexpr std::uint32_t position_mask = 0x07;
-constexpr std::uint32_t stray_flags = kBareCrFlag | kBareLfFlag | kNulFlag;
-
-ScanPosition position_of(std::uint32_t scan_state) noexcept {
-  return static_cast<ScanPosition>(scan_state & position_mask);
-}
+constexpr std::uint32_t stray_flags = bare_cr_flag | bare_lf_flag | nul_flag;
 
 // A CR, or what may be the final dot: it has come and must not travel on yet.
 std::string_view undecided(std::uint32_t scan_state) noexcept {
-  switch (position_of(scan_state)) {
-    case ScanPosition::kAfterCr:
+  switch (scan_position(scan_state)) {
+    case ScanPosition::after_cr:
       return "\r";
-    case ScanPosition::kAfterDot:
+    case ScanPosition::after_dot:
       return ".";
-    case ScanPosition::kAfterDotCr:
+    case ScanPosition::after_dot_cr:
       return ".\r";
-    case ScanPosition::kLineStart:
-    case ScanPosition::kInLine:
-    case ScanPosition::kEnded:
+    case ScanPosition::line_start:
+    case ScanPosition::in_line:
+    case ScanPosition::ended:
       break;
   }
   return {};
@@ -63,7 +58,7 @@ bool Engine::pass_on(Pass& pass, std::span<const std::uint8_t> octets) noexcept 
   if (!is_taking || octets.size() > pass.octets_max - pass.octets) return false;
   const BodyScan scan = scan_body(octets, pass.scan_state, level);
   const bool is_plain = (scan.state & stray_flags) == 0 &&
-                        position_of(scan.state) != ScanPosition::kEnded;
+                        scan_position(scan.state) != ScanPosition::ended;
   if (!is_plain) return false;
   send_settled(pass, octets, scan.state);
   pass.scan_state = scan.state;

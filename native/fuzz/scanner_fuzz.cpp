@@ -28,18 +28,18 @@ struct Oracle {
         index = i + 3;
         return;
       }
-      if (at(i) == 0) flags |= activemx::kNulFlag;
-      if (at(i) == '\n' && (i == 0 || at(i - 1) != '\r')) flags |= activemx::kBareLfFlag;
+      if (at(i) == 0) flags |= activemx::nul_flag;
+      if (at(i) == '\n' && (i == 0 || at(i - 1) != '\r')) flags |= activemx::bare_lf_flag;
       if (at(i) == '\r' && i + 1 < octets.size() && at(i + 1) != '\n') {
-        flags |= activemx::kBareCrFlag;
+        flags |= activemx::bare_cr_flag;
       }
     }
     index = octets.size();
   }
 };
 
-constexpr std::uint32_t kStray =
-    activemx::kBareCrFlag | activemx::kBareLfFlag | activemx::kNulFlag;
+constexpr std::uint32_t stray_flags =
+    activemx::bare_cr_flag | activemx::bare_lf_flag | activemx::nul_flag;
 
 void require(bool claim) {
   if (!claim) std::abort();
@@ -55,7 +55,7 @@ BodyScan scan_cut(const std::vector<std::uint8_t>& octets, std::size_t piece, Si
     const std::vector<std::uint8_t> chunk(begin, begin + static_cast<std::ptrdiff_t>(count));
     scan = activemx::scan_body(chunk, scan.state, level);
     scan.index += from;
-    if ((scan.state & 7U) == static_cast<std::uint32_t>(ScanPosition::kEnded)) return scan;
+    if (activemx::scan_position(scan.state) == ScanPosition::ended) return scan;
     from += count;
   }
   return scan;
@@ -67,18 +67,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size < 1) return 0;
   const std::size_t piece = data[0] == 0 ? 1 : data[0];
   // Few letters, so that the interesting sequences come often; every fourth input is taken raw.
-  static constexpr std::uint8_t kLetters[] = {'\r', '\n', '.', 0, 'a', '\r', '\n', '.'};
+  static constexpr std::uint8_t letters[] = {'\r', '\n', '.', 0, 'a', '\r', '\n', '.'};
   std::vector<std::uint8_t> octets(data + 1, data + size);
   if (data[0] % 4 != 0) {
-    for (auto& octet : octets) octet = kLetters[octet % sizeof kLetters];
+    for (auto& octet : octets) octet = letters[octet % sizeof letters];
   }
   const Oracle oracle(octets);
   const BodyScan whole = activemx::scan_body(octets, 0, activemx::best_simd());
   require(whole.index == oracle.index);
-  require((whole.state & kStray) == oracle.flags);
-  require(((whole.state & 7U) == static_cast<std::uint32_t>(ScanPosition::kEnded)) ==
+  require((whole.state & stray_flags) == oracle.flags);
+  require((activemx::scan_position(whole.state) == ScanPosition::ended) ==
           oracle.has_ended);
-  for (const SimdLevel level : {SimdLevel::kScalar, activemx::best_simd()}) {
+  for (const SimdLevel level : {SimdLevel::scalar, activemx::best_simd()}) {
     for (const std::size_t pieces : {piece, std::size_t{1}, octets.size() + 1}) {
       const BodyScan cut = scan_cut(octets, pieces, level);
       require(cut.index == whole.index && cut.state == whole.state);

@@ -42,7 +42,7 @@ std::shared_ptr<const TableImage> small_image() {
   }
   OwnedColumns v4;
   OwnedColumns v6;
-  TableError error = TableError::kNone;
+  TableError error = TableError::none;
   return compile(oracle.rules(v4, v6, 3), error);
 }
 
@@ -89,7 +89,7 @@ Octets forged_file(std::span<const std::uint8_t> changes) {
 
 void ask(const std::shared_ptr<const TableImage>& image) {
   auto table = std::make_shared<SharedTable>();
-  if (table->publish(CompiledTable(image)) != TableError::kNone) return;
+  if (table->publish(CompiledTable(image)) != TableError::none) return;
   TableReader reader(table);
   for (std::uint32_t i = 0; i < 64; ++i) {
     const std::uint32_t address = i < 48 ? 0x0a00'0000U + i * 0x1'4321U : i * 0x0400'0000U;

@@ -74,10 +74,10 @@ class Tables {
   void publish() {
     OwnedColumns v4;
     OwnedColumns v6;
-    TableError error = TableError::kNone;
+    TableError error = TableError::none;
     const auto image = compile(oracle_.rules(v4, v6, list_count), error);
-    claim(error == TableError::kNone);
-    claim(table_->publish(CompiledTable(image)) == TableError::kNone);
+    claim(error == TableError::none);
+    claim(table_->publish(CompiledTable(image)) == TableError::none);
     is_published_ = true;
   }
 
@@ -85,7 +85,7 @@ class Tables {
     entry.is_excluded = false;
     oracle_.enter(entry, entry.list);
     claim(table_->add(entry.start, static_cast<std::uint8_t>(entry.length), entry.is_ipv4,
-                      name_of(entry.list), -1) == TableError::kNone);
+                      name_of(entry.list), -1) == TableError::none);
   }
 
   void exclude(OracleEntry entry, bool from_every_list) {
@@ -96,7 +96,7 @@ class Tables {
     const std::string name = name_of(entry.list);
     const auto named = from_every_list ? std::nullopt : std::optional<std::string_view>(name);
     claim(table_->remove(entry.start, static_cast<std::uint8_t>(entry.length), entry.is_ipv4,
-                         named, -1) == TableError::kNone);
+                         named, -1) == TableError::none);
   }
 
   void ask_around(const OracleEntry& entry) {

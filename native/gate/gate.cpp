@@ -212,11 +212,8 @@ void Gate::run() {
   }
   for (const Wait wait : {Wait::header, Wait::greeting, Wait::tarpit}) {
     while (guests_.first(wait) != Guests::none) {
-      const std::uint32_t index = guests_.first(wait);
-      const int fd = guests_.at(index).fd;
-      const Client client = guests_.at(index).client;
-      release_guest(index);
-      end_silently(fd, client, false);
+      const Guest guest = release_guest(guests_.first(wait));
+      end(guest.fd, guest.client);
     }
   }
   current_.reset();
@@ -245,7 +242,7 @@ int Gate::time_to_next() const {
   const auto consider = [&](Wait wait, std::int64_t length_ms) {
     const std::uint32_t first = guests_.first(wait);
     if (first == Guests::none) return;
-    next = std::min(next, const_cast<Guests&>(guests_).at(first).since_ms + length_ms);
+    next = std::min(next, guests_.at(first).since_ms + length_ms);
   };
   consider(Wait::header, limits_.proxy_header_wait_ms);
   consider(Wait::tarpit, limits_.tarpit_octet_ms);
@@ -296,7 +293,7 @@ void Gate::accept_without_descriptor(const Listener& listener) {
 }
 
 void Gate::handle_guest(std::uint32_t index, std::uint32_t events) {
-  Guest& guest = guests_.at(index);
+  const Guest& guest = guests_.at(index);
   switch (guest.wait) {
     case Wait::header:
       read_header(guest.fd, guest.client, index, (events & (EPOLLRDHUP | EPOLLHUP)) != 0);
@@ -307,10 +304,8 @@ void Gate::handle_guest(std::uint32_t index, std::uint32_t events) {
     case Wait::tarpit:
       // What it says is dropped in the kernel; that it has gone is seen here.
       if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
-        const int fd = guest.fd;
-        const Client client = guest.client;
-        release_guest(index);
-        end_silently(fd, client, false);
+        const Guest gone = release_guest(index);
+        end(gone.fd, gone.client);
       } else {
         for (int reads = 0; reads < tarpit_reads_max; ++reads) {
           if (::recv(guest.fd, nullptr, 65'536, MSG_DONTWAIT | MSG_TRUNC) <= 0) break;
@@ -327,19 +322,13 @@ void Gate::expire_guests() {
     return first != Guests::none && guests_.at(first).since_ms + length_ms <= now_ms_;
   };
   while (is_due(Wait::header, limits_.proxy_header_wait_ms)) {
-    const std::uint32_t index = guests_.first(Wait::header);
-    const int fd = guests_.at(index).fd;
-    const Client client = guests_.at(index).client;
-    release_guest(index);
-    record(client, RefusalCause::proxy_header, RefusalAction::reset, 0);
-    end_silently(fd, client, false);
+    const Guest late = release_guest(guests_.first(Wait::header));
+    record(late.client, RefusalCause::proxy_header, RefusalAction::reset);
+    end(late.fd, late.client);
   }
   while (is_due(Wait::greeting, current_->policy->greet_delay_ms)) {
-    const std::uint32_t index = guests_.first(Wait::greeting);
-    const int fd = guests_.at(index).fd;
-    const Client client = guests_.at(index).client;
-    release_guest(index);
-    pass(fd, client);
+    const Guest patient = release_guest(guests_.first(Wait::greeting));
+    pass(patient.fd, patient.client);
   }
   while (is_due(Wait::tarpit, limits_.tarpit_octet_ms)) {
     continue_tarpit(guests_.first(Wait::tarpit));

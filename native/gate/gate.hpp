@@ -82,6 +82,8 @@ class Gate {
     Endpoint at;
   };
 
+  static constexpr std::int64_t revision_ms = 1000;  // of the flood filter
+
   Gate(const GateLimits& limits, int descriptors_max, int epoll, int wake, int spare);
 
   // Main thread.
@@ -114,19 +116,20 @@ class Gate {
   void greet(int fd, Client& client);
   // The guest's index; none: closed, no room.
   std::uint32_t hold(int fd, Wait wait, const Client& client);
-  void release_guest(std::uint32_t index);
+  // The guest leaves; its descriptor is the caller's again.
+  Guest release_guest(std::uint32_t index);
 
   // Gate thread: ends.
   void overload(int fd, const Client& client);
   void refuse_stopping(int fd, const Client& client);
-  void refuse_early(int fd, const Client& client, std::uint32_t octets);
+  void refuse_early(int fd, const Client& client);
   void refuse(int fd, const Client& client, const ReplyTemplate& reply, RefusalCause cause,
-              RefusalAction action, std::uint32_t octets);
-  void end_silently(int fd, const Client& client, bool with_reset);
+              RefusalAction action, std::uint32_t early_octets = 0);
+  void end(int fd, const Client& client);
+  void end_with_reset(int fd, const Client& client);
   RefusalId record(const Client& client, RefusalCause cause, RefusalAction action,
-                   std::uint32_t octets);
+                   std::uint32_t early_octets = 0);
 
-  [[nodiscard]] std::uint16_t class_of(TableReader& table, const IpAddress& address) const;
   // For how many clients it stands.
   [[nodiscard]] std::uint32_t note_dropped(const Client& client);
   [[nodiscard]] bool is_dropped(const IpAddress& address);
@@ -158,7 +161,6 @@ class Gate {
   FloodFilter filter_;
   std::int64_t now_ms_ = 0;   // monotonic, of this turn
   std::int64_t wall_ms_ = 0;  // of this turn
-  static constexpr std::int64_t revision_ms = 1000;
   std::int64_t next_revision_ms_ = 0;
   std::uint32_t refusal_count_ = 0;
 };

@@ -1,5 +1,4 @@
 // Gate: the way of one connection, from accept to its refusal or its engine. See gate.hpp.
-#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
@@ -21,6 +20,27 @@ constexpr std::size_t dropped_octets_max = 4096;
 void send_now(int fd, std::string_view octets, int flags = 0) {
   [[maybe_unused]] const ssize_t sent =
       ::send(fd, octets.data(), octets.size(), MSG_DONTWAIT | MSG_NOSIGNAL | flags);
+}
+
+[[nodiscard]] std::uint16_t class_of(TableReader& table, const IpAddress& address) {
+  return address.is_ipv4() ? table.lookup4(address.ipv4())
+                           : table.lookup6(address.high, address.low);
+}
+
+[[nodiscard]] std::uint32_t unread_octets(int fd) {
+  int octets = 0;
+  ::ioctl(fd, FIONREAD, &octets);
+  return static_cast<std::uint32_t>(octets);
+}
+
+// Answers the reply's length.
+std::size_t fill_reply(const ReplyTemplate& reply, const IpAddress& client, RefusalId id,
+                       std::span<char, ReplyTemplate::octets_max> text) {
+  char id_text[refusal_id_octets];
+  id.write(id_text);
+  char address[address_text_max];
+  const std::size_t length = reply.names_address() ? write_address(client, address) : 0;
+  return reply.fill({address, length}, {id_text, sizeof id_text}, text);
 }
 
 }  // namespace
@@ -56,8 +76,8 @@ void Gate::read_header(int fd, Client client, std::uint32_t guest, bool has_ende
   }
   if (guest != Guests::none) release_guest(guest);
   if (header.kind == ProxyHeaderKind::invalid || header.kind == ProxyHeaderKind::incomplete) {
-    record(client, RefusalCause::proxy_header, RefusalAction::reset, 0);
-    end_silently(fd, client, false);
+    record(client, RefusalCause::proxy_header, RefusalAction::reset);
+    end(fd, client);
     return;
   }
   [[maybe_unused]] const ssize_t taken = ::recv(fd, octets, header.octets, MSG_DONTWAIT);
@@ -97,7 +117,7 @@ void Gate::judge(int fd, Client& client) {
       counters_.add(Counter::limited);
       const bool is_rate = admission == Admission::rate;
       refuse(fd, client, policy.limit_reply,
-             is_rate ? RefusalCause::rate : RefusalCause::per_address, RefusalAction::tempfail, 0);
+             is_rate ? RefusalCause::rate : RefusalCause::per_address, RefusalAction::tempfail);
       return;
     }
   }
@@ -108,13 +128,13 @@ void Gate::apply(int fd, const Client& client, const ClassRule& rule) {
   switch (rule.action) {
     case RuleAction::reset:
       counters_.add(Counter::reset);
-      record(client, RefusalCause::blacklist, RefusalAction::reset, 0);
-      end_silently(fd, client, true);
+      record(client, RefusalCause::blacklist, RefusalAction::reset);
+      end_with_reset(fd, client);
       return;
     case RuleAction::drop:
       counters_.add(Counter::dropped, static_cast<std::int32_t>(note_dropped(client)));
-      record(client, RefusalCause::blacklist, RefusalAction::drop, 0);
-      end_silently(fd, client, true);
+      record(client, RefusalCause::blacklist, RefusalAction::drop);
+      end_with_reset(fd, client);
       return;
     case RuleAction::tarpit:
       if (guests_.count(Wait::tarpit) < current_->policy->tarpit_max && fd < descriptors_max_) {
@@ -127,19 +147,14 @@ void Gate::apply(int fd, const Client& client, const ClassRule& rule) {
       break;
   }
   counters_.add(Counter::refused);
-  refuse(fd, client, rule.reply, RefusalCause::blacklist, RefusalAction::refuse, 0);
+  refuse(fd, client, rule.reply, RefusalCause::blacklist, RefusalAction::refuse);
 }
 
 void Gate::start_tarpit(int fd, const Client& client, const ClassRule& rule) {
   counters_.add(Counter::tarpitted);
-  const RefusalId id = record(client, RefusalCause::blacklist, RefusalAction::tarpit, 0);
-  char address[address_text_max];
-  const std::size_t length = write_address(client.peer.address, address);
-  char id_text[refusal_id_octets];
-  id.write(id_text);
+  const RefusalId id = record(client, RefusalCause::blacklist, RefusalAction::tarpit);
   char reply[ReplyTemplate::octets_max];
-  const std::size_t octets =
-      rule.reply.fill({address, length}, {id_text, sizeof id_text}, reply);
+  const std::size_t octets = fill_reply(rule.reply, client.peer.address, id, reply);
   const std::uint32_t index = hold(fd, Wait::tarpit, client);
   if (index != Guests::none) guests_.at(index).reply.assign(reply, octets);
 }
@@ -151,13 +166,11 @@ void Gate::continue_tarpit(std::uint32_t index) {
     ++guest.reply_at;
   }
   if (guest.reply_at < guest.reply.size()) {
-    guests_.requeue(index, Wait::tarpit, now_ms_);
+    guests_.requeue(index, now_ms_);
     return;
   }
-  const int fd = guest.fd;
-  const Client client = guest.client;
-  release_guest(index);
-  end_silently(fd, client, false);
+  const Guest gone = release_guest(index);
+  end(gone.fd, gone.client);
 }
 
 // Who talks before the greeting is an early talker, with and without a delay; a trusted host does
@@ -178,15 +191,13 @@ void Gate::await_greeting(int fd, Client& client) {
   if (got > 0) {
     counters_.add(Counter::early_talkers);
     client.is_early_talker = true;
-    int octets = 0;
-    ::ioctl(fd, FIONREAD, &octets);
     if (policy.early_talker == EarlyTalkerMode::observe) {
       pass(fd, client);
     } else {
-      refuse_early(fd, client, static_cast<std::uint32_t>(octets));
+      refuse_early(fd, client);
     }
   } else if (got == 0) {
-    end_silently(fd, client, false);
+    end(fd, client);
   } else {
     pass(fd, client);
   }
@@ -194,26 +205,21 @@ void Gate::await_greeting(int fd, Client& client) {
 
 void Gate::hear_early(std::uint32_t index) {
   Guest& guest = guests_.at(index);
-  const int fd = guest.fd;
   std::uint8_t octet = 0;
-  const ssize_t got = ::recv(fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT);
+  const ssize_t got = ::recv(guest.fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  const EarlyTalkerMode mode = current_->policy->early_talker;
   if (got <= 0) {
-    const Client client = guest.client;
-    release_guest(index);
-    end_silently(fd, client, false);
+    const Guest gone = release_guest(index);
+    end(gone.fd, gone.client);
     return;
   }
+  const EarlyTalkerMode mode = current_->policy->early_talker;
   if (mode == EarlyTalkerMode::off || guest.client.is_early_talker) return;
   counters_.add(Counter::early_talkers);
   guest.client.is_early_talker = true;
   if (mode == EarlyTalkerMode::observe) return;
-  int octets = 0;
-  ::ioctl(fd, FIONREAD, &octets);
-  const Client client = guest.client;
-  release_guest(index);
-  refuse_early(fd, client, static_cast<std::uint32_t>(octets));
+  const Guest early = release_guest(index);
+  refuse_early(early.fd, early.client);
 }
 
 // Greets and hands over to the worker with the fewest clients.
@@ -280,8 +286,8 @@ std::uint32_t Gate::hold(int fd, Wait wait, const Client& client) {
   event.events = guest_events;
   event.data.u64 = static_cast<std::uint64_t>(guests_.at(index).generation) << 32 | index;
   if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) {
-    guests_.remove(index);
-    end_silently(fd, client, false);
+    guests_.take(index);
+    end(fd, client);
     return Guests::none;
   }
   if (wait == Wait::tarpit) counters_.add(Counter::tarpits);
@@ -289,80 +295,71 @@ std::uint32_t Gate::hold(int fd, Wait wait, const Client& client) {
   return index;
 }
 
-// The descriptor is the caller's again.
-void Gate::release_guest(std::uint32_t index) {
-  const Guest& guest = guests_.at(index);
+Guest Gate::release_guest(std::uint32_t index) {
+  Guest guest = guests_.take(index);
   ::epoll_ctl(epoll_, EPOLL_CTL_DEL, guest.fd, nullptr);
   if (guest.wait == Wait::tarpit) counters_.add(Counter::tarpits, -1);
   if (guest.wait == Wait::greeting) counters_.add(Counter::waiting, -1);
-  guests_.remove(index);
+  return guest;
 }
 
 void Gate::overload(int fd, const Client& client) {
   counters_.add(Counter::overloaded);
   refuse(fd, client, current_->policy->overload_reply, RefusalCause::overload,
-         RefusalAction::tempfail, 0);
+         RefusalAction::tempfail);
 }
 
 void Gate::refuse_stopping(int fd, const Client& client) {
   counters_.add(Counter::stopping);
   refuse(fd, client, current_->policy->stopping_reply, RefusalCause::stopping,
-         RefusalAction::tempfail, 0);
+         RefusalAction::tempfail);
 }
 
-void Gate::refuse_early(int fd, const Client& client, std::uint32_t octets) {
+void Gate::refuse_early(int fd, const Client& client) {
   const bool is_temporary = current_->policy->early_talker == EarlyTalkerMode::tempfail;
   refuse(fd, client, current_->policy->early_talker_reply, RefusalCause::early_talker,
-         is_temporary ? RefusalAction::tempfail : RefusalAction::refuse, octets);
+         is_temporary ? RefusalAction::tempfail : RefusalAction::refuse, unread_octets(fd));
 }
 
 void Gate::refuse(int fd, const Client& client, const ReplyTemplate& reply, RefusalCause cause,
-                  RefusalAction action, std::uint32_t octets) {
-  const RefusalId id = record(client, cause, action, octets);
-  char id_text[refusal_id_octets];
-  id.write(id_text);
-  char address[address_text_max];
-  const std::size_t length =
-      reply.names_address() ? write_address(client.peer.address, address) : 0;
+                  RefusalAction action, std::uint32_t early_octets) {
+  const RefusalId id = record(client, cause, action, early_octets);
   char text[ReplyTemplate::octets_max];
-  const std::size_t text_octets = reply.fill({address, length}, {id_text, sizeof id_text}, text);
+  const std::size_t octets = fill_reply(reply, client.peer.address, id, text);
   // The reply waits for the close: one segment carries both. Two cost a third more (bench gate).
-  send_now(fd, {text, text_octets}, MSG_MORE);
+  send_now(fd, {text, octets}, MSG_MORE);
   // One read: octets left unread turn the close into a reset, which drops a reply that waits and
   // may overtake one on its way. Who has said something may say more: his leaves before the close.
   char dropped[dropped_octets_max];
   if (::recv(fd, dropped, sizeof dropped, MSG_DONTWAIT) > 0) ::shutdown(fd, SHUT_WR);
-  end_silently(fd, client, false);
+  end(fd, client);
 }
 
-void Gate::end_silently(int fd, const Client& client, bool with_reset) {
-  if (with_reset) {
-    const linger at_once{1, 0};
-    ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-  }
+void Gate::end(int fd, const Client& client) {
   ::close(fd);
   ledger_->release(client.peer.address, client.is_counted);
 }
 
+void Gate::end_with_reset(int fd, const Client& client) {
+  const linger at_once{1, 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  end(fd, client);
+}
+
 RefusalId Gate::record(const Client& client, RefusalCause cause, RefusalAction action,
-                       std::uint32_t octets) {
+                       std::uint32_t early_octets) {
   RefusalEntry entry;
   entry.time_ms = static_cast<double>(wall_ms_);
   entry.address_high = client.peer.address.high;
   entry.address_low = client.peer.address.low;
   entry.id = RefusalId::make(wall_ms_, ++refusal_count_);
-  entry.octets = octets;
+  entry.octets = early_octets;
   entry.port = client.peer.port;
   entry.verdict_class = client.verdict_class;
   entry.cause = cause;
   entry.action = action;
   if (!refusals_.push(entry)) counters_.add(Counter::refusals_lost);
   return entry.id;
-}
-
-std::uint16_t Gate::class_of(TableReader& table, const IpAddress& address) const {
-  return address.is_ipv4() ? table.lookup4(address.ipv4())
-                           : table.lookup6(address.high, address.low);
 }
 
 // Below accept a balancer's clients all have the balancer's address: the filter knows none of them.

@@ -23,17 +23,16 @@ std::uint32_t Guests::add(int fd, Wait wait, const Client& client, std::int64_t 
   return index;
 }
 
-void Guests::remove(std::uint32_t index) noexcept {
+Guest Guests::take(std::uint32_t index) noexcept {
   unlink(index);
-  const std::uint32_t generation = guests_[index].generation + 1;
-  guests_[index] = Guest{};
-  guests_[index].generation = generation;
+  Guest taken = std::exchange(guests_[index], Guest{});
+  guests_[index].generation = taken.generation + 1;
   free_.push_back(index);
+  return taken;
 }
 
-void Guests::requeue(std::uint32_t index, Wait wait, std::int64_t now_ms) noexcept {
+void Guests::requeue(std::uint32_t index, std::int64_t now_ms) noexcept {
   unlink(index);
-  guests_[index].wait = wait;
   guests_[index].since_ms = now_ms;
   link(index);
 }

@@ -35,13 +35,15 @@ class Guests {
 
   // At the end of its queue.
   [[nodiscard]] std::uint32_t add(int fd, Wait wait, const Client& client, std::int64_t now_ms);
-  void remove(std::uint32_t index) noexcept;
-  // From wherever it is to the end of a queue.
-  void requeue(std::uint32_t index, Wait wait, std::int64_t now_ms) noexcept;
+  // Takes the guest out: what it was is the caller's.
+  Guest take(std::uint32_t index) noexcept;
+  // Its wait begins again, at the end of its queue.
+  void requeue(std::uint32_t index, std::int64_t now_ms) noexcept;
   // The guest that has waited longest, or none.
   [[nodiscard]] std::uint32_t first(Wait wait) const noexcept { return queue(wait).head; }
   [[nodiscard]] std::uint32_t count(Wait wait) const noexcept { return queue(wait).count; }
   [[nodiscard]] Guest& at(std::uint32_t index) noexcept { return guests_[index]; }
+  [[nodiscard]] const Guest& at(std::uint32_t index) const noexcept { return guests_[index]; }
   // None if the name is stale.
   [[nodiscard]] std::uint32_t find(std::uint32_t index, std::uint32_t generation) const noexcept;
 

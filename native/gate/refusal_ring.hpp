@@ -42,7 +42,7 @@ struct RefusalEntry {
   std::uint64_t address_high = 0;
   std::uint64_t address_low = 0;
   RefusalId id;
-  std::uint32_t octets = 0;
+  std::uint32_t octets = 0;  // said before the greeting
   std::uint16_t port = 0;
   std::uint16_t verdict_class = 0;
   RefusalCause cause = RefusalCause::blacklist;

@@ -24,7 +24,7 @@ void check_short_lives() {
   for (std::uint32_t i = 0; i < count; ++i) {
     // One in two has ended when it comes; the others stay.
     const std::int64_t ends_ms = i % 2 == 0 ? begin_ms - 1 : AddedPrefix::never;
-    check(added.enter(host(i * 0x9e37'79b1U, ends_ms)) == TableError::kNone, "enters");
+    check(added.enter(host(i * 0x9e37'79b1U, ends_ms)) == TableError::none, "enters");
   }
   check(added.count() <= count / 2 + 1, "what has ended went with the changes that followed");
   added.sweep();
@@ -148,8 +148,8 @@ void check_maximum() {
   TableSignals signals;
   AddedPrefixes added(epochs, signals, 3);
   for (std::uint32_t i = 0; i < 3; ++i) (void)added.enter(host(i, AddedPrefix::never));
-  check(added.enter(host(3, AddedPrefix::never)) == TableError::kAddedFull, "is full");
-  check(added.enter(host(2, AddedPrefix::never)) == TableError::kNone, "replaces when full");
+  check(added.enter(host(3, AddedPrefix::never)) == TableError::added_full, "is full");
+  check(added.enter(host(2, AddedPrefix::never)) == TableError::none, "replaces when full");
   added.drop_within(mapped(0), 96, true, ClassTable::every_list);
   check(added.is_empty(), "drops all");
 }

@@ -19,7 +19,7 @@ std::span<const std::uint8_t> octets_of(std::string_view text) {
 }
 
 void check_case(std::string_view text, std::size_t index, std::uint32_t state) {
-  for (const SimdLevel level : {SimdLevel::kScalar, activemx::best_simd()}) {
+  for (const SimdLevel level : {SimdLevel::scalar, activemx::best_simd()}) {
     const BodyScan scan = activemx::scan_body(octets_of(text), 0, level);
     check(scan.index == index, "index");
     check((scan.state & 0xff) == state, "state");
@@ -28,19 +28,19 @@ void check_case(std::string_view text, std::size_t index, std::uint32_t state) {
 
 void known_sequences() {
   using namespace std::string_view_literals;
-  constexpr auto ended = static_cast<std::uint32_t>(ScanPosition::kEnded);
+  constexpr auto ended = static_cast<std::uint32_t>(ScanPosition::ended);
   check_case(".\r\n", 3, ended);
   check_case("a\r\n.\r\nNEXT", 6, ended);
-  check_case("a\n.\n", 4, 1 | activemx::kBareLfFlag);
-  check_case("a\r.\r\n", 5, 0 | activemx::kBareCrFlag);
-  check_case("a\r\n.\0\r\n"sv, 7, 0 | activemx::kNulFlag);
+  check_case("a\n.\n", 4, 1 | activemx::bare_lf_flag);
+  check_case("a\r.\r\n", 5, 0 | activemx::bare_cr_flag);
+  check_case("a\r\n.\0\r\n"sv, 7, 0 | activemx::nul_flag);
   check_case("a\r\n.\r", 5, 4);
   check_case("a\r\n.", 4, 3);
   check_case("a\r\n..\r\n", 7, 0);
   check_case("", 0, 0);
   check_case(std::string_view(std::vector<char>(998, 'a').data(), 998), 998, 1);
   check_case(std::string_view(std::vector<char>(999, 'a').data(), 999), 999,
-             1 | activemx::kLongLineFlag);
+             1 | activemx::long_line_flag);
 }
 
 void cut_anywhere() {
@@ -52,7 +52,7 @@ void cut_anywhere() {
     for (auto& octet : octets) {
       octet = is_dense || random.chance(5) ? letters[random.below(sizeof letters)] : 'x';
     }
-    const BodyScan whole = activemx::scan_body(octets, 0, SimdLevel::kScalar);
+    const BodyScan whole = activemx::scan_body(octets, 0, SimdLevel::scalar);
     const BodyScan fast = activemx::scan_body(octets, 0, activemx::best_simd());
     check(whole.index == fast.index && whole.state == fast.state, "levels agree");
     for (std::size_t cut = 0; cut <= whole.index; ++cut) {

@@ -30,7 +30,7 @@ struct Table {
     check(read_address(address, start), "prefix");
     const Key6 key = static_cast<Key6>(start.high) << 64 | start.low;
     const auto length = static_cast<std::uint8_t>(start.is_ipv4() ? 96 + bits : bits);
-    check(table->add(key, length, start.is_ipv4(), "list", -1) == TableError::kNone, "add");
+    check(table->add(key, length, start.is_ipv4(), "list", -1) == TableError::none, "add");
   }
   ~Table() { forget_shared_table(handle); }
 };

@@ -89,9 +89,9 @@ void check_address(SharedTable& table, TableReader& reader, const TableOracle& o
 CompiledTable compile_oracle(const TableOracle& oracle) {
   OwnedColumns v4;
   OwnedColumns v6;
-  TableError error = TableError::kNone;
+  TableError error = TableError::none;
   CompiledTable compiled(compile(oracle.rules(v4, v6, list_count), error));
-  check(error == TableError::kNone, "compiles");
+  check(error == TableError::none, "compiles");
   return compiled;
 }
 
@@ -102,7 +102,7 @@ void change(SharedTable& table, TableOracle& oracle, Random& random) {
   entry.is_excluded = random.chance(40);
   if (!entry.is_excluded) {
     oracle.enter(entry, entry.list);
-    check(table.add(entry.start, length, entry.is_ipv4, name, -1) == TableError::kNone, "adds");
+    check(table.add(entry.start, length, entry.is_ipv4, name, -1) == TableError::none, "adds");
     return;
   }
   const bool is_every = random.chance(50);
@@ -111,7 +111,7 @@ void change(SharedTable& table, TableOracle& oracle, Random& random) {
   oracle.enter(entry, list);
   const auto named = is_every ? std::nullopt : std::optional<std::string_view>(name);
   const TableError error = table.remove(entry.start, length, entry.is_ipv4, named, -1);
-  check(error == TableError::kNone, "removes");
+  check(error == TableError::none, "removes");
 }
 
 void check_random_table(Random& random) {
@@ -119,7 +119,7 @@ void check_random_table(Random& random) {
   TableReader reader(std::shared_ptr<SharedTable>(&table, [](SharedTable*) {}));
   TableOracle oracle;
   // The names get their ids in the oracle's order.
-  check(table.publish(compile_oracle(oracle)) == TableError::kNone, "publishes");
+  check(table.publish(compile_oracle(oracle)) == TableError::none, "publishes");
   std::vector<OracleEntry> asked;
   for (int round = 0; round < 4; ++round) {
     oracle.compiled.clear();
@@ -127,7 +127,7 @@ void check_random_table(Random& random) {
     std::generate_n(std::back_inserter(oracle.compiled), count,
                     [&] { return random_entry(random); });
     asked.insert(asked.end(), oracle.compiled.begin(), oracle.compiled.end());
-    check(table.publish(compile_oracle(oracle)) == TableError::kNone, "publishes");
+    check(table.publish(compile_oracle(oracle)) == TableError::none, "publishes");
     for (int step = 0; step < 300; ++step) {
       if (round > 0 && random.chance(20)) change(table, oracle, random);
       check_address(table, reader, oracle, random_address(random, asked));
@@ -141,7 +141,7 @@ void check_batches(Random& random) {
   TableReader reader(table);
   TableOracle oracle;
   for (int i = 0; i < 500; ++i) oracle.compiled.push_back(random_entry(random));
-  check(table->publish(compile_oracle(oracle)) == TableError::kNone, "publishes");
+  check(table->publish(compile_oracle(oracle)) == TableError::none, "publishes");
   std::vector<std::uint32_t> addresses(9001);
   std::vector<Image6::Address> halves(addresses.size());
   for (std::size_t i = 0; i < addresses.size(); ++i) {

@@ -43,14 +43,14 @@ std::shared_ptr<const TableImage> image_of_some_rules() {
   }
   OwnedColumns v4;
   OwnedColumns v6;
-  TableError error = TableError::kNone;
+  TableError error = TableError::none;
   return compile(oracle.rules(v4, v6, 5), error);
 }
 
 // Asks all over the space: with sanitizers an index out of place would end the test.
 void ask_everywhere(const std::shared_ptr<const TableImage>& image, Random& random) {
   auto table = std::make_shared<SharedTable>();
-  if (table->publish(CompiledTable(image)) != TableError::kNone) return;
+  if (table->publish(CompiledTable(image)) != TableError::none) return;
   TableReader reader(table);
   for (int i = 0; i < 200; ++i) {
     const auto address = static_cast<std::uint32_t>(0x0a00'0000U + random.below(0x60'0000));
@@ -84,12 +84,12 @@ void check_round_trip(const std::string& path, Random& random) {
 
 struct Asked {
   std::vector<Origin> origins;
-  TableError fault = TableError::kNone;
+  TableError fault = TableError::none;
 };
 
 Asked origins_in(const std::shared_ptr<const TableImage>& image, Key6 address) {
   auto table = std::make_shared<SharedTable>();
-  check(table->publish(CompiledTable(image)) == TableError::kNone, "publishes");
+  check(table->publish(CompiledTable(image)) == TableError::none, "publishes");
   TableReader reader(table);
   Asked asked;
   asked.origins = reader.origins(address, &asked.fault);
@@ -97,7 +97,7 @@ Asked origins_in(const std::shared_ptr<const TableImage>& image, Key6 address) {
 }
 
 bool names_same(const Asked& a, const Asked& b) {
-  return a.fault == TableError::kNone && b.fault == TableError::kNone && !a.origins.empty() &&
+  return a.fault == TableError::none && b.fault == TableError::none && !a.origins.empty() &&
          std::equal(a.origins.begin(), a.origins.end(), b.origins.begin(), b.origins.end(),
                     [](const Origin& one, const Origin& other) {
                       return one.list == other.list && one.start == other.start &&
@@ -131,12 +131,12 @@ void check_provenance(const std::string& path) {
   const std::string whole = read_file(path);
   write_file(path, std::string(whole.size(), 'x'));
   const Asked changed = origins_in(image, listed4);
-  check(changed.fault == TableError::kDamaged, "a changed file is a fault");
+  check(changed.fault == TableError::damaged, "a changed file is a fault");
   check(changed.origins.size() == before4.origins.size(), "lists and prefixes are known");
-  check(save_snapshot(*image, path + ".copy").error == TableError::kDamaged, "not saved on");
+  check(save_snapshot(*image, path + ".copy").error == TableError::damaged, "not saved on");
   write_file(path, whole.substr(0, whole.size() / 2));
-  check(origins_in(image, listed4).fault == TableError::kDamaged, "a cut file is a fault");
-  check(origins_in(image, 1).fault == TableError::kNone, "no fault where nothing is to be read");
+  check(origins_in(image, listed4).fault == TableError::damaged, "a cut file is a fault");
+  check(origins_in(image, 1).fault == TableError::none, "no fault where nothing is to be read");
   write_file(path, whole);
   check(names_same(before4, origins_in(image, listed4)), "right again, it is read again");
 }
@@ -157,16 +157,16 @@ void check_refusals(const std::string& path, Random& random) {
     damaged[at] = static_cast<char>(damaged[at] ^ (1 << random.below(8)));
     write_file(path, damaged);
     const TableError error = error_of(path);
-    check(error == TableError::kDamaged || error == TableError::kForeign, "refused");
+    check(error == TableError::damaged || error == TableError::foreign, "refused");
   }
   for (int i = 0; i < 50; ++i) {
     write_file(path, whole.substr(0, random.below(whole.size())));
-    check(error_of(path) != TableError::kNone, "a cut file is refused");
+    check(error_of(path) != TableError::none, "a cut file is refused");
   }
   write_file(path, whole + "x");
-  check(error_of(path) == TableError::kDamaged, "a grown file is refused");
-  check(error_of(folder) == TableError::kUnreadable, "a folder is refused");
-  check(error_of(path + ".none") == TableError::kUnreadable, "a missing file is refused");
+  check(error_of(path) == TableError::damaged, "a grown file is refused");
+  check(error_of(folder) == TableError::unreadable, "a folder is refused");
+  check(error_of(path + ".none") == TableError::unreadable, "a missing file is refused");
   check(save_snapshot(*image_of_some_rules(), folder + "/none/file").happened(), "names no place");
   write_file(path, whole);
 }

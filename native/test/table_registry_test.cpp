@@ -17,7 +17,7 @@ CompiledTable compile_one() {
   oracle.compiled.push_back({mapped(listed), 128, 0, false, true});
   OwnedColumns v4;
   OwnedColumns v6;
-  TableError error = TableError::kNone;
+  TableError error = TableError::none;
   return CompiledTable(compile(oracle.rules(v4, v6, 1), error));
 }
 
@@ -29,7 +29,7 @@ void check_tables() {
   forget_shared_table(handle);
   forget_shared_table(handle);
   check(find_shared_table(handle) == nullptr, "forgotten");
-  check(table->publish(compile_one()) == TableError::kNone, "who found it keeps it");
+  check(table->publish(compile_one()) == TableError::none, "who found it keeps it");
   TableReader reader(table);
   check(reader.lookup4(listed) != 0 && reader.lookup4(listed + 1) == 0, "and reads it");
   check(table->image()->rules4.count() == 1, "the image that is published");
@@ -54,20 +54,20 @@ void check_too_many_lists() {
   for (std::uint32_t list = 0; list < ClassTable::every_list; ++list) {
     check(table.classes().list_id("list" + std::to_string(list)) == list, "a new name");
   }
-  check(table.add(mapped(listed), 128, true, "one more", -1) == TableError::kTooManyClasses,
+  check(table.add(mapped(listed), 128, true, "one more", -1) == TableError::too_many_classes,
         "no room for an entered list");
-  check(table.remove(mapped(listed), 128, true, "one more", -1) == TableError::kTooManyClasses,
+  check(table.remove(mapped(listed), 128, true, "one more", -1) == TableError::too_many_classes,
         "nor for an excluded one");
   TableOracle oracle;
   oracle.compiled.push_back({mapped(listed), 128, 0, false, true});
   OwnedColumns v4;
   OwnedColumns v6;
-  TableError error = TableError::kNone;
+  TableError error = TableError::none;
   IpRules rules = oracle.rules(v4, v6, 1);
   rules.lists = {"one more"};
-  check(table.publish(CompiledTable(compile(rules, error))) == TableError::kTooManyClasses,
+  check(table.publish(CompiledTable(compile(rules, error))) == TableError::too_many_classes,
         "nor for a compiled one");
-  check(table.add(mapped(listed), 128, true, "list7", -1) == TableError::kNone, "known ones go on");
+  check(table.add(mapped(listed), 128, true, "list7", -1) == TableError::none, "known ones go on");
   check(table.sizes().added == 1, "and are entered");
 }
 

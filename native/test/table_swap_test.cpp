@@ -38,7 +38,7 @@ CompiledTable compile_image(bool is_odd) {
   }
   OwnedColumns v4;
   OwnedColumns v6;
-  TableError error = TableError::kNone;
+  TableError error = TableError::none;
   return CompiledTable(compile(oracle.rules(v4, v6, 3), error));
 }
 
@@ -81,10 +81,10 @@ void read_held(const std::shared_ptr<SharedTable>& table, const std::atomic<bool
 void enter_and_take(SharedTable& table) {
   for (int i = 0; i < changes; ++i) {
     const Key6 start = mapped(entered_and_taken + static_cast<std::uint32_t>(i % 50) * 256);
-    check(table.add(start, 128, true, "dynamic", 60'000) == TableError::kNone, "adds");
+    check(table.add(start, 128, true, "dynamic", 60'000) == TableError::none, "adds");
     TableReader reader{std::shared_ptr<SharedTable>(&table, [](SharedTable*) {})};
     check(reader.lookup4(static_cast<std::uint32_t>(start)) != 0, "held at once");
-    check(table.remove(start, 128, true, std::nullopt, 60'000) == TableError::kNone, "removes");
+    check(table.remove(start, 128, true, std::nullopt, 60'000) == TableError::none, "removes");
     check(reader.lookup4(static_cast<std::uint32_t>(start)) == 0, "not held at once");
   }
 }
@@ -96,15 +96,15 @@ int main() {
   using namespace activemx;
   using namespace activemx::test;
   auto table = std::make_shared<SharedTable>();
-  check(table->publish(compile_image(false)) == TableError::kNone, "publishes");
-  check(table->add(mapped(entered_always), 128, true, "dynamic", -1) == TableError::kNone, "adds");
+  check(table->publish(compile_image(false)) == TableError::none, "publishes");
+  check(table->add(mapped(entered_always), 128, true, "dynamic", -1) == TableError::none, "adds");
   std::atomic<bool> is_over{false};
   std::vector<std::thread> readers;
   for (int i = 0; i < 2; ++i) readers.emplace_back([&] { read(table, is_over); });
   readers.emplace_back([&] { read_held(table, is_over); });
   std::thread changer([&] { enter_and_take(*table); });
   for (int i = 1; i <= swaps; ++i) {
-    check(table->publish(compile_image(i % 2 == 1)) == TableError::kNone, "publishes");
+    check(table->publish(compile_image(i % 2 == 1)) == TableError::none, "publishes");
   }
   changer.join();
   is_over = true;

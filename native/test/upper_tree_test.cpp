@@ -53,7 +53,7 @@ int main() {
   using namespace activemx;
   using namespace activemx::test;
   Random random(seed());
-  for (const SimdLevel simd : {SimdLevel::kScalar, SimdLevel::kAvx2, SimdLevel::kAvx512}) {
+  for (const SimdLevel simd : {SimdLevel::scalar, SimdLevel::avx2, SimdLevel::avx512}) {
     if (simd > best_simd()) {
       std::printf("skipped: this machine has no level %d\n", static_cast<int>(simd));
       continue;
