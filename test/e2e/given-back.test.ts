@@ -7,19 +7,19 @@
  */
 import { readdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { poolSweepMs } from '../../src/base/limits.ts'
 import { adversarialCases, plainAreas } from '../support/adversarial.ts'
 import { demands } from '../support/adversarial-demands.ts'
 import { honestClientIsServed } from '../support/honest-client.ts'
 import { describeWith, needsSharedData } from '../support/needs.ts'
+import { proxyScene } from '../support/proxy-scene.ts'
 import {
   type RecordingMailhost,
   type RecordingOptions,
-  startRecordingMailhost,
   usualKeywords,
 } from '../support/recording-mailhost.ts'
-import { startProxy, type TestProxy, type Written } from '../support/running-proxy.ts'
+import type { TestProxy, Written } from '../support/running-proxy.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 
 const rounds = 5
@@ -30,21 +30,15 @@ const envelope = [
   'DATA',
 ]
 
-let ends: (() => Promise<void>)[] = []
-
-afterEach(async () => {
-  for (const end of ends.reverse()) await end()
-  ends = []
-})
+const scene = proxyScene()
 
 async function started(
   options: RecordingOptions = {},
   changes: Written = {},
 ): Promise<{ mailhost: RecordingMailhost; proxy: TestProxy }> {
   const keywords = [...usualKeywords, 'CHUNKING']
-  const mailhost = await startRecordingMailhost({ keywords, ...options })
-  ends.push(() => mailhost.stop())
-  const proxy = await startProxy([mailhost.port], {
+  const mailhost = await scene.mailhost({ keywords, ...options })
+  const proxy = await scene.proxyBefore([mailhost.port], {
     recipients: { domains: ['protected.example'], max: 100 },
     ...changes,
     mailhost: {
@@ -55,7 +49,6 @@ async function started(
       final_reply_wait: '1s',
     },
   })
-  ends.push(() => proxy.end())
   return { mailhost, proxy }
 }
 

@@ -4,32 +4,24 @@
  * each.
  */
 import { readFileSync } from 'node:fs'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { ProxyProgram } from '../support/proxy-program.ts'
-import { type RecordingMailhost, startRecordingMailhost } from '../support/recording-mailhost.ts'
-import { startProxy, type TestProxy, type Written } from '../support/running-proxy.ts'
+import { proxyScene } from '../support/proxy-scene.ts'
+import type { RecordingMailhost } from '../support/recording-mailhost.ts'
+import type { Written } from '../support/running-proxy.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 
 const envelope = ['EHLO c.example', 'MAIL FROM:<a@x.example>', 'RCPT TO:<b@example.test>']
 const message = 'Subject: x\r\n\r\nbody\r\n.'
 
+const scene = proxyScene()
 let mailhost: RecordingMailhost
-let proxy: TestProxy | undefined
 
 beforeEach(async () => {
-  mailhost = await startRecordingMailhost()
+  mailhost = await scene.mailhost()
 })
 
-afterEach(async () => {
-  await proxy?.end()
-  proxy = undefined
-  await mailhost.stop()
-})
-
-async function started(changes: Written = {}): Promise<TestProxy> {
-  proxy = await startProxy([mailhost.port], changes)
-  return proxy
-}
+const started = (changes: Written = {}) => scene.proxyBefore([mailhost.port], changes)
 
 async function expectHonestService(port: number, localAddress = '127.0.0.1'): Promise<void> {
   const client = await SmtpClient.open(port, localAddress)
@@ -85,7 +77,7 @@ test('a line that drips is cut by its own time; honest clients are served meanwh
 })
 
 test('stress begins: connections that are open already, silent or not, are cut by its waits', async () => {
-  const { port } = await started({
+  const { port, records } = await started({
     listen: { connections_max: 20 },
     stress: { at: 0.5, until: 0.1, listen: { first_command_wait: '1s', command_wait: '1s' } },
   })
@@ -94,16 +86,16 @@ test('stress begins: connections that are open already, silent or not, are cut b
   for (const client of begun) await client.says('EHLO c.example')
   for (const client of [...silent, ...begun]) await client.closed()
   await expectHonestService(port)
-  expect(proxy?.records().filter(({ what }) => what === 'stress').length).toBeGreaterThan(0)
+  expect(records().filter(({ what }) => what === 'stress').length).toBeGreaterThan(0)
 })
 
 test('stress.body.size_max: large messages are put off while stress lasts, and taken after it', async () => {
-  const { port } = await started({
+  const { port, records } = await started({
     listen: { connections_max: 20 },
     stress: { at: 0.5, until: 0.1, body: { size_max: '1KiB' } },
   })
   const stressed = (count: number) =>
-    expect.poll(() => proxy?.records().filter(({ what }) => what === 'stress').length).toBe(count)
+    expect.poll(() => records().filter(({ what }) => what === 'stress').length).toBe(count)
   const large = 'MAIL FROM:<a@x.example> SIZE=2000'
   const crowd = await Promise.all(Array.from({ length: 12 }, () => SmtpClient.open(port)))
   await stressed(1)

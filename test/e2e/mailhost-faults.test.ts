@@ -3,34 +3,24 @@
  * acknowledged which the mailhost has not. The transfer cases beside the project, by their numbers.
  */
 import { once } from 'node:events'
-import { afterEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { freePort } from '../support/ports.ts'
-import {
-  type RecordingMailhost,
-  type RecordingOptions,
-  startRecordingMailhost,
-} from '../support/recording-mailhost.ts'
-import { startProxy, type TestProxy, type Written } from '../support/running-proxy.ts'
+import { proxyScene } from '../support/proxy-scene.ts'
+import type { RecordingMailhost, RecordingOptions } from '../support/recording-mailhost.ts'
+import type { TestProxy, Written } from '../support/running-proxy.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 
 const message = 'Subject: x\r\n\r\nbody\r\n.'
 const envelope = ['EHLO c.example', 'MAIL FROM:<a@x.example>', 'RCPT TO:<b@example.test>']
 
-let ends: (() => Promise<void>)[] = []
-
-afterEach(async () => {
-  for (const end of ends.reverse()) await end()
-  ends = []
-})
+const scene = proxyScene()
 
 async function before(
   options: RecordingOptions,
   changes: Written = {},
 ): Promise<{ mailhost: RecordingMailhost; proxy: TestProxy; client: SmtpClient }> {
-  const mailhost = await startRecordingMailhost(options)
-  ends.push(() => mailhost.stop())
-  const proxy = await startProxy([mailhost.port], changes)
-  ends.push(() => proxy.end())
+  const mailhost = await scene.mailhost(options)
+  const proxy = await scene.proxyBefore([mailhost.port], changes)
   return { mailhost, proxy, client: await SmtpClient.open(proxy.port) }
 }
 
@@ -132,12 +122,10 @@ test('transfer-043: recipients 1 and 3 taken, 2 refused: replies in order, deliv
 
 test('transfer-044: no mailhost at start: said by 451 4.4.1, and it recovers by itself', async () => {
   const port = await freePort()
-  const proxy = await startProxy([port], { listen: { workers: 1 } })
-  ends.push(() => proxy.end())
+  const proxy = await scene.proxyBefore([port], { listen: { workers: 1 } })
   const client = await SmtpClient.open(proxy.port)
   expect(await client.saysAll(...envelope)).toMatch(/^451 4\.4\.1/)
-  const mailhost = await startRecordingMailhost({ port })
-  ends.push(() => mailhost.stop())
+  await scene.mailhost({ port })
   const asked = async () => client.saysAll('RSET', ...envelope.slice(1))
   await expect.poll(asked, { timeout: 20_000 }).toMatch(/^250/)
   await client.says('DATA')

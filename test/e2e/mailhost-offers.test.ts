@@ -3,36 +3,15 @@
  * passed on; routes by the recipient's domain, with fail-over inside a route. On the native
  * threads.
  */
-import { afterEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { freePort } from '../support/ports.ts'
-import {
-  type RecordingMailhost,
-  type RecordingOptions,
-  startRecordingMailhost,
-  usualKeywords,
-} from '../support/recording-mailhost.ts'
-import { startProxy, type TestProxy, type Written } from '../support/running-proxy.ts'
+import { proxyScene } from '../support/proxy-scene.ts'
+import { type RecordingMailhost, usualKeywords } from '../support/recording-mailhost.ts'
+import type { TestProxy } from '../support/running-proxy.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 
 const message = 'Subject: x\r\n\r\nbody\r\n.'
-let ends: (() => Promise<void>)[] = []
-
-afterEach(async () => {
-  for (const end of ends.reverse()) await end()
-  ends = []
-})
-
-async function mailhostWith(options: RecordingOptions): Promise<RecordingMailhost> {
-  const mailhost = await startRecordingMailhost(options)
-  ends.push(() => mailhost.stop())
-  return mailhost
-}
-
-async function proxyBefore(ports: readonly number[], changes: Written = {}): Promise<TestProxy> {
-  const proxy = await startProxy(ports, changes)
-  ends.push(() => proxy.end())
-  return proxy
-}
+const scene = proxyScene()
 
 /** The keywords that a new client is told. */
 async function offeredBy({ port }: TestProxy): Promise<readonly string[]> {
@@ -50,9 +29,9 @@ async function offeredBy({ port }: TestProxy): Promise<readonly string[]> {
 test('only what every mailhost offers, of what a proxy may offer at all (promise 13)', async () => {
   const own = ['AUTH PLAIN LOGIN', 'XCLIENT NAME', 'XFORWARD NAME', 'ETRN', 'STARTTLS', 'VRFY']
   const common = ['PIPELINING', 'SIZE 30000000', '8BITMIME', 'SMTPUTF8', 'DSN', 'CHUNKING']
-  const rich = await mailhostWith({ keywords: [...common, ...own, 'ENHANCEDSTATUSCODES'] })
-  const poorer = await mailhostWith({ keywords: ['PIPELINING', 'SIZE 20000000', ...own, 'DSN'] })
-  expect(await offeredBy(await proxyBefore([rich.port]))).toEqual([
+  const rich = await scene.mailhost({ keywords: [...common, ...own, 'ENHANCEDSTATUSCODES'] })
+  const poorer = await scene.mailhost({ keywords: ['PIPELINING', 'SIZE 20000000', ...own, 'DSN'] })
+  expect(await offeredBy(await scene.proxyBefore([rich.port]))).toEqual([
     '8BITMIME',
     'CHUNKING',
     'DSN',
@@ -61,19 +40,19 @@ test('only what every mailhost offers, of what a proxy may offer at all (promise
     'SIZE 30000000',
     'SMTPUTF8',
   ])
-  const both = await proxyBefore([rich.port, poorer.port])
+  const both = await scene.proxyBefore([rich.port, poorer.port])
   expect(await offeredBy(both)).toEqual(['DSN', 'PIPELINING', 'SIZE 20000000'])
 })
 
 test('asked again when a session breaks: a mailhost that comes back with less is heard', async () => {
   const port = await freePort()
-  const before = await startRecordingMailhost({ port, keywords: [...usualKeywords, 'CHUNKING'] })
-  const proxy = await proxyBefore([port])
+  const before = await scene.mailhost({ port, keywords: [...usualKeywords, 'CHUNKING'] })
+  const proxy = await scene.proxyBefore([port])
   expect(await offeredBy(proxy)).toContain('CHUNKING')
   const client = await SmtpClient.open(proxy.port)
   await client.saysAll('EHLO c.example', 'MAIL FROM:<a@x.example>', 'RCPT TO:<b@example.test>')
   await before.stop()
-  await mailhostWith({ port, keywords: ['PIPELINING', 'SIZE 1000'] })
+  await scene.mailhost({ port, keywords: ['PIPELINING', 'SIZE 1000'] })
   await expect
     .poll(() => offeredBy(proxy), { timeout: 20_000 })
     .toEqual(['PIPELINING', 'SIZE 1000'])
@@ -85,8 +64,8 @@ test('asked again when a session breaks: a mailhost that comes back with less is
 })
 
 test('DSN, SIZE, BODY and SMTPUTF8 are passed on; what is malformed or not offered is not', async () => {
-  const mailhost = await mailhostWith({ keywords: usualKeywords })
-  const client = await SmtpClient.open((await proxyBefore([mailhost.port])).port)
+  const mailhost = await scene.mailhost({ keywords: usualKeywords })
+  const client = await SmtpClient.open((await scene.proxyBefore([mailhost.port])).port)
   await client.says('EHLO c.example')
   expect(await client.says('MAIL FROM:<a@x.example> RET=ALL')).toMatch(/^501 5\.5\.4/)
   expect(await client.says('MAIL FROM:<a@x.example> ENVID=a+3d')).toMatch(/^501 5\.5\.4/)
@@ -108,10 +87,10 @@ test('DSN, SIZE, BODY and SMTPUTF8 are passed on; what is malformed or not offer
 })
 
 test('routes by the recipient’s domain, fail-over inside a route, one route a transaction', async () => {
-  const usual = await mailhostWith({})
+  const usual = await scene.mailhost()
   const away = await freePort()
-  const other = await mailhostWith({})
-  const proxy = await proxyBefore([usual.port], {
+  const other = await scene.mailhost()
+  const proxy = await scene.proxyBefore([usual.port], {
     recipients: { domains: ['example.test', 'example.org', '*.example.org'] },
     mailhost: {
       addresses: [`127.0.0.1:${usual.port}`],
@@ -145,10 +124,10 @@ test('routes by the recipient’s domain, fail-over inside a route, one route a 
 })
 
 test('five refusals retire a session: the next transaction gets another', async () => {
-  const mailhost = await mailhostWith({
+  const mailhost = await scene.mailhost({
     answer: (line) => (line.includes('<nobody') ? '550 5.1.1 no such user' : undefined),
   })
-  const client = await SmtpClient.open((await proxyBefore([mailhost.port])).port)
+  const client = await SmtpClient.open((await scene.proxyBefore([mailhost.port])).port)
   await client.saysAll('EHLO c.example', 'MAIL FROM:<a@x.example>')
   for (let at = 0; at < 5; at++) {
     expect(await client.says(`RCPT TO:<nobody${at}@example.test>`)).toMatch(/^550/)

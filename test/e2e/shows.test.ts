@@ -3,25 +3,25 @@
  */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type RecordingMailhost, startRecordingMailhost } from '../support/recording-mailhost.ts'
-import { startProxy, testConfig } from '../support/running-proxy.ts'
+import { beforeEach, expect, test } from 'vitest'
+import { proxyScene } from '../support/proxy-scene.ts'
+import type { RecordingMailhost } from '../support/recording-mailhost.ts'
+import { testConfig } from '../support/running-proxy.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 
+const scene = proxyScene()
 let mailhost: RecordingMailhost
 
 beforeEach(async () => {
-  mailhost = await startRecordingMailhost()
+  mailhost = await scene.mailhost()
 })
-
-afterEach(() => mailhost.stop())
 
 function envelopeOf(name: string): readonly string[] {
   return ['EHLO c.example', `MAIL FROM:<${name}@x.example>`, 'RCPT TO:<b@example.test>', 'DATA']
 }
 
 test('B1: 60 clients at once are independent: every third breaks off, the others’ messages are their own', async () => {
-  const proxy = await startProxy([mailhost.port], { listen: { workers: 2 } })
+  const proxy = await scene.proxyBefore([mailhost.port], { listen: { workers: 2 } })
   const one = async (at: number) => {
     const client = await SmtpClient.open(proxy.port)
     expect(await client.saysAll(...envelopeOf(`s${at}`))).toMatch(/^354/)
@@ -44,11 +44,10 @@ test('B1: 60 clients at once are independent: every third breaks off, the others
   }
   await expect.poll(() => proxy.verdicts().length).toBe(60)
   expect(proxy.status().counters.plain.faults).toBe(0)
-  await proxy.end()
 })
 
 test('B24: at level connections each client leaves connect and disconnect, each message a transfer', async () => {
-  const proxy = await startProxy([mailhost.port], { log: { level: 'connections' } })
+  const proxy = await scene.proxyBefore([mailhost.port], { log: { level: 'connections' } })
   const idle = await SmtpClient.open(proxy.port)
   await idle.saysAll('EHLO idle.example', 'NOOP', 'QUIT')
   await idle.closed()
@@ -70,11 +69,10 @@ test('B24: at level connections each client leaves connect and disconnect, each 
     { id: of('verdict')[0]?.['id'], mailhost: `127.0.0.1:${mailhost.port}`, octets: 17 },
   ])
   expect(of('disconnect').map(({ transactions }) => transactions)).toEqual([0, 1])
-  await proxy.end()
 })
 
 test('B22, B24: one verdict a transaction or refused connection, whatever its end; none for others', async () => {
-  const proxy = await startProxy([mailhost.port])
+  const proxy = await scene.proxyBefore([mailhost.port])
   const black = join(proxy.folder, 'black.txt')
   const rules = join(proxy.folder, 'rules.txt')
   writeFileSync(black, '127.0.0.9\n')
@@ -116,5 +114,4 @@ test('B22, B24: one verdict a transaction or refused connection, whatever its en
     ].sort(),
   )
   expect(new Set(proxy.verdicts().map(({ id }) => id)).size).toBe(6)
-  await proxy.end()
 })

@@ -3,25 +3,20 @@
  * told 421 4.4.2 when the first command's time is over, and an honest client is served meanwhile.
  * How fast among 10,000 of them: `npm run bench slow`.
  */
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { describeWith, needsAddon } from '../support/needs.ts'
-import { type RecordingMailhost, startRecordingMailhost } from '../support/recording-mailhost.ts'
-import { startProxy, type TestProxy, type Written } from '../support/running-proxy.ts'
+import { proxyScene } from '../support/proxy-scene.ts'
+import type { RecordingMailhost } from '../support/recording-mailhost.ts'
+import type { Written } from '../support/running-proxy.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 
 const clients = 60
 
+const scene = proxyScene()
 let mailhost: RecordingMailhost
-let proxy: TestProxy | undefined
 
 beforeEach(async () => {
-  mailhost = await startRecordingMailhost()
-})
-
-afterEach(async () => {
-  await proxy?.end()
-  proxy = undefined
-  await mailhost.stop()
+  mailhost = await scene.mailhost()
 })
 
 const settings: Readonly<Record<string, Written>> = {
@@ -41,8 +36,7 @@ for (const isNative of [true, false]) {
     test.each(Object.entries(settings))(
       '%s',
       async (_, changes) => {
-        const running = await startProxy([mailhost.port], changes, { isNative })
-        proxy = running
+        const running = await scene.proxyBefore([mailhost.port], changes, { isNative })
         const slow = await Promise.all(
           Array.from({ length: clients }, () => SmtpClient.open(running.port)),
         )

@@ -9,27 +9,22 @@ import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { threadDeathsMax } from '../../src/base/limits.ts'
 import { describeWith, needsAddon, projectRoot } from '../support/needs.ts'
 import { freePort, portAnswers } from '../support/ports.ts'
-import { type RecordingMailhost, startRecordingMailhost } from '../support/recording-mailhost.ts'
-import { startProxy, type TestProxy, testConfig } from '../support/running-proxy.ts'
+import { proxyScene } from '../support/proxy-scene.ts'
+import type { RecordingMailhost } from '../support/recording-mailhost.ts'
+import { testConfig } from '../support/running-proxy.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 
 const message = 'Subject: x\r\n\r\nbody\r\n.'
 
+const scene = proxyScene()
 let mailhost: RecordingMailhost
-let proxy: TestProxy | undefined
 
 beforeEach(async () => {
-  mailhost = await startRecordingMailhost()
-})
-
-afterEach(async () => {
-  await proxy?.end()
-  proxy = undefined
-  await mailhost.stop()
+  mailhost = await scene.mailhost()
 })
 
 /** MAIL, RCPT, DATA up to the 354. */
@@ -47,8 +42,7 @@ async function inData(port: number): Promise<SmtpClient> {
 
 describeWith([needsAddon()], 'serving threads', () => {
   test('a dead thread takes its own connections, no others, and another takes its place', async () => {
-    const running = await startProxy([mailhost.port], { listen: { workers: 2 } })
-    proxy = running
+    const running = await scene.proxyBefore([mailhost.port], { listen: { workers: 2 } })
     const clients = await Promise.all(Array.from({ length: 8 }, () => inData(running.port)))
     await running.endThread(0)
     await expect.poll(() => clients.filter((client) => client.isClosed).length).toBe(4)
@@ -67,8 +61,11 @@ describeWith([needsAddon()], 'serving threads', () => {
   test('threads that die again and again: the service says that it cannot go on', async () => {
     const faults: string[] = []
     const onFatal = ({ code }: { readonly code: string }) => void faults.push(code)
-    const running = await startProxy([mailhost.port], { listen: { workers: 1 } }, { onFatal })
-    proxy = running
+    const running = await scene.proxyBefore(
+      [mailhost.port],
+      { listen: { workers: 1 } },
+      { onFatal },
+    )
     for (let death = 0; death <= threadDeathsMax; death++) {
       expect(faults).toEqual([])
       await expect.poll(() => running.status().gate.workers, { timeout: 20_000 }).toBe(1)
@@ -78,14 +75,13 @@ describeWith([needsAddon()], 'serving threads', () => {
   }, 120_000)
 
   test('the cap is one over all threads: two sessions serve, others wait and get 451 4.3.2', async () => {
-    const silent = await startRecordingMailhost({
+    const silent = await scene.mailhost({
       answer: (line) => (line.startsWith('RCPT') ? '' : undefined),
     })
-    const running = await startProxy([silent.port], {
+    const running = await scene.proxyBefore([silent.port], {
       listen: { workers: 2 },
       mailhost: { sessions_max: 2, wait: '1s' },
     })
-    proxy = running
     const clients = await Promise.all(
       Array.from({ length: 6 }, async () => {
         const client = await SmtpClient.open(running.port)
@@ -107,15 +103,13 @@ describeWith([needsAddon()], 'serving threads', () => {
     await Promise.all(asking)
     expect(replies.slice(4).map((reply) => reply.slice(0, 3))).toEqual(['250', '250'])
     for (const client of clients) client.leave()
-    await silent.stop()
   })
 
   test('workers take turns within the cap of mailhost sessions', async () => {
-    const running = await startProxy([mailhost.port], {
+    const running = await scene.proxyBefore([mailhost.port], {
       listen: { workers: 2 },
       mailhost: { sessions_max: 2 },
     })
-    proxy = running
     const one = async () => {
       const client = await inData(running.port)
       expect(await client.says(message)).toMatch(/^250/)
@@ -132,11 +126,10 @@ describeWith([needsAddon()], 'serving threads', () => {
 
 describe('commands sent ahead', () => {
   test('a held command is not overwritten by the mailhost’s reply', async () => {
-    const slow = await startRecordingMailhost({
+    const slow = await scene.mailhost({
       answer: (line) => (line.startsWith('RCPT') ? '' : undefined),
     })
-    const running = await startProxy([slow.port])
-    proxy = running
+    const running = await scene.proxyBefore([slow.port])
     const client = await SmtpClient.open(running.port)
     await client.saysAll('EHLO c.example', 'MAIL FROM:<a@x.example>')
     client.send('RCPT TO:<b@example.test>\r\n')
@@ -148,12 +141,10 @@ describe('commands sent ahead', () => {
     expect(await client.reply()).toMatch(/^250/)
     expect(await client.reply()).toMatch(/^354/)
     client.leave()
-    await slow.stop()
   })
 
   test('they survive the replies that come in between, in one segment and cut anywhere', async () => {
-    const running = await startProxy([mailhost.port])
-    proxy = running
+    const running = await scene.proxyBefore([mailhost.port])
     const commands = `EHLO c.example\r\nMAIL FROM:<a@x.example>\r\nRCPT TO:<b@example.test>\r\nRCPT TO:<c@example.test>\r\nDATA\r\n`
     const body = 'Subject: ahead\r\n\r\nbody of a message sent ahead\r\n.\r\nQUIT\r\n'
     for (const cut of [commands.length, 30, 60, 90]) {
@@ -178,8 +169,7 @@ describe('commands sent ahead', () => {
 
 describe('stopping and reloading', () => {
   test('stop finishes a running transaction, refuses new ones and ends idle connections', async () => {
-    const running = await startProxy([mailhost.port])
-    proxy = running
+    const running = await scene.proxyBefore([mailhost.port])
     const busy = await inData(running.port)
     const idle = await SmtpClient.open(running.port)
     await idle.says('EHLO idle.example')
@@ -201,8 +191,7 @@ describe('stopping and reloading', () => {
     'stop_wait bounds a transaction that does not end; native: %s',
     async (isNative) => {
       const stopWait = { listen: { stop_wait: '1s' } }
-      const running = await startProxy([mailhost.port], stopWait, { isNative })
-      proxy = running
+      const running = await scene.proxyBefore([mailhost.port], stopWait, { isNative })
       const client = await inData(running.port)
       await running.stop()
       await client.closed()
@@ -212,8 +201,7 @@ describe('stopping and reloading', () => {
   )
 
   test('a reload changes what is ours and drops no connection', async () => {
-    const running = await startProxy([mailhost.port])
-    proxy = running
+    const running = await scene.proxyBefore([mailhost.port])
     const old = await inData(running.port)
     const domains = { recipients: { domains: ['other.test'] } }
     await running.reload(testConfig([mailhost.port], domains, running.folder))

@@ -15,9 +15,7 @@ let daemon: RunningDaemon
 let wrapper: TlsWrapper
 
 beforeEach(async () => {
-  peer = await scene.peer('echo')
-  daemon = await scene.daemon()
-  wrapper = scene.wrapper(daemon.socket)
+  ;({ peer, daemon, wrapper } = await scene.echo())
 })
 
 function options(more: Partial<NewOptions> = {}): NewOptions {

@@ -5,25 +5,16 @@
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 import type { NewOptions } from '../../../src/tls/api.ts'
 import { TlsWrapper } from '../../../src/tls/wrapper.ts'
+import { Ends } from '../../support/ends.ts'
 import { type Authority, type Identity, makeAuthority } from './certificates.ts'
 import { type PeerBehaviour, startPeer, type TlsPeer } from './peer.ts'
 import { type Application, type RunningDaemon, startApplication, startDaemon } from './processes.ts'
 
 /** Of one test file. */
-export class SessionScene {
+export class SessionScene extends Ends {
   authority!: Authority
   /** Of the peers: peer.test. */
   identity!: Identity
-  readonly #ends: (() => unknown)[] = []
-
-  /** Has it done behind the test; the last comes first. */
-  atEnd(end: () => unknown): void {
-    this.#ends.push(end)
-  }
-
-  async end(): Promise<void> {
-    for (const end of this.#ends.splice(0).reverse()) await end()
-  }
 
   async daemon(...words: readonly string[]): Promise<RunningDaemon> {
     const daemon = await startDaemon(words)
@@ -35,6 +26,13 @@ export class SessionScene {
     const peer = await startPeer(this.identity, behaviour)
     this.atEnd(() => peer.close())
     return peer
+  }
+
+  /** A peer that says everything back, a daemon, and a wrapper before that. */
+  async echo() {
+    const peer = await this.peer('echo')
+    const daemon = await this.daemon()
+    return { peer, daemon, wrapper: this.wrapper(daemon.socket) }
   }
 
   wrapper(socket: string): TlsWrapper {
