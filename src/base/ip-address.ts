@@ -300,6 +300,21 @@ export function parseAddress(text: string, cell: PrefixCell): PrefixFault {
   return fault === '' && addressEnd < end && cell.family === 4 ? 'zone id' : fault
 }
 
+/** The eight groups of an IPv6 address; none of an IPv4 address or of what is no address. */
+export function ipv6Groups(text: string): readonly number[] {
+  const cell = newPrefixCell()
+  return parseAddress(text, cell) === '' && cell.family === 6 ? groupsOf(cell.words, 0) : []
+}
+
+function groupsOf(words: ArrayLike<number>, offset: number): readonly number[] {
+  const parts: number[] = []
+  for (let word = 0; word < 4; word++) {
+    const value = words[offset + word] ?? 0
+    parts.push(value >>> 16, value & 0xffff)
+  }
+  return parts
+}
+
 /** `192.0.2.7` for 0xc0000207. */
 export function formatIpv4(word: number): string {
   return `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}`
@@ -307,11 +322,7 @@ export function formatIpv4(word: number): string {
 
 /** The text of RFC 5952 §4: lower case, the longest run of two or more zero groups as `::`. */
 export function formatIpv6(words: ArrayLike<number>, offset = 0): string {
-  const parts: number[] = []
-  for (let word = 0; word < 4; word++) {
-    const value = words[offset + word] ?? 0
-    parts.push(value >>> 16, value & 0xffff)
-  }
+  const parts = groupsOf(words, offset)
   const [runStart, runLength] = longestZeroRun(parts)
   const text = (from: number, to: number) =>
     parts

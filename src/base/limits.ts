@@ -194,6 +194,9 @@ export const headerPatternCharactersMax = 1000
 /** Octets of one header field that a pattern sees; the rest is not matched. */
 export const headerValueOctetsMax = 16_384
 
+/** Octets of a field's value that stand in the evidence of a header rule; the rest is cut. */
+export const headerEvidenceOctetsMax = 200
+
 // — Transfer to the mailhost (src/transfer), and every other server whose replies are read —
 
 /**

@@ -1,14 +1,14 @@
 /**
- * Does a prefix hold an address, both as text? For small numbers of both; tables are for the rest.
+ * Does a prefix hold an address? For small numbers of both; tables are for the rest.
  */
 import { maskOf, newPrefixCell, type PrefixCell, parseAddress, parsePrefix } from './ip-address.ts'
 
-/** Undefined: one of them cannot be read. IPv4 and IPv6 never hold each other. */
+/** Both as text; undefined: one of them cannot be read. IPv4 and IPv6 never hold each other. */
 export function prefixHolds(prefix: string, address: string): boolean | undefined {
   const network = newPrefixCell()
   const host = newPrefixCell()
   if (parsePrefix(prefix, network) !== '' || parseAddress(address, host) !== '') return undefined
-  return holdsCell(network, host)
+  return cellHolds(network, host)
 }
 
 /** Do the prefixes have addresses in common? Undefined as above. */
@@ -16,11 +16,11 @@ export function prefixesTouch(one: string, other: string): boolean | undefined {
   const first = newPrefixCell()
   const second = newPrefixCell()
   if (parsePrefix(one, first) !== '' || parsePrefix(other, second) !== '') return undefined
-  return first.length <= second.length ? holdsCell(first, second) : holdsCell(second, first)
+  return first.length <= second.length ? cellHolds(first, second) : cellHolds(second, first)
 }
 
-/** The prefix `network` holds all of `inner`, which is not shorter. */
-function holdsCell(network: PrefixCell, inner: PrefixCell): boolean {
+/** The prefix `network` holds all of `inner`, which is not shorter. No allocation. */
+export function cellHolds(network: PrefixCell, inner: PrefixCell): boolean {
   if (network.family !== inner.family) return false
   for (let index = 0; index * 32 < network.length; index++) {
     const mask = maskOf(Math.min(32, network.length - index * 32))

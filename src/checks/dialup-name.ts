@@ -8,6 +8,7 @@
  * cable has mail servers too. Pure; names are peers' octets, so no regular expression runs on them.
  * The built-in rules need no pattern file; one may be added (src/probes/name-patterns.ts).
  */
+import { ipv6Groups } from '../base/ip-address.ts'
 
 /** What a name says about its host. */
 export interface NameReading {
@@ -196,21 +197,13 @@ function lastOctetsIn(host: string, address: string): string {
 
 /** The last 16 nibbles' forms of an IPv6 address: expanded, dashed or without zeros. */
 function nibblesIn(host: string, address: string): string {
-  const groups = expandGroups(address)
+  const groups = ipv6Groups(address).map((group) => group.toString(16))
   const bare = host.split('-').join('').split('.').join('')
   const full = groups.map((group) => group.padStart(4, '0')).join('')
   const runs = [full, full.slice(16), full.slice(0, 16)]
   const short = groups.slice(4).join('-')
   if (short.length > 6 && host.includes(short)) return short
   return runs.find((run) => bare.includes(run) && run !== '0'.repeat(run.length)) ?? ''
-}
-
-function expandGroups(address: string): string[] {
-  const [head = '', tail] = address.toLowerCase().split('::')
-  const left = head === '' ? [] : head.split(':')
-  const right = tail === undefined || tail === '' ? [] : tail.split(':')
-  const zeros = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length)
-  return [...left, ...Array.from({ length: zeros }, () => '0'), ...right]
 }
 
 /** The decimal numbers of the name, in order; runs of more than three digits are no octets. */

@@ -13,7 +13,12 @@
  * can hold a thread (a backtracking RegExp never meets peer octets).
  */
 import { RE2JS } from 're2js'
-import { headerPatternCharactersMax, headerRulesMax, headerValueOctetsMax } from '../base/limits.ts'
+import {
+  headerEvidenceOctetsMax,
+  headerPatternCharactersMax,
+  headerRulesMax,
+  headerValueOctetsMax,
+} from '../base/limits.ts'
 import { type HeaderField, unfoldedValue } from '../smtp/header-reader.ts'
 import { textOf } from '../smtp/octets.ts'
 import type { Finding } from './finding.ts'
@@ -70,7 +75,7 @@ export function matchHeaderRules(
   for (const rule of rules) {
     const field = fields.find((candidate) => isMatch(rule, octets, candidate))
     if (field === undefined) continue
-    const value = unfoldedValue(octets, field, evidenceOctetsMax)
+    const value = unfoldedValue(octets, field, headerEvidenceOctetsMax)
     const evidence = [`rule ${rule.source}`, `${field.name}: ${textOf(value, 0, value.length)}`]
     const finding: Finding = {
       layer: 'headers',
@@ -83,9 +88,6 @@ export function matchHeaderRules(
   return matches
 }
 
-/** Octets of a value that stand in the evidence. */
-const evidenceOctetsMax = 200
-
 function isMatch(rule: HeaderRule, octets: Uint8Array, field: HeaderField): boolean {
   if (rule.header !== '*' && rule.header !== field.name) return false
   return rule.pattern.test(unfoldedValue(octets, field, headerValueOctetsMax))
@@ -95,8 +97,8 @@ function isMatch(rule: HeaderRule, octets: Uint8Array, field: HeaderField): bool
 function parseRule(line: string, source: string): HeaderRule | string {
   const head = /^([!-9;-~]+):\s*\/((?:[^\\/]|\\.)*)\/([a-z]*)(?:\s+(.*))?$/.exec(line)
   if (head === null) return 'not of the form "Header: /pattern/ action [reply]"'
-  const [, header = '', source_ = '', flags = '', rest = ''] = head
-  if (source_.length > headerPatternCharactersMax) {
+  const [, header = '', written = '', flags = '', rest = ''] = head
+  if (written.length > headerPatternCharactersMax) {
     return `pattern longer than ${headerPatternCharactersMax} characters`
   }
   const [, action = '', reply = ''] = /^(\S*)\s*(.*)$/.exec(rest) ?? []
@@ -105,7 +107,7 @@ function parseRule(line: string, source: string): HeaderRule | string {
   }
   const fault = replyFault(action, reply)
   if (fault !== '') return fault
-  const pattern = compilePattern(source_.replaceAll('\\/', '/'), flags)
+  const pattern = compilePattern(written.replaceAll('\\/', '/'), flags)
   if (typeof pattern === 'string') return pattern
   return { header: header.toLowerCase(), pattern, action, reply, source }
 }

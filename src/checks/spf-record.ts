@@ -10,6 +10,7 @@
  * A fault anywhere makes the record a permanent error (§4.6). Only plain searches run on the
  * octets.
  */
+import { ipv6Groups } from '../base/ip-address.ts'
 import { spfRecordOctetsMax } from '../base/limits.ts'
 
 /** What a matching mechanism says. §4.6.2. */
@@ -170,9 +171,7 @@ function lengthOf(text: string, max: number): number {
   return Number(text) <= max ? Number(text) : -1
 }
 
-/**
- * Fills a domain-spec; undefined for a macro that is none. §7.1. `address` must be in full form.
- */
+/** Fills a domain-spec; undefined for a macro that is none. §7.1. */
 export function expandMacros(spec: string, macros: SpfMacros): string | undefined {
   let filled = ''
   for (let at = 0; at < spec.length; at++) {
@@ -241,16 +240,8 @@ function macroValue(letter: string, macros: SpfMacros): string | undefined {
 /** IPv6 as 32 nibbles with dots between, IPv4 as it is. §7.3. */
 function dottedForm(address: string): string {
   if (!address.includes(':')) return address
-  return [...fullIpv6(address)].join('.')
-}
-
-function fullIpv6(address: string): string {
-  const [head = '', tail] = address.split('::')
-  const before = head === '' ? [] : head.split(':')
-  const after = tail === undefined || tail === '' ? [] : tail.split(':')
-  const zeros = tail === undefined ? 0 : Math.max(0, 8 - before.length - after.length)
-  const groups = [...before, ...Array.from({ length: zeros }, () => '0'), ...after]
-  return groups.map((group) => group.padStart(4, '0')).join('')
+  const nibbles = ipv6Groups(address).map((group) => group.toString(16).padStart(4, '0'))
+  return [...nibbles.join('')].join('.')
 }
 
 function partsOf(value: string, delimiters: string): readonly string[] {

@@ -16,6 +16,7 @@ import type { DynamicEntry, DynamicList } from '../store/dynamic-list.ts'
 
 /** The table's half: what ListService offers of it. */
 export interface DynamicTable {
+  /** At once in every thread; a ttlMs of 0 never ends. */
   enterDynamic(entry: Pick<Listing, 'prefix' | 'ttlMs'>): void
   /** Answers what is listed no longer: the prefix, or the block that the table knows it by. */
   removeDynamic(prefix: string): string

@@ -38,8 +38,6 @@ export interface ListService extends ListPort, DynamicTable {
   readonly reports: readonly ListReport[]
   /** How far a load that runs is. */
   readonly loading: LoadProgress | undefined
-  /** Enters a prefix in the list `dynamic`, at once in every thread; a ttlMs of 0 never ends. */
-  enterDynamic(entry: Parameters<DynamicTable['enterDynamic']>[0]): void
   /** Loads all lists anew; the old ones serve until then. Rejects with OperatingError. */
   reload(config: Config): Promise<void>
   close(): Promise<void>

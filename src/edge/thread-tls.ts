@@ -7,7 +7,7 @@
  */
 import type net from 'node:net'
 import tls from 'node:tls'
-import { tlsHandshakeMsMax, tlsLeaseMsMax } from '../base/limits.ts'
+import { tlsHandshakeMsMax, tlsLeaseMsMax, tlsSessionsPerNameMax } from '../base/limits.ts'
 import type { ConnectionId, Engine, EngineHandler } from '../io/engine.ts'
 import type { CarrierEvents } from '../tls/carrier.ts'
 import type { OnDaemon } from '../tls/daemon-access.ts'
@@ -152,7 +152,7 @@ export class ThreadTls {
         ehlo,
         servername,
         insecure: !isChecked,
-        sessions: Math.min(sessionsMax, 64),
+        sessions: Math.min(sessionsMax, tlsSessionsPerNameMax),
         fallback: true,
         leaseMs: tlsLeaseMsMax,
         ...(ca === '' ? {} : { ca }),

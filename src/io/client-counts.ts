@@ -5,6 +5,7 @@
  * begin with an address's first connection. Bounded: an address beyond the bound is not counted;
  * those that are over are looked for every 10 s at the most.
  */
+import { ipv6Groups } from '../base/ip-address.ts'
 import { countedAddressesMax } from '../base/limits.ts'
 
 interface Count {
@@ -73,10 +74,5 @@ export class ClientCounts {
 
 /** IPv4: the address; IPv6: its first four groups (/64). Takes the forms of `plainAddress`. */
 function hostKey(address: string): string {
-  if (!address.includes(':')) return address
-  const [head = '', tail] = address.split('::')
-  const groups = head === '' ? [] : head.split(':')
-  const tailGroups = tail === undefined || tail === '' ? [] : tail.split(':')
-  while (tail !== undefined && groups.length + tailGroups.length < 8) groups.push('0')
-  return [...groups, ...tailGroups].slice(0, 4).join(':')
+  return address.includes(':') ? ipv6Groups(address).slice(0, 4).join(':') : address
 }

@@ -9,13 +9,8 @@
  * §2.1 (IPv4-translated); Teredo lies in 2001::/23.
  */
 import { BugError } from '../base/errors.ts'
-import {
-  maskOf,
-  newPrefixCell,
-  type PrefixCell,
-  parseAddress,
-  parsePrefix,
-} from '../base/ip-address.ts'
+import { newPrefixCell, type PrefixCell, parseAddress, parsePrefix } from '../base/ip-address.ts'
+import { cellHolds } from '../base/prefix-holds.ts'
 
 /** Why an address is forbidden; '' = it is permitted. */
 export type GuardReason = '' | 'not an address' | 'special-purpose' | 'own network'
@@ -32,17 +27,11 @@ const specialNetworks = [
 
 const loopbackNetworks = ['127.0.0.0/8', '::1/128']
 
-interface Network {
-  readonly family: 4 | 6
-  readonly words: readonly number[]
-  readonly length: number
-}
-
 /** Judges addresses. One per configuration; a reload makes a new one. */
 export class TargetGuard {
   readonly #special = specialNetworks.map(networkOf)
-  readonly #loopback: readonly Network[]
-  readonly #own: readonly Network[]
+  readonly #loopback: readonly PrefixCell[]
+  readonly #own: readonly PrefixCell[]
   readonly #cell = newPrefixCell()
 
   /**
@@ -59,12 +48,12 @@ export class TargetGuard {
   reasonAgainst(address: string): GuardReason {
     const cell = this.#cell
     if (parseAddress(address, cell) !== '') return 'not an address'
-    if (this.#own.some((network) => holds(network, cell))) return 'own network'
-    if (this.#loopback.some((network) => holds(network, cell))) return ''
-    if (this.#special.some((network) => holds(network, cell))) return 'special-purpose'
+    if (this.#own.some((network) => cellHolds(network, cell))) return 'own network'
+    if (this.#loopback.some((network) => cellHolds(network, cell))) return ''
+    if (this.#special.some((network) => cellHolds(network, cell))) return 'special-purpose'
     if (cell.family !== 6 || !unwrap(cell)) return ''
-    if (this.#own.some((network) => holds(network, cell))) return 'own network'
-    return this.#special.some((network) => holds(network, cell)) ? 'special-purpose' : ''
+    if (this.#own.some((network) => cellHolds(network, cell))) return 'own network'
+    return this.#special.some((network) => cellHolds(network, cell)) ? 'special-purpose' : ''
   }
 }
 
@@ -101,26 +90,15 @@ function keyOf(family: number, words: ArrayLike<number>): string {
 export function networkKey(address: string): string {
   const cell = newPrefixCell()
   if (parseAddress(address, cell) !== '') return ''
-  const word = (index: number) => (cell.words[index] ?? 0).toString(16)
-  if (cell.family === 6) return `6:${word(0)}.${word(1)}`
+  if (cell.family === 6) return keyOf(6, cell.words)
   return `4:${((cell.words[0] ?? 0) >>> 8).toString(16)}`
 }
 
-function networkOf(prefix: string): Network {
-  const cell = newPrefixCell()
-  const fault = parsePrefix(prefix, cell)
-  if (cell.family === 0 || fault !== '') throw new BugError(`not a prefix: ${prefix} (${fault})`)
-  return { family: cell.family, words: [...cell.words], length: cell.length }
-}
-
-function holds(network: Network, cell: PrefixCell): boolean {
-  if (network.family !== cell.family) return false
-  for (let index = 0; index * 32 < network.length; index++) {
-    const mask = maskOf(Math.min(32, network.length - index * 32))
-    const differs = ((network.words[index] ?? 0) ^ (cell.words[index] ?? 0)) & mask
-    if (differs !== 0) return false
-  }
-  return true
+function networkOf(prefix: string): PrefixCell {
+  const network = newPrefixCell()
+  const fault = parsePrefix(prefix, network)
+  if (fault !== '') throw new BugError(`not a prefix: ${prefix} (${fault})`)
+  return network
 }
 
 /** Replaces NAT64 and 6to4 addresses by the IPv4 address inside; false for all others. */

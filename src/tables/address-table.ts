@@ -10,6 +10,7 @@
  * millions.
  */
 import { OperatingError } from '../base/errors.ts'
+import { domainOctetsMax, localPartOctetsMax } from '../base/limits.ts'
 
 /** What is known of an address. */
 export interface AddressEntry {
@@ -61,10 +62,6 @@ export interface AddManyResult {
   readonly faulty: number
 }
 
-/** RFC 5321 §4.5.3.1.1 and .2: local part 64, domain 255 octets. */
-const localCharactersMax = 64
-const domainCharactersMax = 255
-
 /** The key of an address, or undefined where the text is none. Angle brackets are taken off. */
 export function addressKey(text: string): string | undefined {
   const bare = text.startsWith('<') && text.endsWith('>') ? text.slice(1, -1) : text
@@ -75,7 +72,7 @@ export function addressKey(text: string): string | undefined {
     .toLowerCase()
     .replace(/\.$/, '')
   const local = unquoted(bare.slice(0, at)).toLowerCase()
-  if (local.length > localCharactersMax || domain.length > domainCharactersMax) return undefined
+  if (local.length > localPartOctetsMax || domain.length > domainOctetsMax) return undefined
   const isFit = domain !== '' && !/[\s@<>]/.test(domain) && !/[\0-\x1f\x7f]/.test(local)
   return isFit ? `${local}@${domain}` : undefined
 }

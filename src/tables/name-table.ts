@@ -5,6 +5,7 @@
  * and not itself, `.example.net` both. Names are compared without case and final dot (RFC 4343, RFC
  * 1034 §3.1). A question costs one hash probe a label.
  */
+import { domainOctetsMax } from '../base/limits.ts'
 
 /** An entry. */
 export interface NameRule {
@@ -20,9 +21,6 @@ export interface NameTable {
   find(name: string): NameRule | undefined
   has(name: string): boolean
 }
-
-/** Longest name in text. RFC 1035 §2.3.4 allows 255 octets on the wire. */
-const nameCharactersMax = 255
 
 /** Builds a table. Of equal entries the first is kept. */
 export function newNameTable(rules: Iterable<NameRule>): NameTable {
@@ -45,7 +43,7 @@ function findIn(
   below: ReadonlyMap<string, NameRule>,
   name: string,
 ): NameRule | undefined {
-  if (name.length > nameCharactersMax) return undefined
+  if (name.length > domainOctetsMax) return undefined
   const own = exact.get(name)
   if (own !== undefined) return own
   for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
