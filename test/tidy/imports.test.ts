@@ -26,7 +26,6 @@ const folderLayers: Readonly<Record<string, number>> = {
   mailhost: 4,
   config: 4,
   edge: 5,
-  dashboard: 5,
   cli: 5,
 }
 
