@@ -16,11 +16,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ProbeBroker } from '../src/probes/broker.ts'
 import { noPatterns } from '../src/probes/name-patterns.ts'
-import { defaultProbeSettings, type ProbeSettings } from '../src/probes/settings.ts'
+import type { ProbeSettings } from '../src/probes/settings.ts'
 import type { CachedVerdict } from '../src/probes/verdict-cache.ts'
 import { openStore } from '../src/store/open-store.ts'
 import { Store } from '../src/store/store.ts'
 import { VerdictStore } from '../src/store/verdict-store.ts'
+import { defaultProbeSettings } from '../test/support/probe-settings.ts'
 import {
   atLeast,
   atMost,

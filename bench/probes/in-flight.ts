@@ -8,8 +8,8 @@ import { ProbeBroker } from '../../src/probes/broker.ts'
 import { converse } from '../../src/probes/converse.ts'
 import type { NameService } from '../../src/probes/dns.ts'
 import { noPatterns } from '../../src/probes/name-patterns.ts'
-import { defaultProbeSettings } from '../../src/probes/settings.ts'
 import { MemoryVerdictCache } from '../../src/probes/verdict-cache.ts'
+import { defaultProbeSettings } from '../../test/support/probe-settings.ts'
 
 const addresses = 250
 const unlimited = { count: 0, windowMs: 1 }

@@ -4,8 +4,8 @@
  * (a) A *peer fault* is a value (a Finding or a Reply), never an exception.
  * (b) An *operating fault* (DNS down, disk full, bad configuration) is an OperatingError or a
  *     Result; the stage that meets it documents what it answers then.
- * (c) *Our bug* is an assertion: it ends the connection that met it, never the process for one
- * peer.
+ * (c) *Our bug* is a BugError, or what the language throws: it ends the connection that met it,
+ *     never the process for one peer.
  */
 
 /** An operating fault: the message names the thing, the value, the limit and the remedy. */
@@ -29,11 +29,6 @@ export class BugError extends Error {
 export type Result<T, E = OperatingError> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly error: E }
-
-/** Claims `condition`; a false claim is our bug and throws BugError. */
-export function assert(condition: boolean, claim: string): asserts condition {
-  if (!condition) throw new BugError(`assertion failed: ${claim}`)
-}
 
 /** The last branch of a switch over a union: the compiler proves that nothing arrives here. */
 export function unreachable(value: never): never {

@@ -51,13 +51,12 @@ export class Feeds {
     return { path, fetchedMs: fetchedMsOf(path), lastFetch: this.#last.get(file) }
   }
 
-  /** Fetches the feeds that are due (all with `isForced`). Never rejects: a fault is a report. */
+  /** Fetches the feeds that are due. Never rejects: a fault is a report. */
   async refresh(
     feeds: readonly FeedConfig[],
     nowMs: number = Date.now(),
-    isForced = false,
   ): Promise<readonly FeedReport[]> {
-    const due = feeds.filter(({ url, everyMs }) => isForced || this.#isDue(url, everyMs, nowMs))
+    const due = feeds.filter(({ url, everyMs }) => this.#isDue(url, everyMs, nowMs))
     const urls = [...new Set(due.map((feed) => feed.url))]
     const reports: FeedReport[] = []
     const fetchNext = async (): Promise<void> => {

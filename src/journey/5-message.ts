@@ -182,7 +182,7 @@ function newMessage(
     dropOctetsMax: Number.POSITIVE_INFINITY,
     scanState: 0,
     stash,
-    stashOctets: writeText(stash, 0, received),
+    stashOctets: writeText(stash, received),
     headerStart: received.length,
     hasEnded: false,
     rewriter: isChunked ? new BodyRewriter(false, true) : undefined,

@@ -147,7 +147,7 @@ export class ProbeBroker {
   /** The same for a sender. */
   askUser(mailbox: Mailbox): Promise<UserResult> {
     this.#claimIdentity()
-    return this.#inquiry.askMailbox('user', mailbox)
+    return this.#inquiry.askSender(mailbox)
   }
 
   /** An operator may ask while every test is off, where no rule asks for a name of ours. */

@@ -148,10 +148,10 @@ export class Inquiry {
     return this.#flight(hostCacheKey(address, tests), () => this.#askHost(address, tests, ''))
   }
 
-  /** The same for a mailbox. */
-  askMailbox(role: MailboxRole, mailbox: Mailbox): Promise<UserResult> {
-    const key = mailboxCacheKey(role, mailbox)
-    return this.#flight(key, () => this.#askMailbox(role, mailbox, ''))
+  /** The same for a sender. */
+  askSender(mailbox: Mailbox): Promise<UserResult> {
+    const key = mailboxCacheKey('user', mailbox)
+    return this.#flight(key, () => this.#askMailbox('user', mailbox, ''))
   }
 
   /** Asks; meanwhile the host is marked as being asked. */

@@ -102,19 +102,19 @@ const backslash = 0x5c
 const delete_ = 0x7f
 
 /** atext of RFC 5322 §3.2.3, and octets above 127 (RFC 6531 §3.3). */
-const isAtext = octetSet("!#$%&'*+-/=?^_`{|}~0123456789", true)
+const isAtext = octetSet("!#$%&'*+-/=?^_`{|}~0123456789")
 /** Let-dig, and octets above 127 for U-labels. */
-const isLetterDigit = octetSet('0123456789', true)
+const isLetterDigit = octetSet('0123456789')
 
-function octetSet(others: string, isHighIn: boolean): Uint8Array {
+/** Letters, `others`, and octets above 127. */
+function octetSet(others: string): Uint8Array {
   const set = new Uint8Array(256)
   for (let i = 0; i < others.length; i++) set[others.charCodeAt(i)] = 1
   for (let letter = 0x41; letter <= 0x5a; letter++) {
     set[letter] = 1
     set[letter + 0x20] = 1
   }
-  if (isHighIn) set.fill(1, 128)
-  return set
+  return set.fill(1, 128)
 }
 
 function nullPath(end: number): Path {

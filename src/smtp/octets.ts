@@ -23,7 +23,7 @@ export function textOf(octets: Uint8Array, start: number, end: number): string {
 /** The text as octets; only the low eight bits of each code unit. */
 export function octetsOf(text: string): Uint8Array {
   const octets = new Uint8Array(text.length)
-  writeText(octets, 0, text)
+  writeText(octets, text)
   return octets
 }
 
@@ -36,10 +36,10 @@ export function indexOfLf(octets: Uint8Array, start: number, end: number): numbe
   return -1
 }
 
-/** Writes the text at `at`. @returns the index behind it. */
-export function writeText(target: Uint8Array, at: number, text: string): number {
-  for (let i = 0; i < text.length; i++) target[at + i] = text.charCodeAt(i)
-  return at + text.length
+/** Writes the text at the beginning. @returns the index behind it. */
+export function writeText(target: Uint8Array, text: string): number {
+  for (let i = 0; i < text.length; i++) target[i] = text.charCodeAt(i)
+  return text.length
 }
 
 /** Arguments of one `apply`: far below the stack's limit. */

@@ -57,9 +57,9 @@ export function openStore(
  * Opens a store that another thread of this process has opened, or will: nothing is checked, since
  * the others may be writing.
  */
-export function joinStore(folder: string, readersMax = storeReadersMax): RootDatabase {
+export function joinStore(folder: string): RootDatabase {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  return openEnvironment(folder, readersMax)
+  return openEnvironment(folder, storeReadersMax)
 }
 
 /**

@@ -36,10 +36,10 @@ export class PrefixMap<T> {
   }
 
   /** Deletes exactly this prefix. */
-  delete(family: 4 | 6, words: ArrayLike<number>, length: number, offset = 0): void {
+  delete(family: 4 | 6, words: ArrayLike<number>, length: number): void {
     this.#family(family)
       .get(length)
-      ?.delete(keyOf(family, words, offset, length))
+      ?.delete(keyOf(family, words, 0, length))
   }
 
   /** The values of all prefixes around the address at `offset`, longest first, into `around`. */

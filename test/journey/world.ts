@@ -3,7 +3,7 @@
  * on a virtual clock. What a port must answer comes back when the clock is pumped, never from
  * inside the call. The mailhost keeps every octet it was sent, as on the wire.
  */
-import { assert } from '../../src/base/errors.ts'
+import assert from 'node:assert/strict'
 import type { Finding } from '../../src/checks/finding.ts'
 import { Pass } from '../../src/io/socket-pass.ts'
 import { type Client, compilePolicy, Journey } from '../../src/journey/journey.ts'

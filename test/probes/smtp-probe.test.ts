@@ -6,11 +6,11 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Finding, Outcome } from '../../src/checks/finding.ts'
 import { readRelayReport } from '../../src/probes/relay-test.ts'
-import { defaultProbeSettings } from '../../src/probes/settings.ts'
 import { isSafe, type ProbePlan, type ProbeReport, SmtpProbe } from '../../src/probes/smtp-probe.ts'
 import { makeFinding } from '../../src/probes/tools.ts'
 import { readUserReport, userPlan } from '../../src/probes/user-test.ts'
 import { describeWith, needsSharedData, sharedData } from '../support/needs.ts'
+import { defaultProbeSettings } from '../support/probe-settings.ts'
 import { conversationWith, honestServer, type Server } from '../support/scripted-outside.ts'
 
 interface Run {

@@ -8,7 +8,7 @@
  *   the proxy never got or whose client had gone before it came (RFC 1047).
  * - Records: each MAIL that was taken has one verdict record, which says what the client was told.
  */
-import { assert } from '../../src/base/errors.ts'
+import assert from 'node:assert/strict'
 import type { VerdictRecord } from '../../src/journey/record.ts'
 import { type Letter, repliesIn, type SimulatedClient, type Step } from './client.ts'
 import type { DotAnswer } from './mailhost.ts'

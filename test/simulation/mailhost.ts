@@ -5,7 +5,7 @@
  * the proxy got that answer. Each answer to a final dot bears a token of its own, so that the reply
  * which a client is told can be matched to one message and no other.
  */
-import { assert } from '../../src/base/errors.ts'
+import assert from 'node:assert/strict'
 import type { Random } from '../support/random.ts'
 import type { FarEnd, Wire } from './network.ts'
 

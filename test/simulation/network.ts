@@ -6,8 +6,9 @@
  * the handler only from its own events, gives a chunk for the time of the call alone (it is
  * overwritten after it), and is deaf on a connection that is gone.
  */
+
+import assert from 'node:assert/strict'
 import type { Socket } from 'node:net'
-import { assert } from '../../src/base/errors.ts'
 import type { CloseReason, ConnectionId, Engine, EngineHandler, Peer } from '../../src/io/engine.ts'
 import type { Random } from '../support/random.ts'
 

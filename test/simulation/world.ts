@@ -3,8 +3,9 @@
  * over a network in memory, with twenty clients at a time, three mailhosts and a probe broker. All
  * chances come from one seed, the clock is that of fake timers.
  */
+
+import assert from 'node:assert/strict'
 import { vi } from 'vitest'
-import { assert } from '../../src/base/errors.ts'
 import type { Finding } from '../../src/checks/finding.ts'
 import { Counters } from '../../src/edge/counters.ts'
 import { Edge } from '../../src/edge/edge.ts'

@@ -7,9 +7,10 @@ import { converse } from '../../src/probes/converse.ts'
 import { DnsNameService } from '../../src/probes/dns.ts'
 import type { ProbeRecord } from '../../src/probes/inquiry.ts'
 import { noPatterns } from '../../src/probes/name-patterns.ts'
-import { defaultProbeSettings, type ProbeSettings } from '../../src/probes/settings.ts'
+import type { ProbeSettings } from '../../src/probes/settings.ts'
 import { MemoryVerdictCache } from '../../src/probes/verdict-cache.ts'
 import type { Internet } from '../internet/internet.ts'
+import { defaultProbeSettings } from './probe-settings.ts'
 
 /** Settings of a test: every test enforced, short waits, no rate to run into. */
 export const testProbeSettings: ProbeSettings = {
