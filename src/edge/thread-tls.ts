@@ -144,7 +144,13 @@ export class ThreadTls {
     const wrapper = this.#wrapper
     const { ca, servername, isChecked } = mailhost
     const plainHosts: PlainHosts | undefined = isChecked ? undefined : new Map()
-    return (host: string, port: number, events: CarrierEvents, id: ConnectionId) => {
+    return (
+      host: string,
+      port: number,
+      timeoutMs: number,
+      events: CarrierEvents,
+      id: ConnectionId,
+    ) => {
       const asked = {
         host,
         port,
@@ -159,7 +165,7 @@ export class ThreadTls {
       } as const
       const options = { ...asked, shared: sharedNameOf(`mailhost-${host}:${port}`, asked) }
       const watched = this.#watched(`${host}:${port}`, id, events)
-      return openSharedCarrier(wrapper, options, watched, plainHosts)
+      return openSharedCarrier(wrapper, options, watched, { timeoutMs, plainHosts })
     }
   }
 

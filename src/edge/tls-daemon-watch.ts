@@ -16,7 +16,7 @@ export interface TlsDaemonState {
   readonly code: Outcome['code']
   /** Why it does not serve, and what to do. */
   readonly message: string
-  /** How often it ceased to serve. */
+  /** How often it ceased to serve; 0 for one that never did. */
   readonly lost: number
 }
 
@@ -26,6 +26,7 @@ export class TlsDaemonWatch {
   readonly #tell: (what: string, detail: string) => void
   #code: Outcome['code'] = 'none'
   #message = ''
+  #hasServed = false
   #lost = 0
 
   /** @param tell writes one line of the system log. */
@@ -40,10 +41,11 @@ export class TlsDaemonWatch {
 
   /** What a thread sees; the same again is nothing new. */
   take({ code, message }: Outcome): void {
+    this.#hasServed ||= code === 'none'
     const isNew = code !== this.#code || (code === 'refused' && message !== this.#message)
     this.#message = message
     if (!isNew) return
-    if (this.#code === 'none') this.#lost++
+    if (this.#code === 'none' && this.#hasServed) this.#lost++
     this.#code = code
     if (code === 'none') {
       this.#tell('tls', `the TLS daemon at ${this.#socket} serves: sessions are shared`)

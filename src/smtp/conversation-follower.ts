@@ -2,9 +2,10 @@
  * ConversationFollower: follows an SMTP client and server from the middle, to know where a
  * conversation stands.
  *
- * `tls wrap` needs three things of it: the client's QUIT, which must not reach a shared session;
- * when every command has had its reply; and whether a message is under way. It changes nothing and
- * judges nothing: the octets before the QUIT go on as they came.
+ * `tls wrap` needs four things of it: the client's QUIT, which must not reach a shared session; when
+ * every command has had its reply; whether a message is under way; and whether the client has said
+ * for whom the session speaks, which RSET does not undo. It changes nothing and judges nothing: the
+ * octets before the QUIT go on as they came.
  *
  * After DATA the client must wait for the reply (RFC 5321 §4.1.1.4): 354 means that a message
  * follows until CRLF.CRLF. BDAT says its length (RFC 3030). Pure.
@@ -28,6 +29,8 @@ export class ConversationFollower {
   hasQuit = false
   /** Commands and messages that have had no reply yet. */
   awaited = 0
+  /** The client has said AUTH or XCLIENT: the session is fit for nobody else. */
+  isPersonal = false
   #state: State = { kind: 'command' }
   #line = ''
   /** The beginning of a line that may become QUIT; not sent on yet. */
@@ -99,6 +102,7 @@ export class ConversationFollower {
       return
     }
     this.awaited++
+    if (/^(auth|xclient)\b/i.test(command)) this.isPersonal = true
     if (/^data\s*$/i.test(command)) this.#state = { kind: 'afterData' }
     const chunk = /^bdat (\d{1,15})\b/i.exec(command)
     const left = Number(chunk?.[1] ?? 0)

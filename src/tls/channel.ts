@@ -62,6 +62,9 @@ export const daemonSilent = failure(
   `the TLS daemon has been silent for ${tlsDaemonSilentMsMax} ms`,
 )
 
+/** What its calls end with where too many of them wait: nobody is bound to keep them. */
+const tooManyWait = failure('daemonGone', 'too many calls wait for the TLS daemon')
+
 /** A session that nobody has: the daemon answers at once. */
 const nobodysHandle = new Uint8Array(handleOctets)
 
@@ -91,6 +94,8 @@ export class DaemonChannel {
   #credit = new Credit(tlsCreditCalls - 1, tlsCreditOctets - handleOctets)
   #fault: Outcome | undefined
   readonly #header = { kind: 0, flags: 0, priority: 0, code: 0, request: 0, lease: 0 }
+  /** Calls without an answer that wait in lanes. */
+  #toldWaiting = 0
   #isHeld = false
   #silentMs = 0
   #isAsking = false
@@ -184,10 +189,14 @@ export class DaemonChannel {
   /** Sends a call that is never answered: a lease or its end, in order with the calls around it. */
   tell(call: ChannelCall): void {
     if (this.#fault !== undefined) return
-    // No credit bounds them: a daemon that takes so few of them is not there.
+    // No credit bounds them.
     const isStuck = this.#frames.backlog > 2 * tlsCreditOctets
-    if (isStuck || this.#laneOf(call).size > tlsQueueCallsMax) this.#giveUp()
-    else this.#place(waitingOf(call, ignore))
+    if (isStuck || this.#toldWaiting > tlsQueueCallsMax) {
+      this.#giveUp(tooManyWait)
+      return
+    }
+    this.#toldWaiting++
+    this.#place(waitingOf(call, ignore))
   }
 
   async #exchangeInTurn(write: ChannelCall, read: ChannelCall): Promise<Answer> {
@@ -259,12 +268,12 @@ export class DaemonChannel {
       this.#isHeld = false
       this.#frames.hold(false)
       this.#onHelloLate()
-    } else this.#giveUp()
+    } else this.#giveUp(daemonSilent)
   }
 
-  #giveUp(): void {
+  #giveUp(fault: Outcome): void {
     this.#frames.close()
-    this.#end(daemonSilent)
+    this.#end(fault)
   }
 
   #laneOf({ lane }: ChannelCall): Lane<Waiting> {
@@ -289,7 +298,10 @@ export class DaemonChannel {
 
   #send(waiting: Waiting): void {
     const request = this.#put(waiting.call)
-    if (waiting.end === ignore) return
+    if (waiting.end === ignore) {
+      this.#toldWaiting--
+      return
+    }
     this.#credit.charge(waiting.call)
     this.#unanswered.set(request, waiting)
   }

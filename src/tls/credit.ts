@@ -50,6 +50,7 @@ export class Lane<Waiting extends WaitingCall = WaitingCall> {
   octets = 0
   /** Reads that nothing but writes stands before. */
   readonly #reads: Waiting[] = []
+  /** All others; the reads among them have a barrier before them. */
   readonly #others: Waiting[] = []
   /** Calls of `#others` that no read may pass. */
   #barriers = 0
@@ -65,9 +66,10 @@ export class Lane<Waiting extends WaitingCall = WaitingCall> {
 
   /** Sends a call, or keeps it behind those that wait. @param send false: there is no credit. */
   place(waiting: Waiting, send: (waiting: Waiting) => boolean): void {
-    const isRead = waiting.call.kind === callKinds.read
-    const mayPass = isRead && this.#barriers === 0
-    const isNext = mayPass ? this.#reads.length === 0 : this.#isNext(waiting)
+    const mayPass = isRead(waiting) && this.#barriers === 0
+    const isNext = mayPass
+      ? this.#reads.length === 0
+      : this.#others.length === 0 && !this.#isBehindReads(waiting)
     if (isNext && send(waiting)) return
     if (mayPass) this.#reads.push(waiting)
     else {
@@ -78,12 +80,14 @@ export class Lane<Waiting extends WaitingCall = WaitingCall> {
 
   /** Sends what the credit covers now. */
   drain(send: (waiting: Waiting) => boolean): void {
-    while (this.#reads[0] !== undefined && send(this.#reads[0])) this.#reads.shift()
+    this.#drainReads(send)
     for (let next = this.#others[0]; next !== undefined; next = this.#others[0]) {
-      // The end of a lease does not come before the reads of it.
-      if ((this.#reads.length > 0 && barrierOf(next) > 0) || !send(next)) return
+      if (this.#isBehindReads(next) || !send(next)) return
       this.#others.shift()
-      this.#barriers -= barrierOf(next)
+      if (barrierOf(next) === 0) continue
+      this.#barriers--
+      this.#freeReads()
+      this.#drainReads(send)
     }
   }
 
@@ -93,14 +97,34 @@ export class Lane<Waiting extends WaitingCall = WaitingCall> {
     return [...this.#reads.splice(0), ...this.#others.splice(0)]
   }
 
-  #isNext(waiting: Waiting): boolean {
-    if (this.#others.length > 0) return false
-    return this.#reads.length === 0 || barrierOf(waiting) === 0
+  #drainReads(send: (waiting: Waiting) => boolean): void {
+    while (this.#reads[0] !== undefined && send(this.#reads[0])) this.#reads.shift()
+  }
+
+  /** A barrier has gone: reads up to the next one pass the writes before them. */
+  #freeReads(): void {
+    const next = this.#others.findIndex((waiting) => barrierOf(waiting) > 0)
+    const freed = this.#others.splice(0, next === -1 ? this.#others.length : next)
+    this.#reads.push(...freed.filter(isRead))
+    this.#others.unshift(...freed.filter((waiting) => !isRead(waiting)))
+  }
+
+  /** The end of a lease does not come before the reads of it; other leases are not its matter. */
+  #isBehindReads(waiting: Waiting): boolean {
+    if (this.#reads.length === 0 || barrierOf(waiting) === 0) return false
+    const { kind, lease } = waiting.call
+    const isOfLease = kind === callKinds.lease || kind === callKinds.release
+    return !isOfLease || this.#reads.some(({ call }) => call.lease === lease)
   }
 }
 
+function isRead({ call }: WaitingCall): boolean {
+  return call.kind === callKinds.read
+}
+
+/** 1: no read passes it. */
 function barrierOf({ call }: WaitingCall): number {
-  return call.kind === callKinds.write ? 0 : 1
+  return call.kind === callKinds.write || call.kind === callKinds.read ? 0 : 1
 }
 
 /** What is left of the daemon's credit. */

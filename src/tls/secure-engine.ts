@@ -52,6 +52,7 @@ export interface Handshake {
 export type OpenCarrier = (
   address: string,
   port: number,
+  timeoutMs: number,
   events: CarrierEvents,
   id: ConnectionId,
 ) => Carrier
@@ -131,7 +132,7 @@ export class SecureEngine implements Engine, EngineHandler {
     this.#lastOwnId -= 1
     const secured = this.#add(this.#lastOwnId)
     const { id } = secured
-    secured.carrier = this.openCarrier(address, port, secured, id)
+    secured.carrier = this.openCarrier(address, port, timeoutMs, secured, id)
     return id
   }
 

@@ -23,6 +23,8 @@ import type { TlsSession, TlsWrapper } from './wrapper.ts'
 
 const readOctets = 64 * 1024
 const quit = Buffer.from('QUIT\r\n')
+const ehlo = Buffer.from('EHLO')
+const xclient = Buffer.from('XCLIENT')
 
 /** It went away, or was started anew, between `new` and the lease; or it will not. */
 const daemonFaults: ReadonlySet<TlsCode> = new Set(['daemonGone', 'badToken', 'refused'])
@@ -32,17 +34,22 @@ const daemonFaults: ReadonlySet<TlsCode> = new Set(['daemonGone', 'badToken', 'r
  */
 export type PlainHosts = Map<string, number>
 
-/**
- * Opens a connection over a shared session.
- * @param plainHosts where TLS is opportunistic: the thread's memory of those without.
- */
+/** The way without TLS. */
+export interface PlainWay {
+  /** Longest that a plain connection takes to be made, milliseconds. */
+  readonly timeoutMs: number
+  /** Where TLS is opportunistic: the thread's memory of those without; else there is no such way. */
+  readonly plainHosts: PlainHosts | undefined
+}
+
+/** Opens a connection over a shared session. */
 export function openSharedCarrier(
   wrapper: TlsWrapper,
   options: NewOptions,
   events: CarrierEvents,
-  plainHosts?: PlainHosts,
+  plainWay: PlainWay,
 ): Carrier {
-  const carrier = new SharedCarrier(wrapper, options, events, plainHosts)
+  const carrier = new SharedCarrier(wrapper, options, events, plainWay)
   void carrier.run()
   return carrier
 }
@@ -62,23 +69,19 @@ class SharedCarrier implements Carrier {
   #isPaused = false
   #onResume: () => void = () => undefined
   #mustClose = false
-  readonly #plainHosts: PlainHosts | undefined
+  readonly #plainWay: PlainWay
   #plain: Carrier | undefined
 
-  constructor(
-    wrapper: TlsWrapper,
-    options: NewOptions,
-    events: CarrierEvents,
-    plainHosts: PlainHosts | undefined,
-  ) {
-    this.#plainHosts = plainHosts
+  constructor(wrapper: TlsWrapper, options: NewOptions, events: CarrierEvents, plainWay: PlainWay) {
+    this.#plainWay = plainWay
     this.#wrapper = wrapper
     this.#options = options
     this.#events = events
   }
 
   async run(): Promise<void> {
-    const plainUntilMs = this.#plainHosts?.get(this.#hostName) ?? 0
+    const { plainHosts } = this.#plainWay
+    const plainUntilMs = plainHosts?.get(this.#hostName) ?? 0
     if (performance.now() < plainUntilMs) {
       this.#goPlain()
       return
@@ -95,8 +98,8 @@ class SharedCarrier implements Carrier {
       const isBusy = lease.code === 'none'
       if (isBusy) await lease.release('cancelled')
       await this.#leave(session)
-      if (lease.code === 'ssl' && this.#plainHosts !== undefined && !this.#isOver) {
-        this.#plainHosts.set(this.#hostName, performance.now() + tlsPlainMs)
+      if (lease.code === 'ssl' && plainHosts !== undefined && !this.#isOver) {
+        plainHosts.set(this.#hostName, performance.now() + tlsPlainMs)
         this.#goPlain()
       } else this.#events.onClose(isBusy ? 'closed' : 'unreachable')
       return
@@ -110,7 +113,8 @@ class SharedCarrier implements Carrier {
     const timer = setTimeout(() => this.#events.onOverdue?.(), keepMs).unref()
     await this.#readOn(session)
     clearTimeout(timer)
-    const isClean = this.#hasQuit && !this.#mustClose
+    // Clean by its user's order alone, which says QUIT and ends: never by what a message holds.
+    const isClean = this.#isOver && this.#hasQuit && !this.#mustClose
     await lease.release(isClean ? 'cancelled' : 'broken')
     await this.#leave(session)
     this.#events.onClose(this.#isOver ? 'closed' : 'ended')
@@ -131,8 +135,9 @@ class SharedCarrier implements Carrier {
     if (this.#hasQuit) this.#send(session, quit)
     this.#hasQuit = quit.equals(octets)
     if (this.#hasQuit) return this.#backlog
-    // XCLIENT changes who the session speaks for: no other tenant may have it afterwards.
-    if (isCommand(octets, 'XCLIENT')) this.#mustClose = true
+    // XCLIENT changes who the session speaks for: no other tenant may have it afterwards. A line of
+    // a message that reads like it costs no more than that.
+    if (beginsWith(octets, xclient)) this.#mustClose = true
     this.#send(session, octets)
     return this.#backlog
   }
@@ -183,7 +188,9 @@ class SharedCarrier implements Carrier {
     const events = this.#events
     const socket = net.connect({ host, port, noDelay: true })
     let reason: 'ended' | 'unreachable' = 'unreachable'
+    const timer = setTimeout(() => socket.destroy(), this.#plainWay.timeoutMs)
     socket.on('connect', () => {
+      clearTimeout(timer)
       reason = 'ended'
       events.onConnected()
     })
@@ -191,7 +198,10 @@ class SharedCarrier implements Carrier {
     socket.on('drain', () => events.onDrain())
     socket.on('end', () => events.onEnd())
     socket.on('error', () => socket.destroy())
-    socket.on('close', () => events.onClose(this.#isOver ? 'closed' : reason))
+    socket.on('close', () => {
+      clearTimeout(timer)
+      events.onClose(this.#isOver ? 'closed' : reason)
+    })
     this.#plain = new SocketCarrier(socket)
   }
 
@@ -231,7 +241,7 @@ class SharedCarrier implements Carrier {
   /** The session has had its EHLO: the first one of a tenant is answered from that. */
   #answersHello(octets: Uint8Array): boolean {
     this.#hasGreeted = true
-    if (!isCommand(octets, 'EHLO')) return false
+    if (!beginsWith(octets, ehlo)) return false
     const lines = this.#greeting.split('\r\n').slice(0, -1)
     const last = lines.length - 1
     const reply = lines.map((line, at) => `250${at < last ? '-' : ' '}${line}\r\n`).join('')
@@ -247,9 +257,10 @@ class SharedCarrier implements Carrier {
   }
 }
 
-function isCommand(octets: Uint8Array, command: string): boolean {
-  if (octets.length < command.length || octets.length > 512) return false
-  return Buffer.from(octets.subarray(0, command.length)).toString('latin1') === command
+function beginsWith(octets: Uint8Array, command: Uint8Array): boolean {
+  let at = 0
+  while (at < command.length && octets[at] === command[at]) at++
+  return at === command.length
 }
 
 function firstWord(greeting: string): string {

@@ -147,12 +147,18 @@ class WrapClient {
   }
 }
 
-/** The parts of a call's body as a channel sends them. */
+/**
+ * The parts of a call's body as a channel sends them. What may wait for long keeps its handle
+ * alone, not the octets that it came with.
+ */
 function bodyOf(frame: Frame): Pick<ChannelCall, 'head' | 'readOctets' | 'data'> {
-  const isRead = frame.kind === callKinds.read && frame.bodyOctets === handleOctets + 4
-  if (!isRead) return { head: frame.body(), readOctets: -1, data: noOctets }
-  const head = frame.body().subarray(0, handleOctets)
-  return { head, readOctets: readU32(frame.octets, frame.start + handleOctets), data: noOctets }
+  const { kind } = frame
+  const isRead = kind === callKinds.read && frame.bodyOctets === handleOctets + 4
+  const isOfLease = kind === callKinds.lease || kind === callKinds.release
+  if (!isRead && !isOfLease) return { head: frame.body(), readOctets: -1, data: noOctets }
+  const head = new Uint8Array(frame.body().subarray(0, handleOctets))
+  const readOctets = isRead ? readU32(frame.octets, frame.start + handleOctets) : -1
+  return { head, readOctets, data: noOctets }
 }
 
 /**

@@ -4,7 +4,8 @@
  * Each local connection is one conversation: a session of its own, or with a shared name a lease on
  * the daemon's session. SMTP over a shared session keeps the session for the next tenant: the local
  * client is greeted in the server's name, its QUIT is answered here, and a conversation that ends
- * in the middle of a message gives the lease back as broken, so that nothing of it is ever sent.
+ * in the middle of a message, or in which the client said AUTH or XCLIENT, gives the lease back as
+ * broken: nothing of it is ever sent, and nobody else speaks in its name.
  *
  * Backpressure both ways: the local side is not read while a write waits, the session is not read
  * while the local side's backlog is not taken.
@@ -123,7 +124,8 @@ class Conversation {
       await lease.release('cancelled')
     } else {
       if (this.#follower.hasQuit) await this.#allReplies(toClient)
-      await lease.release(this.#follower.isAtRest ? 'cancelled' : 'broken')
+      const isFit = this.#follower.isAtRest && !this.#follower.isPersonal
+      await lease.release(isFit ? 'cancelled' : 'broken')
       if (this.#follower.hasQuit) this.#socket.write('221 2.0.0 Bye\r\n')
     }
     await toClient

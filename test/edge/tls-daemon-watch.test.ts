@@ -27,3 +27,14 @@ test('`lost` counts how often it ceased to serve, not the reasons that it gave m
     true,
   ])
 })
+
+test('`lost` is 0 for a daemon that has never served, and counts from when it did', () => {
+  const { watching, told } = watch()
+  watching.take(away)
+  expect(watching.state).toMatchObject({ code: 'daemonGone', lost: 0 })
+  watching.take(success)
+  expect(watching.state).toMatchObject({ code: 'none', lost: 0 })
+  watching.take(away)
+  expect(watching.state).toMatchObject({ lost: 1 })
+  expect(told.length).toBe(3)
+})

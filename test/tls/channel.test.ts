@@ -5,6 +5,7 @@ import { rmSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { tlsQueueCallsMax } from '../../src/base/limits.ts'
 import { DaemonChannel, plain } from '../../src/tls/channel.ts'
 import { Lane } from '../../src/tls/credit.ts'
 import {
@@ -14,9 +15,11 @@ import {
   FrameReader,
   frameFlags,
   handleOctets,
+  helloMagic,
   wireVersion,
   writeU32,
 } from '../../src/tls/wire.ts'
+import { ApiWrap } from '../../src/tls/wrap-api.ts'
 import { newFolder } from './support/processes.ts'
 import { sessionScene } from './support/session-scene.ts'
 
@@ -25,10 +28,11 @@ const scene = sessionScene()
 interface Heard {
   readonly kind: number
   readonly flags: number
+  readonly bodyOctets: number
 }
 
-/** A daemon that gives credit for two calls and answers nothing but hello. */
-async function channelOfTwoCalls() {
+/** A daemon that gives credit for so many calls and answers nothing but hello. */
+async function silentDaemon(calls: number) {
   const folder = newFolder()
   scene.atEnd(() => rmSync(folder, { recursive: true, force: true }))
   const path = join(folder, 'tls.sock')
@@ -40,14 +44,14 @@ async function channelOfTwoCalls() {
   const hello = new Uint8Array(18)
   hello[0] = wireVersion
   writeU32(hello, 10, 1_000_000)
-  writeU32(hello, 14, 2)
+  writeU32(hello, 14, calls)
   const header = { flags: 0, priority: 0, code: 0, request: 0, lease: 0 }
   const server = net.createServer((socket) => {
     const reader = new FrameReader()
     socket.on('error', () => undefined)
     socket.on('data', (chunk: Buffer) => {
-      reader.read(chunk, ({ kind, flags }) => {
-        heard.push({ kind, flags })
+      reader.read(chunk, ({ kind, flags, bodyOctets }) => {
+        heard.push({ kind, flags, bodyOctets })
         if (kind === callKinds.hello) {
           socket.write(encodeFrame({ ...header, kind: kind | answerBit }, hello))
         }
@@ -57,15 +61,22 @@ async function channelOfTwoCalls() {
   })
   await new Promise<void>((resolve) => server.listen(path, resolve))
   scene.atEnd(() => server.close())
+  return { path, heard, left }
+}
+
+async function channelOfTwoCalls() {
+  const { path, heard, left } = await silentDaemon(2)
   const opening = { signal: new AbortController().signal, onSilent: () => undefined }
   const channel = await DaemonChannel.open(path, opening)
   if (!(channel instanceof DaemonChannel)) throw new Error(channel.message)
   return { channel, heard, left }
 }
 
+const handle = new Uint8Array(handleOctets)
+
 test('the end of a lease that waits for credit is still said when the channel closes, and ends', async () => {
   const { channel, heard, left } = await channelOfTwoCalls()
-  const call = { ...plain, head: new Uint8Array(handleOctets), lease: 1, lane: new Lane() }
+  const call = { ...plain, head: handle, lease: 1, lane: new Lane() }
   const writing = channel.call({ ...call, kind: callKinds.write, data: Buffer.from('x') })
   const releasing = channel.call({ ...call, kind: callKinds.release })
   channel.close()
@@ -73,7 +84,43 @@ test('the end of a lease that waits for credit is still said when the channel cl
   expect(ends.map(({ outcome }) => outcome.code)).toEqual(['daemonGone', 'daemonGone'])
   await left
   expect(heard.slice(1)).toEqual([
-    { kind: callKinds.write, flags: 0 },
-    { kind: callKinds.release, flags: frameFlags.quiet },
+    { kind: callKinds.write, flags: 0, bodyOctets: handleOctets + 1 },
+    { kind: callKinds.release, flags: frameFlags.quiet, bodyOctets: handleOctets },
   ])
+})
+
+test('a channel on which too many leases wait says so, over all its sessions, and not silence', async () => {
+  const { channel } = await channelOfTwoCalls()
+  const lanes = [new Lane(), new Lane()]
+  const call = { ...plain, head: handle, lease: 1 }
+  const waiting = lanes.map((lane) => channel.call({ ...call, kind: callKinds.connect, lane }))
+  for (let at = 0; channel.isOpen && at <= tlsQueueCallsMax + 1; at++) {
+    channel.tell({ ...call, kind: callKinds.lease, flags: frameFlags.quiet, lane: lanes[at % 2] })
+  }
+  expect(channel.isOpen).toBe(false)
+  expect(channel.wasSilent).toBe(false)
+  for (const { outcome } of await Promise.all(waiting)) {
+    expect(outcome).toEqual({
+      code: 'daemonGone',
+      message: 'too many calls wait for the TLS daemon',
+    })
+  }
+})
+
+test('tls wrap --api keeps the handle of a quiet lease that waits, not what else came in its frame', async () => {
+  const { path, heard } = await silentDaemon(100)
+  const wrapPath = join(path, '..', 'api.sock')
+  const wrap = await ApiWrap.start(wrapPath, path)
+  scene.atEnd(() => wrap.stop())
+  const socket = net.connect({ path: wrapPath })
+  scene.atEnd(() => socket.destroy())
+  const header = { flags: 0, priority: 0, code: 0, request: 0, lease: 0 }
+  const hello = Buffer.from(`${helloMagic}${String.fromCharCode(wireVersion)}\0`)
+  const long = Buffer.alloc(200_000)
+  long[0] = 1
+  const lease = { ...header, kind: callKinds.lease, flags: frameFlags.quiet, lease: 5 }
+  socket.write(encodeFrame({ ...header, kind: callKinds.hello }, hello))
+  socket.write(encodeFrame(lease, long))
+  const told = { kind: callKinds.lease, flags: frameFlags.quiet, bodyOctets: handleOctets }
+  await expect.poll(() => heard.slice(1), { timeout: 20_000 }).toEqual([told])
 })

@@ -79,7 +79,8 @@ function laneOf(covered: (call: ChannelCall) => boolean) {
   return {
     lane,
     sent,
-    place: (name: string, kind: number) => lane.place({ name, call: newCall(kind) }, send),
+    place: (name: string, kind: number, leaseId = 0) =>
+      lane.place({ name, call: newCall(kind, { lease: leaseId }) }, send),
     drain: () => lane.drain(send),
   }
 }
@@ -111,6 +112,46 @@ test('the end of a lease comes behind the reads of it that wait', () => {
   isOpen = true
   drain()
   expect(sent).toEqual(['read', 'release'])
+})
+
+test('A12: a read that stood behind a lease stops no write when the lease has gone', () => {
+  const covers = new Set<number>()
+  const { sent, place, drain } = laneOf(({ kind }) => covers.has(kind))
+  place('lease', callKinds.lease)
+  place('write before', callKinds.write)
+  place('read', callKinds.read)
+  place('write behind', callKinds.write)
+  place('release', callKinds.release)
+  covers.add(callKinds.lease)
+  covers.add(callKinds.release)
+  drain()
+  expect(sent).toEqual(['lease'])
+  covers.add(callKinds.write)
+  drain()
+  expect(sent).toEqual(['lease', 'write before', 'write behind'])
+  covers.add(callKinds.read)
+  drain()
+  expect(sent).toEqual(['lease', 'write before', 'write behind', 'read', 'release'])
+})
+
+test('A12: a read that stood behind a lease passes the writes that its peer does not take', () => {
+  const covers = new Set<number>()
+  const { sent, place, drain } = laneOf(({ kind }) => covers.has(kind))
+  place('lease', callKinds.lease)
+  place('write', callKinds.write)
+  place('read', callKinds.read)
+  covers.add(callKinds.lease)
+  covers.add(callKinds.read)
+  drain()
+  expect(sent).toEqual(['lease', 'read'])
+})
+
+test('the end of a lease waits for no read of another lease', () => {
+  const { sent, place } = laneOf(({ kind }) => kind !== callKinds.read)
+  place('read', callKinds.read, 1)
+  place('release of another', callKinds.release, 2)
+  place('release', callKinds.release, 1)
+  expect(sent).toEqual(['release of another'])
 })
 
 test('a request number that still waits is not given out again when all have been used', () => {

@@ -1,0 +1,37 @@
+/**
+ * `tls wrap --listen` with a shared name: what its clients leave on the session for the next.
+ */
+import { expect, test } from 'vitest'
+import { RelayWrap } from '../../src/tls/wrap-relay.ts'
+import { describeWith, needsProgram } from '../support/needs.ts'
+import { startRecordingMailhost } from '../support/recording-mailhost.ts'
+import { SmtpClient } from '../support/smtp-client.ts'
+import { sessionScene } from './support/session-scene.ts'
+
+const scene = sessionScene()
+
+describeWith([needsProgram('openssl')], 'the clients of a relay', () => {
+  test.each([
+    { command: 'NOOP', connections: 1 },
+    { command: 'AUTH PLAIN AGEAYg==', connections: 2 },
+    { command: 'xclient NAME=other.example', connections: 2 },
+  ])('behind $command two clients have $connections sessions at the server', async (row) => {
+    const mailhost = await startRecordingMailhost({
+      tls: scene.identity,
+      answer: (command) => (command === row.command ? '235 2.7.0 well' : undefined),
+    })
+    scene.atEnd(() => mailhost.stop())
+    const daemon = await scene.daemon()
+    const session = scene.optionsOf(mailhost.port, 'relayed', { starttls: 'smtp' })
+    const listen = { host: '127.0.0.1', port: 0 }
+    const relay = await RelayWrap.start(scene.wrapper(daemon.socket), { listen, session })
+    scene.atEnd(() => relay.stop())
+    for (const command of [row.command, 'NOOP']) {
+      const client = await SmtpClient.open(relay.port)
+      expect(await client.says(command)).toMatch(/^2/)
+      expect(await client.says('QUIT')).toMatch(/^221/)
+    }
+    // Each has one session before STARTTLS and one behind it.
+    expect(mailhost.sessions.length).toBe(2 * row.connections)
+  })
+})
