@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { messageOf, OperatingError } from '../base/errors.ts'
+import { tlsSyslogStallMs } from '../base/limits.ts'
 import type { Config } from '../config/schema.ts'
 import type { LogSink, OpenTlsSyslog, SinkEvents } from '../log/sink.ts'
 import type { Outcome } from '../tls/api.ts'
@@ -33,6 +34,7 @@ export const openSyslogOverTls: OpenTlsSyslog = (
     host: address,
     port,
     servername,
+    stallMs: tlsSyslogStallMs,
     fallback: true,
     ...(ca === '' ? {} : { ca: readCa(ca) }),
   }

@@ -157,6 +157,11 @@ export interface NewOptions {
   readonly sessions?: number
   /** The longest time that one lease may be held. Default 5 min. */
   readonly leaseMs?: number
+  /**
+   * A peer that takes nothing of what is written for so long, twice that at the most, ends the
+   * connection: `syscall`. Of a shared session the first maker's word counts. Default: no bound.
+   */
+  readonly stallMs?: number
   /** Where the daemon is away or refuses, make the session unshared instead. Default false. */
   readonly fallback?: boolean
 }

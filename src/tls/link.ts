@@ -137,9 +137,9 @@ export class Link {
     clearTimeout(timer)
   }
 
-  /** Ends at once. Resolves when it is over. */
-  async destroy(): Promise<void> {
-    this.#lastFault ??= failure('zeroReturn', 'the session was closed')
+  /** Ends at once, for what `fault` says. Resolves when it is over. */
+  async destroy(fault = failure('zeroReturn', 'the session was closed')): Promise<void> {
+    this.#lastFault ??= fault
     // Once TLS stands on it, the TCP socket must not be destroyed by itself: Node then frees its
     // handle below the TLS socket, and crashes (seen with 20.20).
     const socket = this.#socket ?? this.#raw

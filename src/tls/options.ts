@@ -48,6 +48,7 @@ const schema = z
     idleMs: milliseconds,
     sessions: z.int().min(1).max(tlsSessionsPerNameMax),
     leaseMs: milliseconds,
+    stallMs: milliseconds,
     fallback: z.boolean(),
   })
   .partial()

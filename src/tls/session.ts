@@ -21,6 +21,7 @@ import {
   success,
 } from './api.ts'
 import type { ClientListener } from './client-listener.ts'
+import { timedOut } from './fault.ts'
 import { Link } from './link.ts'
 import { CallQueue, type Discipline } from './queue.ts'
 
@@ -117,6 +118,7 @@ export class Session {
   #failedAtMs = Number.NEGATIVE_INFINITY
   #active: WriteCall | undefined
   #blocked: WritePart | undefined
+  #stallTimer: NodeJS.Timeout | undefined
 
   constructor(options: NewOptions, discipline: Discipline, events: SessionEvents) {
     this.options = options
@@ -296,6 +298,7 @@ export class Session {
       this.octetsOut += part.octets.length
       if (!link.write(part.octets)) {
         this.#blocked = part
+        this.#watchStall(link)
         return
       }
       part.done(success)
@@ -303,6 +306,19 @@ export class Session {
     if (!call.isClosed) return
     this.#active = undefined
     this.#nextWrite()
+  }
+
+  /** One timer for many parts: most are taken long before it, and each costs nothing. */
+  #watchStall(link: Link): void {
+    const { stallMs } = this.options
+    if (stallMs === undefined || this.#stallTimer !== undefined) return
+    const part = this.#blocked
+    this.#stallTimer = setTimeout(() => {
+      this.#stallTimer = undefined
+      if (this.#blocked === undefined || this.#link === undefined) return
+      if (this.#blocked === part) void link.destroy(timedOut('a write', stallMs))
+      else this.#watchStall(this.#link)
+    }, stallMs).unref()
   }
 
   #onDrain(): void {

@@ -6,7 +6,8 @@
  * write is whole, so that no lease is needed. Where the daemon is away the session is this
  * process's own, and the daemon is asked again every `tlsDirectKeepMs`. What could not be written
  * waits, within the bound that the log keeps, and is sent on the next connection; a batch during
- * whose write the connection broke is sent again and may arrive twice.
+ * whose write the connection broke is sent again and may arrive twice. A server that takes nothing
+ * ends the connection (`stallMs` of the session): one that hangs is found again when it is back.
  */
 import { tlsDirectKeepMs } from '../base/limits.ts'
 import type { LogSink, SinkEvents } from '../log/sink.ts'
@@ -21,7 +22,8 @@ export interface TlsSyslogSettings {
   readonly tag: string
 }
 
-const batchOctetsMax = 256 * 1024
+/** A server need take no more than this within `stallMs`, however slow it is. */
+const batchOctetsMax = 64 * 1024
 const retryMsMin = 100
 const retryMsMax = 10_000
 const closeMs = 2_000

@@ -1,10 +1,15 @@
 import { mkdtempSync, rmSync } from 'node:fs'
+import type net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import tls from 'node:tls'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openSyslogOverTls } from '../../src/edge/tls-syslog.ts'
+import { hasRoom } from '../../src/log/sink.ts'
 import { openSystemLog } from '../../src/log/system-log.ts'
 import { DaemonStub } from '../../src/tls/daemon-stub.ts'
+import { openTlsSyslog } from '../../src/tls/syslog-sink.ts'
+import { TlsWrapper } from '../../src/tls/wrapper.ts'
 import { testConfig } from '../support/running-proxy.ts'
 import { type Authority, makeAuthority } from './support/certificates.ts'
 import { startPeer, type TlsPeer } from './support/peer.ts'
@@ -74,6 +79,76 @@ test.each([
     expect(server.handshakes() - before).toBe(3)
     await daemon.end('SIGKILL')
     await Promise.all(logs.map((one) => one.close()))
+  },
+)
+
+/** A syslog server whose first connections, so many, are never read. */
+async function startDeafServer(deaf: number) {
+  const heard: Buffer[][] = []
+  const identity = authority.issue('log.test')
+  const taking = tls.createServer({ cert: identity.certificate, key: identity.key }, (socket) => {
+    const chunks: Buffer[] = []
+    heard.push(chunks)
+    socket.on('error', () => undefined)
+    if (heard.length > deaf) socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+  })
+  const sockets: net.Socket[] = []
+  taking.on('connection', (socket) => sockets.push(socket))
+  await new Promise<void>((resolve) => taking.listen(0, '127.0.0.1', resolve))
+  const { port } = taking.address() as net.AddressInfo
+  return {
+    port,
+    connections: () => heard.length,
+    /** The numbers of the lines that have come on the others; a batch may come twice. */
+    lines: () => {
+      const messages = heard.slice(deaf).flatMap((chunks) => messagesOf(Buffer.concat(chunks)))
+      const numbers = messages.map((text) => Number(text.split(' ').at(-2)))
+      return [...new Set(numbers)].sort((one, other) => one - other)
+    },
+    close: () => {
+      taking.close()
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+}
+
+test.each(['by itself', 'over the daemon'] as const)(
+  'a syslog server that never reads, met %s: what fits waits, and goes to the next connection',
+  async (way) => {
+    const deaf = await startDeafServer(1)
+    const daemon = await startDaemon()
+    const wrapper = new TlsWrapper({ daemon: daemon.socket })
+    const shared = way === 'by itself' ? (false as const) : 'deaf'
+    const to = { host: '127.0.0.1', port: deaf.port, ca: authority.ca, servername: 'log.test' }
+    const faults: string[] = []
+    let lost = 0
+    const events = {
+      onDrain: () => undefined,
+      onLost: (records: number) => {
+        lost += records
+      },
+      onFault: (fault: string) => faults.push(fault),
+    }
+    const settings = { priority: 22, host: 'mx', tag: 'activemx' }
+    const sink = openTlsSyslog(wrapper, { shared, ...to, stallMs: 2_000 }, settings, events)
+    const filling = 'x'.repeat(4000)
+    let written = 0
+    // As the log does: what finds no room is not written.
+    while (deaf.connections() < 2) {
+      if (hasRoom(sink, filling.length + 20)) sink.write(`${written++} ${filling}\n`)
+      else await new Promise(setImmediate)
+      if (written % 100 === 0) await new Promise(setImmediate)
+    }
+    sink.write(`${written++} ${filling}\n`)
+    await expect.poll(() => sink.waiting(), { timeout: 20_000 }).toBe(0)
+    await expect.poll(() => deaf.lines().at(-1), { timeout: 20_000 }).toBe(written - 1)
+    const [first = 0] = deaf.lines()
+    expect(deaf.lines()).toEqual(Array.from({ length: written - first }, (_, at) => first + at))
+    expect(faults[0]).toBe('syslog over TLS: ETIMEDOUT: a write took longer than 2000 ms')
+    await sink.close()
+    expect(lost).toBe(0)
+    await daemon.end('SIGKILL')
+    deaf.close()
   },
 )
 

@@ -108,6 +108,11 @@ export const tlsLeaseMsMax = 3_600_000
 /** After a failed connect the same session is not tried again for so long. Milliseconds. */
 export const tlsReconnectPauseMs = 500
 
+/**
+ * A syslog server that takes nothing for so long, twice that at the most, gets a new connection.
+ * Ours; a batch of records waits no longer, and is sent again. Milliseconds.
+ */
+export const tlsSyslogStallMs = 10_000
 /** Opportunistic TLS: a mailhost that had none is not asked again for so long. Milliseconds. */
 export const tlsPlainMs = 60_000
 
