@@ -2,10 +2,10 @@
  * ConversationFollower: follows an SMTP client and server from the middle, to know where a
  * conversation stands.
  *
- * `tls wrap` needs four things of it: the client's QUIT, which must not reach a shared session; when
- * every command has had its reply; whether a message is under way; and whether the client has said
- * for whom the session speaks, which RSET does not undo. It changes nothing and judges nothing: the
- * octets before the QUIT go on as they came.
+ * `tls wrap` needs four things of it: the client's QUIT, which must not reach a shared session;
+ * when every command has had its reply; whether a message is under way; and whether the client has
+ * said for whom the session speaks, which RSET does not undo. It changes nothing and judges
+ * nothing: the octets before the QUIT go on as they came.
  *
  * After DATA the client must wait for the reply (RFC 5321 §4.1.1.4): 354 means that a message
  * follows until CRLF.CRLF. BDAT says its length (RFC 3030). Pure.

@@ -38,7 +38,9 @@ export type PlainHosts = Map<string, number>
 export interface PlainWay {
   /** Longest that a plain connection takes to be made, milliseconds. */
   readonly timeoutMs: number
-  /** Where TLS is opportunistic: the thread's memory of those without; else there is no such way. */
+  /**
+   * Where TLS is opportunistic: the thread's memory of those without; else there is no such way.
+   */
   readonly plainHosts: PlainHosts | undefined
 }
 
