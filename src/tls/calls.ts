@@ -157,8 +157,10 @@ export class GroupCalls implements TlsCalls {
   }
 
   async free(handle: SessionHandle): Promise<Outcome> {
+    const outcome = this.#directory.free(handle, this.#holder)
+    // Behind the ends of the calls that still waited.
     this.#errors.delete(handle.token)
-    return this.#directory.free(handle, this.#holder)
+    return outcome
   }
 
   getError(handle: SessionHandle): Outcome {
@@ -194,6 +196,7 @@ export class GroupCalls implements TlsCalls {
       end(this.#note(handle, outcome), greeting)
     }
     const group = this.#directory.find(handle, this.#holder)
+    if (this.#tenancies.size >= tlsCreditCalls) this.#forgetGone()
     const isOver = id === 0 || this.#tenancies.has(id) || this.#tenancies.size >= tlsCreditCalls
     if (group === undefined) end(this.#note(handle, absent(handle)), '')
     else if (isOver) end(this.#note(handle, leaseRefused), '')
@@ -211,6 +214,13 @@ export class GroupCalls implements TlsCalls {
     this.#tenancies.delete(id)
     group.release(tenancy, ending)
     return success
+  }
+
+  /** Leases that went with their handle, or were taken back, and that nobody has given back. */
+  #forgetGone(): void {
+    for (const [id, { state }] of this.#tenancies) {
+      if (state === 'gone') this.#tenancies.delete(id)
+    }
   }
 
   #openWrite(key: string, isFirst: boolean): WriteCall | undefined {

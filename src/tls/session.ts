@@ -94,6 +94,7 @@ export interface SessionEvents {
 
 const notConnected = failure('syscall', 'the session is not connected')
 const queueFull = failure('refused', `more than ${tlsQueueCallsMax} calls wait for the session`)
+const freed = failure('badToken', 'the handle was freed')
 const wouldRead = emptyRead(failure('wantRead', 'nothing to read yet'))
 const wouldWrite = failure('wantWrite', 'the session is busy')
 
@@ -192,7 +193,7 @@ export class Session {
     const isFirst = lanes === this.#turn && this.#isWritten && this.isOpen
     if (isFirst) {
       this.#active = call
-      this.#pump()
+      this.#proceed()
     } else if (!this.isOpen && !this.isOpening) answerParts(call, this.#end)
     else if (!wait) answerParts(call, wouldWrite)
     else if (!lanes.writers.push(call, priority, this.usedAtMs)) answerParts(call, queueFull)
@@ -200,7 +201,7 @@ export class Session {
 
   /** More parts were added to a call that `write` has taken. */
   continueWrite(call: WriteCall): void {
-    if (this.#active === call && this.#blocked === undefined) this.#pump()
+    if (this.#active === call && this.#blocked === undefined) this.#proceed()
     else if (!this.isOpen && !this.isOpening) answerParts(call, this.#end)
   }
 
@@ -213,10 +214,11 @@ export class Session {
     else if (!lanes.readers.push(call, priority, this.usedAtMs)) call.done(emptyRead(queueFull))
   }
 
-  /** Forgets the calls of a holder that is gone. What was read for nobody stays for the next. */
+  /** Ends the calls of a holder that is gone. What was read for nobody stays for the next. */
   forget(holder: Holder): void {
-    this.commonLanes.writers.remove((call) => call.holder === holder)
-    this.commonLanes.readers.remove((call) => call.holder === holder)
+    const { writers, readers } = this.commonLanes
+    for (const call of writers.remove((one) => one.holder === holder)) answerParts(call, freed)
+    for (const call of readers.remove((one) => one.holder === holder)) call.done(emptyRead(freed))
     if (this.#active?.holder === holder && !this.#active.isClosed) void this.#link?.destroy()
   }
 
@@ -276,16 +278,24 @@ export class Session {
   }
 
   #nextWrite(): void {
-    if (this.#active !== undefined) return
-    if (this.#turn === this.commonLanes) this.#events.onFree()
-    if (this.#active !== undefined || !this.isOpen) return
-    const next = this.#turn.writers.shift()
-    if (next === undefined) {
-      this.#events.onSettled()
-      return
+    // Not from inside the write before: a long row of short ones must not grow the stack.
+    while (this.#active === undefined) {
+      if (this.#turn === this.commonLanes) this.#events.onFree()
+      if (this.#active !== undefined || !this.isOpen) return
+      const next = this.#turn.writers.shift()
+      if (next === undefined) {
+        this.#events.onSettled()
+        return
+      }
+      this.#active = next
+      this.#pump()
     }
-    this.#active = next
+  }
+
+  /** Goes on with the active write, then with those behind it. */
+  #proceed(): void {
     this.#pump()
+    this.#nextWrite()
   }
 
   /** Sends the parts of the active write, until one must wait or the write is done. */
@@ -303,9 +313,7 @@ export class Session {
       }
       part.done(success)
     }
-    if (!call.isClosed) return
-    this.#active = undefined
-    this.#nextWrite()
+    if (call.isClosed) this.#active = undefined
   }
 
   /** One timer for many parts: most are taken long before it, and each costs nothing. */
@@ -326,7 +334,7 @@ export class Session {
     if (part === undefined) return
     this.#blocked = undefined
     part.done(success)
-    this.#pump()
+    this.#proceed()
   }
 
   #serveReaders(): void {

@@ -56,6 +56,8 @@ export function openSharedCarrier(
   return carrier
 }
 
+type Opened = readonly [TlsSession, Lease]
+
 class SharedCarrier implements Carrier {
   readonly #wrapper: TlsWrapper
   readonly #options: NewOptions
@@ -88,22 +90,18 @@ class SharedCarrier implements Carrier {
       this.#goPlain()
       return
     }
-    let [session, lease] = await this.#leaseOf(this.#options)
-    const isDaemons = session.route === 'shared' && daemonFaults.has(lease.code)
-    if (isDaemons && this.#options.fallback === true && !this.#isOver) {
-      await this.#leave(session)
-      const own = await this.#leaseOf({ ...this.#options, shared: false })
-      session = own[0]
-      lease = own[1]
+    const opened = await this.#opened()
+    if (opened === undefined) {
+      this.#events.onClose('closed')
+      return
     }
-    if (lease.code !== 'none' || this.#isOver) {
-      const isBusy = lease.code === 'none'
-      if (isBusy) await lease.release('cancelled')
-      await this.#leave(session)
+    const [session, lease] = opened
+    if (lease.code !== 'none') {
+      await session.free()
       if (lease.code === 'ssl' && plainHosts !== undefined && !this.#isOver) {
         plainHosts.set(this.#hostName, performance.now() + tlsPlainMs)
         this.#goPlain()
-      } else this.#events.onClose(isBusy ? 'closed' : 'unreachable')
+      } else this.#events.onClose('unreachable')
       return
     }
     this.#greeting = lease.greeting
@@ -118,11 +116,36 @@ class SharedCarrier implements Carrier {
     // Clean by its user's order alone, which says QUIT and ends: never by what a message holds.
     const isClean = this.#isOver && this.#hasQuit && !this.#mustClose
     await lease.release(isClean ? 'cancelled' : 'broken')
-    await this.#leave(session)
+    await session.free()
     this.#events.onClose(this.#isOver ? 'closed' : 'ended')
   }
 
-  async #leaseOf(options: NewOptions): Promise<[TlsSession, Lease]> {
+  /** Undefined: the connection is over; what it waited for, maybe for long, is given back. */
+  #opened(): Promise<Opened | undefined> {
+    return new Promise((resolve) => {
+      this.#wake = () => resolve(undefined)
+      void this.#leased().then(async (opened) => {
+        if (!this.#isOver) {
+          resolve(opened)
+          return
+        }
+        const [session, lease] = opened
+        if (lease.code === 'none') await lease.release('cancelled')
+        await session.free()
+      })
+    })
+  }
+
+  async #leased(): Promise<Opened> {
+    const opened = await this.#leaseOf(this.#options)
+    const [session, lease] = opened
+    const isDaemons = session.route === 'shared' && daemonFaults.has(lease.code)
+    if (!isDaemons || this.#options.fallback !== true || this.#isOver) return opened
+    await session.free()
+    return this.#leaseOf({ ...this.#options, shared: false })
+  }
+
+  async #leaseOf(options: NewOptions): Promise<Opened> {
     const session = await this.#wrapper.new(options)
     this.#session = session
     return [session, await session.lease({ id: this.#lease, yields: true })]
@@ -251,11 +274,6 @@ class SharedCarrier implements Carrier {
       if (!this.#isOver) this.#events.onData(Buffer.from(reply, 'latin1'))
     })
     return true
-  }
-
-  /** A session of this process has no further tenant. */
-  async #leave(session: TlsSession): Promise<void> {
-    await session.free()
   }
 }
 

@@ -6,7 +6,7 @@
  * and root. A file left behind by a process that died is replaced; one that still answers is an
  * error.
  */
-import { mkdirSync, rmSync } from 'node:fs'
+import { lstatSync, mkdirSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import { dirname } from 'node:path'
 import { addonFault, loadAddon } from '../addon/addon.ts'
@@ -46,7 +46,8 @@ async function bind(server: net.Server, path: string): Promise<void> {
   const mask = process.umask(0o177)
   try {
     await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
+      // Later ones speak of a client that cannot be taken, for lack of descriptors.
+      server.on('error', reject)
       server.listen({ path, backlog: 1024 }, resolve)
       process.umask(mask)
     })
@@ -57,18 +58,33 @@ async function bind(server: net.Server, path: string): Promise<void> {
   }
 }
 
-/** Removes the file of a dead process. */
+/** Removes the socket of a dead process, and nothing else. */
 async function removeStale(path: string): Promise<void> {
-  const isAlive = await new Promise<boolean>((resolve) => {
-    const probe = net.connect({ path })
-    probe.once('connect', () => resolve(true)).once('error', () => resolve(false))
-    probe.once('connect', () => probe.destroy())
-  })
-  if (isAlive) {
+  const there = lstatSync(path, { throwIfNoEntry: false })
+  if (there === undefined) return
+  if (!there.isSocket()) {
+    const text = `socket ${path}: a file that is no socket stands there; name another path`
+    throw new OperatingError('TLS_SOCKET', text)
+  }
+  if (!(await isDead(path))) {
     const text = `socket ${path}: another process serves it; stop it or name another path`
     throw new OperatingError('TLS_SOCKET_IN_USE', text)
   }
   rmSync(path, { force: true })
+}
+
+/** Whether nobody listens there. One that is full, or not ours, is alive. */
+function isDead(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = net.connect({ path })
+    probe.once('connect', () => {
+      probe.destroy()
+      resolve(false)
+    })
+    probe.once('error', ({ code }: NodeJS.ErrnoException) =>
+      resolve(code === 'ECONNREFUSED' || code === 'ENOENT'),
+    )
+  })
 }
 
 function requireCredentials(): void {

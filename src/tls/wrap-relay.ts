@@ -53,7 +53,8 @@ export class RelayWrap {
     await new Promise<void>((resolve, reject) => {
       const refuse = (error: Error): void =>
         reject(new OperatingError('TLS_WRAP_LISTEN', `cannot listen: ${error.message}`))
-      relay.#server.once('error', refuse).listen(options.listen, resolve)
+      // Later ones speak of a client that cannot be taken, for lack of descriptors.
+      relay.#server.on('error', refuse).listen(options.listen, resolve)
     })
     return relay
   }

@@ -112,6 +112,7 @@ test('QUIT is not sent; a line of a message that reads like it is', async () => 
 /** A wrapper whose one session is leased: what is written on it, and how the lease ends. */
 class LeasedSession extends TlsWrapper {
   readonly written: string[] = []
+  granted = Promise.resolve()
   endSession: () => void = () => undefined
   readonly ended: Promise<string>
   #onEnded: (ending: string) => void = () => undefined
@@ -131,7 +132,10 @@ class LeasedSession extends TlsWrapper {
     const session = {
       route: 'shared',
       token: '',
-      lease: async () => ({ ...success, id: 1, greeting: 'mailhost\r\n', release }),
+      lease: async () => {
+        await this.granted
+        return { ...success, id: 1, greeting: 'mailhost\r\n', release }
+      },
       write: async (octets: Uint8Array) => {
         this.written.push(Buffer.from(octets).toString())
         return success
@@ -193,6 +197,23 @@ test.each([
 test('an XCLIENT of any length ends the session behind its tenant', async () => {
   const { ending } = await dialogueOf([`XCLIENT HELO=${'x'.repeat(600)}`], byQuit)
   expect(ending).toBe('broken')
+})
+
+test('a connection given up while it waits for its lease ends at once, and gives it back later', async () => {
+  const wrapper = new LeasedSession()
+  let grant = (): void => undefined
+  wrapper.granted = new Promise<void>((resolve) => {
+    grant = resolve
+  })
+  const end = await new Promise<string>((resolve) => {
+    const events = { ...nothing, onClose: resolve }
+    const carrier = openSharedCarrier(wrapper, { shared: 'waited for' }, events, tlsOnly)
+    setImmediate(() => carrier.destroy())
+  })
+  expect(end).toBe('closed')
+  grant()
+  expect(await wrapper.ended).toBe('cancelled')
+  await wrapper.close()
 })
 
 test('a plain connection that is not made in its time is given up, with its socket', async () => {

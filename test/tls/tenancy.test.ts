@@ -3,6 +3,7 @@
  * The daemon's sessions in the test's own process, two clients of one user.
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { tlsCreditCalls } from '../../src/base/limits.ts'
 import type { NewOptions, SessionHandle } from '../../src/tls/api.ts'
 import { GroupCalls } from '../../src/tls/calls.ts'
 import { type Client, SharedSessions } from '../../src/tls/shared-sessions.ts'
@@ -134,6 +135,45 @@ test('A8: a common read behind a lease whose connection has ended learns of it',
   const reading = two.read(other, 10)
   await lease.release()
   expect(await reading).toMatchObject({ code: 'zeroReturn' })
+})
+
+test('A8: calls that wait when their handle is freed are answered', async () => {
+  const session = await opened('freed')
+  const other = await two.new(optionsOf('freed'))
+  const lease = await two.lease(other)
+  const ends = Promise.all([
+    one.read(session, 10),
+    one.write(session, words),
+    one.lease(session).then(({ code }) => ({ code })),
+  ])
+  expect(await one.free(session)).toMatchObject({ code: 'none' })
+  const [read, write, leased] = await ends
+  expect([read.code, write.code, leased.code]).toEqual(['badToken', 'badToken', 'refused'])
+  expect(await two.write(other, words, { lease: lease.id })).toMatchObject({ code: 'none' })
+})
+
+test('tens of thousands of writes that waited for a lease are served one behind the other', async () => {
+  const session = await opened('row')
+  const lease = await one.lease(session)
+  const writes = Array.from({ length: 30_000 }, (_, at) =>
+    one.write(session, Buffer.alloc(at % 2, 'x')),
+  )
+  await lease.release()
+  const ends = await Promise.all(writes)
+  expect(ends.filter(({ code }) => code !== 'none')).toEqual([])
+  await peer.receives(15_000)
+})
+
+test('leases that went with their handle are not counted against their client', async () => {
+  const first = await opened('counted', { sessions: 2 })
+  for (let at = 0; at < tlsCreditCalls; at++) {
+    const session = await two.new(optionsOf('counted', { sessions: 2 }))
+    expect(await two.lease(session)).toMatchObject({ code: 'none' })
+    await two.free(session)
+  }
+  const session = await two.new(optionsOf('counted', { sessions: 2 }))
+  expect(await two.lease(session)).toMatchObject({ code: 'none' })
+  expect(await one.lease(first)).toMatchObject({ code: 'none' })
 })
 
 test('A17: octets of a leased conversation are its holder’s and start no program', async () => {
