@@ -34,6 +34,8 @@ import { callKinds, frameFlags, handleOctets, writeU32 } from './wire.ts'
 
 /** What is kept of a handle: two handles of one session have nothing in common here. */
 interface Known {
+  /** The connection that it was made on: on another the daemon knows it not, or as another's. */
+  readonly channel: DaemonChannel
   readonly octets: Uint8Array
   readonly priority: number
   pending: number
@@ -73,7 +75,15 @@ export class DaemonStub implements TlsCalls {
     const handle = { route, token, ...(port === 0 ? {} : { listeningPort: port }) } as const
     const priority = options.priority ?? 0
     const lane = new Lane()
-    this.#known.set(handle, { octets, priority, pending: 0, error: success, isFreed: false, lane })
+    this.#known.set(handle, {
+      channel,
+      octets,
+      priority,
+      pending: 0,
+      error: success,
+      isFreed: false,
+      lane,
+    })
     return handle
   }
 
@@ -136,8 +146,8 @@ export class DaemonStub implements TlsCalls {
   ): Promise<ReadOutcome> {
     const known = this.#known.get(handle)
     const channel = this.#access.current
-    const isSimple = known?.isFreed === false && data.length <= partOctets
-    if (!isSimple || channel === undefined) {
+    const isKnown = known?.isFreed === false && known.channel === channel
+    if (!isKnown || channel === undefined || data.length > partOctets) {
       return this.#writeAndRead(handle, data, octetsMax, options)
     }
     const priority = options.priority ?? known.priority
@@ -187,7 +197,8 @@ export class DaemonStub implements TlsCalls {
   async lease(handle: SessionHandle, options: LeaseOptions = {}): Promise<Lease> {
     const id = options.id ?? newLeaseId()
     const known = this.#known.get(handle)
-    if (options.eager === true && known?.isFreed === false && this.#access.current !== undefined) {
+    const isKnown = known?.isFreed === false && known.channel === this.#access.current
+    if (options.eager === true && isKnown) {
       const flags = frameFlags.quiet | (options.yields === true ? frameFlags.yields : 0)
       this.#tell(known, callKinds.lease, flags, options.priority ?? known.priority, id)
       return leaseOf(success, id, '', async (ending) => {
@@ -208,7 +219,7 @@ export class DaemonStub implements TlsCalls {
   #tell(known: Known, kind: number, flags: number, priority: number, lease: number): void {
     const { octets: head, lane } = known
     const call = { kind, flags, priority, lease, head, readOctets: -1, data: noOctets, lane }
-    this.#access.current?.tell(call)
+    known.channel.tell(call)
   }
 
   /** Names a program to start when octets come for the session and nobody reads them. */
@@ -244,9 +255,11 @@ export class DaemonStub implements TlsCalls {
 
   async #call(handle: SessionHandle, kind: number, more: Partial<ChannelCall>): Promise<Answer> {
     const known = this.#known.get(handle)
-    const head = known?.isFreed === true ? undefined : (known?.octets ?? encodeHandle(handle))
-    const outcome = handle.fault ?? (head === undefined ? badToken : daemonGone)
     const channel = this.#access.current
+    const isOther = channel !== undefined && known !== undefined && known.channel !== channel
+    const isOver = isOther || known?.isFreed === true
+    const head = isOver ? undefined : (known?.octets ?? encodeHandle(handle))
+    const outcome = handle.fault ?? (head === undefined ? badToken : daemonGone)
     if (handle.fault !== undefined || head === undefined || channel === undefined) {
       return faultAnswer(outcome)
     }

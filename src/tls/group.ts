@@ -251,6 +251,7 @@ export class SessionGroup {
     clearTimeout(this.#timer)
     this.listener?.close()
     for (const tenancy of this.#waiting.remove(() => true)) this.#refuse(tenancy, givenBack)
+    for (const tenancy of this.#held.values()) if (isHeld(tenancy)) tenancy.state = 'gone'
     await Promise.all(this.sessions.map((session) => session.close()))
   }
 
