@@ -8,7 +8,8 @@
  *   *: /\bviagra\b/i              tempfail
  *
  * Header name (`*`: every field), pattern between slashes (RE2 syntax, `\/` for a slash; flags i,
- * s), action refuse | tempfail | observe, and for the first two a reply of one's own. A pattern
+ * s), action refuse | tempfail | observe, and for the first two a reply of one's own, in which
+ * `{id}` becomes the id of the verdict. A pattern
  * sees the unfolded value as UTF-8, not decoded further. RE2 matches in linear time, so no message
  * can hold a thread (a backtracking RegExp never meets peer octets).
  */

@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import { OperatingError } from '../base/errors.ts'
 import { formatDuration, formatOctets, formatRate, type Rate } from '../base/units.ts'
 import { type SettingValue, settingsOf } from '../config/differences.ts'
-import { explainSetting, findSetting } from '../config/explain.ts'
+import { explainSection, explainSetting, findSetting } from '../config/explain.ts'
 import type { Endpoint } from '../config/kinds.ts'
 import { readConfig } from './ask.ts'
 import type { CommandContext } from './command.ts'
@@ -24,16 +24,14 @@ export function addShowConfig(program: Command, context: CommandContext): void {
     .description('the settings in force; what a setting means')
     .option('--config <file>', 'the configuration')
     .option('--non-default', 'only what differs from the default')
-    .option('--explain <name>', 'what a setting means, such as listen.greet_delay')
+    .option('--explain <name>', 'what a setting or a table means, such as listen.greet_delay')
     .option('--json', 'JSON on standard output')
     .action((options: ShowOptions) => show(options, context))
 }
 
 function show(options: ShowOptions, { terminal }: CommandContext): void {
   if (options.explain !== undefined) {
-    const found = findSetting(options.explain)
-    if ('nearest' in found) throw unknownSetting(options.explain, found.nearest)
-    const lines = explainSetting(found)
+    const lines = explanationOf(options.explain)
     terminal.print(options.json === true ? JSON.stringify(lines) : lines.join('\n'))
     return
   }
@@ -67,6 +65,14 @@ function written(value: unknown): unknown {
     return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
   }
   return formatRate(value as Rate)
+}
+
+function explanationOf(name: string): readonly string[] {
+  const found = findSetting(name)
+  if (!('nearest' in found)) return explainSetting(found)
+  const lines = explainSection(name)
+  if (lines === undefined) throw unknownSetting(name, found.nearest)
+  return lines
 }
 
 function unknownSetting(name: string, nearest: string | undefined): OperatingError {

@@ -99,6 +99,9 @@ function sessionOf(options: TlsWrapOptions): NewOptions {
   if (options.starttls !== undefined && options.starttls !== 'smtp') {
     throw new OperatingError('USAGE', `--starttls ${options.starttls}: only smtp is known`)
   }
+  if ((options.certificate === undefined) !== (options.key === undefined)) {
+    throw new OperatingError('USAGE', 'give --certificate and --key together')
+  }
   const { servername, pin, insecure, fallback, sessions } = options
   return {
     shared: options.shared ?? false,

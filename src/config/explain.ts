@@ -38,6 +38,14 @@ export function findSetting(name: string): NamedSetting | { readonly nearest: st
   return { nearest: whole ?? all.find(({ setting }) => setting.name === last)?.key }
 }
 
+/** What there is to say about a table, such as `lists.blacklist`; undefined: there is none. */
+export function explainSection(name: string): readonly string[] | undefined {
+  const found = sections().find(({ title }) => title !== '' && title.replace(/[[\]]/g, '') === name)
+  if (found === undefined) return undefined
+  const { title, doc, settings } = found
+  return [`${title}: ${doc}`, ...settings.map(({ key, setting }) => `${key}: ${setting.type}`)]
+}
+
 /** What there is to say about a setting, one fact a line. */
 export function explainSetting({ key, setting }: NamedSetting): readonly string[] {
   const written = (value: unknown): string => JSON.stringify(value)

@@ -171,5 +171,5 @@ function unreachable(feed: string, fault: unknown): OperatingError {
 }
 
 function feedFault(code: string, feed: string, what: string): OperatingError {
-  return new OperatingError(code, `feed ${feed}: ${what}; the list as fetched last goes on`)
+  return new OperatingError(code, `feed ${feed}: ${what}; what was fetched last, if any, goes on`)
 }

@@ -5,6 +5,7 @@
 import { checkHeaderForm } from '../checks/header-form.ts'
 import { type HeaderMatch, matchHeaderRules } from '../checks/header-rules.ts'
 import { fieldsOf } from '../smtp/header-reader.ts'
+import { idOf } from './conclude.ts'
 import { judgementOf } from './policy.ts'
 import { namedRefusal, refusal } from './reply.ts'
 import type { Message, Refusal, Session, Transaction } from './session.ts'
@@ -44,7 +45,10 @@ function act(session: Session, transaction: Transaction, match: HeaderMatch): Re
   const { name, evidence } = finding
   const isTempfail = action === 'tempfail' || mode === 'tempfail'
   const isOwnReplyFit = reply !== '' && reply.startsWith(isTempfail ? '4' : '5')
-  if (isOwnReplyFit) return refusal('headers', name, `${reply}\r\n`, evidence)
+  if (isOwnReplyFit) {
+    const own = reply.replaceAll('{id}', idOf(session, transaction))
+    return refusal('headers', name, `${own}\r\n`, evidence)
+  }
   const isLoop = name === 'received-loop'
   const detail = isLoop ? '4.6' : '6.0' // RFC 3463 §3.5: a routing loop.
   const codes = isTempfail ? `451 4.${detail}` : `554 5.${detail}`

@@ -376,6 +376,10 @@ describe('configuration commands', () => {
     expect(one.printed[0]).toMatch(
       /^lists\.blacklist\[\]\.every: time\n.*\ndefault: "1h"\nat least: 1m\n/,
     )
+    const table = await runCommand('show-config', '--explain', 'lists.blacklist')
+    expect(table.printed[0]).toMatch(
+      /^\[\[lists\.blacklist\]\]: Addresses .*\n(.*\n)*lists\.blacklist\[\]\.every: time\n/,
+    )
     const none = await runCommand('show-config', '--explain', 'listen.greet_delai')
     expect(none.status).toBe(2)
     expect(none.warned[0]).toMatch(/did you mean listen\.greet_delay\?$/)

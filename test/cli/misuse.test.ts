@@ -43,6 +43,10 @@ const cases = [
   { words: 'tls daemon --queue foo', says: '--queue foo: give fifo or priority' },
   { words: 'tls wrap', says: 'give either --api PATH or --listen ADDRESS --to HOST:PORT' },
   { words: 'tls wrap --listen x --to y:25', says: '--listen x: give HOST:PORT' },
+  {
+    words: 'tls wrap --listen 0 --to y:25 --key k',
+    says: 'give --certificate and --key together',
+  },
 ]
 
 test.each(cases)('activemx $words', async ({ words, says }) => {

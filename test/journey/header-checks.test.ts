@@ -25,12 +25,12 @@ const headers: Readonly<Record<HeaderCheck, string>> = {
   'forbidden-octet': `${whole}X-Odd: a\x07b\r\n`,
 }
 
-function policyWith(checks: readonly HeaderCheck[]) {
+function policyWith(checks: readonly HeaderCheck[], rules = '') {
   return {
     headers: {
       mode: 'enforce',
       indeterminate: 'pass',
-      rules: '',
+      rules,
       rulesFile: '',
       checks,
       receivedMax: 3,
@@ -75,4 +75,13 @@ test.each([
   world.passes(3_000).send(`${headers['missing-from']}\r\nbody\r\n.\r\n`).rest()
   expect(world.take()).toMatch(isTrustedName ? /^354 [^\n]*\n250 / : /^354 [^\n]*\n554 5\.6\.0 /)
   expect(world.delivered).toHaveLength(isTrustedName ? 1 : 0)
+})
+
+test("a rule's own reply is said as it stands, with the id of the record in it", () => {
+  const rule = 'Subject: /pills/ refuse 550 5.7.1 No pills, id={id}'
+  const world = withEnvelope(new World({ policy: policyWith([], rule) }))
+  world.send('DATA\r\n').send(`${whole}Subject: cheap pills\r\n\r\nbody\r\n.\r\n`).rest()
+  const reply = '550 5.7.1 No pills, id=ID1'
+  expect(world.take()).toBe(`354 end with <CRLF>.<CRLF>\r\n${reply}\r\n`)
+  expect(world.verdicts).toMatchObject([{ finding: 'header-rule', action: 'refuse', reply }])
 })

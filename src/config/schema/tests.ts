@@ -105,7 +105,11 @@ export const tests = section('tests', 'What is asked about a client while it wai
       'pass',
       'As in the other tests; rules always find out, so nothing comes of it.',
     ),
-    rules: path('rules', '', 'A file of rules: header, pattern, action, reply.'),
+    rules: path(
+      'rules',
+      '',
+      'A file of rules, one a line: `Header: /pattern/ action reply` (docs/active-filtering.md).',
+    ),
     checks: choices(
       'checks',
       headerChecks,
