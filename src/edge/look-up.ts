@@ -6,11 +6,11 @@
 import { OperatingError } from '../base/errors.ts'
 import { newPrefixCell, parseAddress } from '../base/ip-address.ts'
 import type { Config } from '../config/schema.ts'
+import { ruleOf } from '../io/gate.ts'
 import type { ListKind } from '../lists/list-report.ts'
 import { DomainSet } from '../smtp/domain-set.ts'
 import type { WhitelistStore } from '../store/whitelist-store.ts'
 import type { ListService } from './list-service.ts'
-import { ruleOf } from './main-records.ts'
 
 /** One entry of a list that holds the subject. */
 export interface Holding {

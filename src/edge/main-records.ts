@@ -3,7 +3,13 @@
  * connections) and of the lists that were loaded.
  */
 import type { Layer } from '../checks/finding.ts'
-import type { ClassRule, GatePolicy, Refusal, RefusalCause } from '../io/gate.ts'
+import {
+  filledReply,
+  type GatePolicy,
+  type Refusal,
+  type RefusalCause,
+  ruleOf,
+} from '../io/gate.ts'
 import type { VerdictRecord } from '../journey/record.ts'
 import { type ListReport, reasonsOf } from '../lists/list-report.ts'
 import type { FeedLogRecord } from '../log/records.ts'
@@ -39,7 +45,7 @@ export function recordOfRefusal(
     layer: layers[refusal.cause],
     finding: refusal.cause,
     action: refusal.action,
-    reply: reply.replaceAll('{address}', refusal.address).replaceAll('{id}', refusal.id).trimEnd(),
+    reply: filledReply(reply, refusal.address, refusal.id).trimEnd(),
     evidence: isListed ? listsOf(refusal.verdictClass) : evidenceOf(refusal),
     mailhostReply: '',
     octets: refusal.octets,
@@ -86,12 +92,6 @@ function replyOf({ cause, verdictClass }: Refusal, policy: GatePolicy): string {
     case 'proxy-header':
       return ''
   }
-}
-
-/** What the gate does with a verdict class. */
-export function ruleOf(rules: readonly ClassRule[], verdictClass: number): ClassRule | undefined {
-  const isOwn = (rule: ClassRule) => rule.verdictClass === verdictClass
-  return rules.find(isOwn) ?? rules.find((rule) => rule.verdictClass === 0)
 }
 
 function evidenceOf({ octets }: Refusal): readonly string[] {

@@ -23,6 +23,17 @@ export interface ClassRule {
   readonly reply: string
 }
 
+/** What is done with a verdict class: its own rule, else the one of class 0. */
+export function ruleOf(rules: readonly ClassRule[], verdictClass: number): ClassRule | undefined {
+  const isOwn = (rule: ClassRule) => rule.verdictClass === verdictClass
+  return rules.find(isOwn) ?? rules.find((rule) => rule.verdictClass === 0)
+}
+
+/** A reply of the gate as its client gets it. */
+export function filledReply(reply: string, address: string, id: string): string {
+  return reply.replaceAll('{address}', address).replaceAll('{id}', id)
+}
+
 /** Everything the gate judges by; replaced as a whole and at once by `configure`. */
 export interface GatePolicy {
   /** The greeting with CRLF, composed in TypeScript. */

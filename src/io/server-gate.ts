@@ -14,15 +14,17 @@ import { listenBacklogMax, proxyHeaderWaitMs, tarpitOctetMs } from '../base/limi
 import { type Adopter, findAdopter } from './adopters.ts'
 import { ClientCounts } from './client-counts.ts'
 import type { Peer } from './engine.ts'
-import type {
-  ClassRule,
-  EngineToken,
-  Gate,
-  GateAction,
-  GateCounters,
-  GatePolicy,
-  Refusal,
-  RefusalCause,
+import {
+  type ClassRule,
+  type EngineToken,
+  filledReply,
+  type Gate,
+  type GateAction,
+  type GateCounters,
+  type GatePolicy,
+  type Refusal,
+  type RefusalCause,
+  ruleOf,
 } from './gate.ts'
 import { listenAddressText, listenFault, parseListenAddress } from './listen-address.ts'
 import { parseProxyHeader, plainAddress } from './proxy-header.ts'
@@ -204,7 +206,7 @@ class ServerGate implements Gate {
     const isTrusted = this.#classOf(policy.trusted, address) !== 0
     const verdictClass = isTrusted ? 0 : this.#classOf(policy.blacklist, address)
     guest.peer = { ...guest.peer, isTrusted, verdictClass }
-    const rule = verdictClass === 0 ? undefined : ruleOf(policy, verdictClass)
+    const rule = verdictClass === 0 ? undefined : ruleOf(policy.classRules, verdictClass)
     if (rule !== undefined && rule.action !== 'observe') this.#apply(guest, rule, policy)
     else if (this.#isDraining) this.#refuseStopping(guest, policy)
     else if (this.#isFull(policy)) this.#overload(guest, policy)
@@ -241,7 +243,7 @@ class ServerGate implements Gate {
   #tarpit(guest: Guest, rule: ClassRule): void {
     const { socket } = guest
     const id = this.#refusals.add(guest.peer, 'blacklist', 'tarpit', 0)
-    const reply = fill(rule.reply, guest.peer.address, id)
+    const reply = filledReply(rule.reply, guest.peer.address, id)
     let sent = 0
     this.#tally.tarpitted += 1
     this.#tally.tarpits += 1
@@ -357,7 +359,7 @@ class ServerGate implements Gate {
   ): void {
     const { socket } = guest
     const id = this.#refusals.add(guest.peer, cause, action, octets)
-    socket.write(fill(reply, guest.peer.address, id), 'latin1')
+    socket.write(filledReply(reply, guest.peer.address, id), 'latin1')
     socket.resume()
     socket.destroySoon()
   }
@@ -393,18 +395,6 @@ class ServerGate implements Gate {
 
 function ignore(): void {
   // A reset by a client that is not served yet changes nothing: 'close' follows.
-}
-
-function ruleOf(policy: GatePolicy, verdictClass: number): ClassRule | undefined {
-  const { classRules } = policy
-  return (
-    classRules.find((rule) => rule.verdictClass === verdictClass) ??
-    classRules.find((rule) => rule.verdictClass === 0)
-  )
-}
-
-function fill(reply: string, address: string, id: string): string {
-  return reply.replaceAll('{address}', address).replaceAll('{id}', id)
 }
 
 function newTally(): Tally {
