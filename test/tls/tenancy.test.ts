@@ -2,7 +2,7 @@
  * Tenants of a session that end badly or mix: taken back, cut off, of another session, activated.
  * The daemon's sessions in the test's own process, two clients of one user.
  */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { tlsCreditCalls } from '../../src/base/limits.ts'
 import type { NewOptions, SessionHandle } from '../../src/tls/api.ts'
 import { GroupCalls } from '../../src/tls/calls.ts'
@@ -30,6 +30,7 @@ beforeEach(async () => {
   two = new GroupCalls(sessions, clientTwo as Client)
 })
 afterEach(async () => {
+  vi.useRealTimers()
   await sessions.close()
   await peer.close()
 })
@@ -57,11 +58,14 @@ async function peerCloses(handle: SessionHandle): Promise<void> {
 }
 
 test('A20, A8: calls made after a lease was taken back answer refused', async () => {
-  const session = await opened('overheld', { leaseMs: 100 })
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] })
+  const session = await opened('overheld', { leaseMs: 1_000 })
   const lease = await one.lease(session)
   const call = { lease: lease.id }
   const refused = { code: 'refused' }
-  expect(await one.read(session, 10, call)).toMatchObject(refused)
+  const reading = one.read(session, 10, call)
+  vi.advanceTimersByTime(1_001)
+  expect(await reading).toMatchObject(refused)
   expect(await one.write(session, words, call)).toMatchObject(refused)
   expect(await one.read(session, 10, call)).toMatchObject(refused)
   const next = await two.new({ shared: 'x', token: session.token })
