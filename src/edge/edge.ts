@@ -197,6 +197,10 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     this.#carriers.set(id, link)
   }
 
+  onLinkFault(link: Link, error: unknown): void {
+    this.#fail(link, error)
+  }
+
   startTls(connection: ClientConnection): void {
     this.#parts.startTls?.(connection, this.compiled.isStressed)
   }
@@ -312,16 +316,25 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   }
 
   #fail(carrier: Carrier | undefined, error: unknown): void {
-    const detail = `a connection ends: ${messageOf(error)}`
-    this.log.record({ event: 'service', time: this.#nowMs, what: 'fault', detail })
+    this.#tellFault('a connection ends', error)
     carrier?.onFault(error)
     this.settle()
   }
 
+  #tellFault(what: string, error: unknown): void {
+    const detail = `${what}: ${messageOf(error)}`
+    this.log.record({ event: 'service', time: this.#nowMs, what: 'fault', detail })
+  }
+
+  /** Links are guarded each for itself; what else meets a bug of ours waits for the next sweep. */
   #sweep(): void {
-    this.pool.sweep(this.tick())
-    this.counters.set('clients', this.#clients)
-    this.#countHeld()
+    try {
+      this.pool.sweep(this.tick())
+      this.counters.set('clients', this.#clients)
+      this.#countHeld()
+    } catch (error) {
+      this.#tellFault('a sweep of the mailhost sessions ends', error)
+    }
     this.settle()
   }
 

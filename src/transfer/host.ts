@@ -41,6 +41,8 @@ export interface PoolPlace {
   isWanted?(mailhost: Mailhost, id: ConnectionId): boolean
   /** From now on the events of this connection belong to the link. */
   adopt(id: ConnectionId, link: Link): void
+  /** A bug of ours met the link in a sweep: it ends, the others go on. */
+  onLinkFault(link: Link, error: unknown): void
   /** What an operator should know of the mailhost, in words behind its address. */
   tellOf(mailhost: Mailhost, what: string): void
 }
@@ -217,7 +219,7 @@ export class Host implements LinkOwner {
   /** Deadlines: waits, parked and idle sessions, slow mailhosts, what other threads wait for. */
   sweep(nowMs: number): void {
     this.#nowMs = nowMs
-    for (const link of [...this.#links]) link.sweep(nowMs)
+    for (const link of [...this.#links]) this.#sweepLink(link)
     this.#sweepWaiters()
     this.#sweepParked()
     this.#sweepIdle()
@@ -331,6 +333,14 @@ export class Host implements LinkOwner {
 
   #quitIdle(): void {
     for (const link of [...this.#idle]) link.quit()
+  }
+
+  #sweepLink(link: Link): void {
+    try {
+      link.sweep(this.#nowMs)
+    } catch (error) {
+      this.#place.onLinkFault(link, error)
+    }
   }
 
   #sweepWaiters(): void {

@@ -59,7 +59,10 @@ export class Scene {
     const adopt = (id: number, link: Link) => this.#links.set(id, link)
     const tellOf = (_: unknown, what: string) => this.told.push(what)
     const isWanted = (_: unknown, id: number) => this.wanted.has(id)
-    const place = { engine: this.engine, cap, adopt, tellOf, isWanted }
+    const onLinkFault = (_: unknown, error: unknown) => {
+      throw error
+    }
+    const place = { engine: this.engine, cap, adopt, tellOf, isWanted, onLinkFault }
     this.pool = new Pool(place, policy, this.nowMs)
   }
 
