@@ -5,6 +5,7 @@
  * message (RFC 5321 §2.2.1 asks the same of a relay). A mailhost that has not answered yet is left
  * out; before the first has answered nothing is offered.
  */
+import { parsePath } from '../smtp/address.ts'
 import type { Reply } from '../smtp/reply.ts'
 import type { Mailhost } from './mailhost.ts'
 
@@ -67,12 +68,16 @@ const keywordOfParameter: Readonly<Record<string, string>> = {
 
 /** Does a mailhost that offers these keywords take the parameters behind `<…>`? */
 export function takesParameters(keywords: ReadonlyMap<string, string>, argument: string): boolean {
-  const parameters = argument.slice(argument.lastIndexOf('>') + 1).trim()
-  if (parameters === '') return true
-  return parameters.split(' ').every((parameter) => {
-    const keyword = keywordOfParameter[parameter.split('=', 1)[0]?.toUpperCase() ?? '']
-    return keyword === undefined || keywords.has(keyword)
-  })
+  if (argument.indexOf('>') === argument.length - 1) return true
+  // A `>` may stand in a quoted local part and in a parameter (`ENVID=a>b`).
+  const parameters = argument.slice(parsePath(argument, 0, true)?.end).trim()
+  return (
+    parameters === '' ||
+    parameters.split(' ').every((parameter) => {
+      const keyword = keywordOfParameter[parameter.split('=', 1)[0]?.toUpperCase() ?? '']
+      return keyword === undefined || keywords.has(keyword)
+    })
+  )
 }
 
 /** The keywords of an answer to EHLO, upper case, with their parameters. */
