@@ -203,6 +203,12 @@ void pass_octets(const Napi::CallbackInfo& info) {
                              info[5].As<Napi::Number>().Uint32Value(), octets_max);
 }
 
+// octetsInKernel(handle, slot, generation)
+Napi::Value octets_in_kernel(const Napi::CallbackInfo& info) {
+  const std::size_t octets = host_of(info).engine->octets_in_kernel(name_of(info));
+  return Napi::Number::New(info.Env(), static_cast<double>(octets));
+}
+
 // detachSocket(handle, slot, generation, rest) → descriptor or -1; rest[0] = octets left in output
 Napi::Value detach_socket(const Napi::CallbackInfo& info) {
   std::size_t rest = 0;
@@ -240,6 +246,7 @@ void add_engine(Napi::Env env, Napi::Object exports) {
   exports.Set("connectSocket", Napi::Function::New(env, connect_socket));
   exports.Set("sendOctets", Napi::Function::New(env, send_octets));
   exports.Set("passOctets", Napi::Function::New(env, pass_octets));
+  exports.Set("octetsInKernel", Napi::Function::New(env, octets_in_kernel));
   exports.Set("detachSocket", Napi::Function::New(env, detach_socket));
   exports.Set("releaseDetached", Napi::Function::New(env, release_detached));
   exports.Set("setClientDeadline", Napi::Function::New(env, set_client_deadline));

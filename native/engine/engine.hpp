@@ -114,6 +114,8 @@ class Engine {
   // listed already would be passed by. Nothing for a dead name.
   void pass(SlotName source, SlotName target, std::uint32_t scan_state,
             std::uint64_t octets_max) noexcept;
+  // Octets that the kernel has of us and the peer has not taken; 0 for a dead name.
+  [[nodiscard]] std::size_t octets_in_kernel(SlotName name) noexcept;
   // Takes the descriptor out; -1 for a dead name. What the socket did not take is moved into
   // `output` and counted in `rest`. The client's place is held until `release_detached`.
   [[nodiscard]] int detach(SlotName name, std::size_t& rest) noexcept;

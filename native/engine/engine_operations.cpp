@@ -1,4 +1,6 @@
 // Engine: operations out. See engine.hpp.
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -187,6 +189,13 @@ bool Engine::has_unread(const Connection& connection) noexcept {
 
 void Engine::subtract_backlog(std::uint32_t slot, std::size_t octets) noexcept {
   buffers_.backlogs[slot] -= static_cast<std::int32_t>(octets);
+}
+
+std::size_t Engine::octets_in_kernel(SlotName name) noexcept {
+  const Connection* connection = find(name);
+  int octets = 0;
+  if (connection == nullptr || ::ioctl(connection->fd, SIOCOUTQ, &octets) != 0) return 0;
+  return static_cast<std::size_t>(octets);
 }
 
 int Engine::detach(SlotName name, std::size_t& rest) noexcept {

@@ -177,8 +177,11 @@ export const junkCommandsMax = 100
  */
 export const answerWaitMs = 250_000
 
-/** A mailhost's reply; RFC 5321 §4.5.3.2.6 gives the final dot 10 minutes. Above: 451 4.4.2. */
-export const mailhostWaitMs = 660_000
+/**
+ * The journey's wait for a mailhost's reply or for room: the last resort, twice the longest that
+ * `mailhost.reply_wait` and `final_reply_wait` can be, which the link keeps. Above: 451 4.4.2.
+ */
+export const mailhostWaitMs = 7_200_000
 
 /**
  * Least octets that a message must bring a minute while the client is sending; below: 421 4.4.2.

@@ -129,6 +129,12 @@ export interface Engine {
   stop(): Promise<void>
   /** Connections open now, both sides. */
   readonly connections: number
+  /**
+   * Octets sent that the peer has not taken, as finely as the carrier knows (the native engine: to
+   * the segment, the kernel's queue included; others: by whole writes). 0 for a dead id. For sweeps:
+   * it may cost a system call.
+   */
+  untaken(id: ConnectionId): number
   /** Octets sent that no socket has taken yet, over all connections. O(connections). */
   readonly backlogOctets: number
   /** How a gate of this process knows this engine (Gate.addWorker). */

@@ -197,6 +197,13 @@ class NativeEngine implements Engine {
     this.#end(operation.reset, id, 0)
   }
 
+  untaken(id: ConnectionId): number {
+    const slot = this.#liveSlot(id)
+    if (slot === dead) return 0
+    const inKernel = this.#addon.octetsInKernel(this.#handle, slot, generationOf(id, slot))
+    return (this.#backlogs[slot] ?? 0) + inKernel
+  }
+
   detach(id: ConnectionId): Socket | undefined {
     const slot = this.#liveSlot(id)
     if (slot === dead) return undefined

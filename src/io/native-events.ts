@@ -27,6 +27,7 @@ export interface EngineAddon {
     scanState: number,
     octetsMax: number,
   ): void
+  octetsInKernel(handle: object, slot: number, generation: number): number
   detachSocket(handle: object, slot: number, generation: number, rest: Int32Array): number
   releaseDetached(handle: object, slot: number, generation: number): void
   setClientDeadline(handle: object, milliseconds: number): void

@@ -166,6 +166,10 @@ class SocketEngine implements Engine, Adopter {
     connection.socket.resetAndDestroy()
   }
 
+  untaken(id: ConnectionId): number {
+    return this.#live(id)?.socket.writableLength ?? 0
+  }
+
   detach(id: ConnectionId): Socket | undefined {
     const connection = this.#live(id)
     if (connection === undefined || connection.state === 'connecting') return undefined

@@ -25,6 +25,8 @@ export interface CarrierEvents {
 export interface Carrier {
   /** Takes octets, which must not change afterwards. @returns octets that wait to be sent. */
   write(octets: Uint8Array): number
+  /** Octets that wait to be sent. */
+  readonly untaken: number
   pause(): void
   resume(): void
   /** Ends in good order; `done` when what was written has been sent. */
@@ -43,6 +45,10 @@ export class SocketCarrier implements Carrier {
 
   write(octets: Uint8Array): number {
     if (this.#socket.writable) this.#socket.write(octets)
+    return this.untaken
+  }
+
+  get untaken(): number {
     return this.#socket.writableLength
   }
 

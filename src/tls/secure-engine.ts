@@ -221,6 +221,11 @@ export class SecureEngine implements Engine, EngineHandler {
     else secured.carrier.destroy()
   }
 
+  untaken(id: ConnectionId): number {
+    const secured = this.#find(id)
+    return secured === undefined ? this.#inner.untaken(id) : (secured.carrier?.untaken ?? 0)
+  }
+
   detach(id: ConnectionId): net.Socket | undefined {
     return this.#inner.detach(id)
   }

@@ -167,6 +167,10 @@ class SharedCarrier implements Carrier {
     return this.#backlog
   }
 
+  get untaken(): number {
+    return this.#plain?.untaken ?? this.#backlog
+  }
+
   #send(session: TlsSession, octets: Uint8Array): void {
     this.#backlog += octets.length
     void session.write(octets, { lease: this.#lease }).then(({ code }) => {

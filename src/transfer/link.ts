@@ -89,6 +89,8 @@ export class Link {
   #isBodyStalled = false
   #isSettling = false
   #waitsSinceMs = 0
+  /** What waited to be taken at the last sweep of a wait, octets. */
+  #untaken = 0
   #refusals = 0
   #transactions = 0
   #farewell: Reply | undefined
@@ -214,8 +216,15 @@ export class Link {
     const waitMs = this.#isBodyStalled
       ? this.#policy.replyWaitMs
       : this.#waitMs(this.#commands.oldest)
-    if (waitMs === 0) this.#waitsSinceMs = 0
-    else if (this.#waitsSinceMs === 0) this.#waitsSinceMs = nowMs
+    if (waitMs === 0) {
+      this.#waitsSinceMs = 0
+      return
+    }
+    // A mailhost that goes on taking what was sent is slow, not silent (RFC 5321 §4.5.3.2.5).
+    const untaken = this.#engine.untaken(this.id)
+    const isTaking = untaken < this.#untaken
+    this.#untaken = untaken
+    if (this.#waitsSinceMs === 0 || isTaking) this.#waitsSinceMs = nowMs
     else if (nowMs - this.#waitsSinceMs > waitMs) this.#lose()
   }
 

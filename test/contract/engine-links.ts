@@ -26,6 +26,23 @@ export function backpressureTests(world: World): void {
     await client.holds(greeting.length + (sent + 1) * block.length)
   })
 
+  test('what the peer has not taken falls while it reads, and is nothing for a dead id', async () => {
+    const { engine, opened, recorder } = world()
+    const { client, id } = await opened()
+    client.socket.pause()
+    const block = Buffer.alloc(65_536, 'x')
+    let sent = 0
+    for (; engine.send(id, block); sent += 1) await new Promise(setImmediate)
+    const standing = engine.untaken(id)
+    expect(standing).toBeGreaterThan(backlogHighOctets)
+    client.socket.resume()
+    await client.holds(greeting.length + (sent + 1) * block.length)
+    await expect.poll(() => engine.untaken(id), { timeout: 20_000 }).toBe(0)
+    engine.reset(id)
+    await recorder.first('close', id)
+    expect(engine.untaken(id)).toBe(0)
+  })
+
   test('a paused connection delivers nothing until resumed', async () => {
     const { engine, opened, recorder } = world()
     const { client, id } = await opened('one')

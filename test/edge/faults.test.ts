@@ -14,7 +14,7 @@ import { accepted, ehlo, policyWith } from '../transfer/scene.ts'
 let engine: MemoryEngine
 let edge: Edge
 /** What fails once, at its next call. */
-let failing: 'record' | 'isTraced' | undefined
+let failing: 'record' | 'isTraced' | 'untaken' | undefined
 /** The session that asks the mailhost at start what it offers. */
 const firstSession = 1
 const records: LogRecord[] = []
@@ -86,6 +86,10 @@ function hears(id: number, said: string): string {
   return engine.take(id)
 }
 
+function faultsTold(): readonly string[] {
+  return records.flatMap((record) => (record.event === 'service' ? [record.detail] : []))
+}
+
 /** The mailhost takes a session. */
 function becomeReady(id: number): void {
   engine.accept(id)
@@ -103,6 +107,27 @@ test('in what serves a client: it hears 421 4.3.0, its record says why, others a
   expect(hears(other, 'EHLO c.example')).toMatch(/^250/)
 })
 
+test('in a sweep: the session that meets it ends, the others and the sweeps go on', async () => {
+  engine.untaken = () => {
+    mayFail('untaken')
+    return 0
+  }
+  const clients = [comeClient(), comeClient()]
+  for (const client of clients) {
+    hears(client, 'EHLO c.example')
+    hears(client, 'MAIL FROM:<a@x.example>')
+    hears(client, 'RCPT TO:<b@protected.example>')
+  }
+  const secondSession = engine.opened.length
+  becomeReady(secondSession)
+  failing = 'untaken'
+  await expect.poll(() => engine.of(firstSession).state, { timeout: 20_000 }).toBe('reset')
+  expect(faultsTold()).toContain('a connection ends: untaken broke')
+  expect(engine.of(secondSession).state).toBe('open')
+  failing = 'untaken'
+  await expect.poll(() => failing, { timeout: 20_000 }).toBeUndefined()
+})
+
 test('in what serves a mailhost: that session ends, its client goes on with another', () => {
   const client = comeClient()
   hears(client, 'EHLO c.example')
@@ -111,8 +136,7 @@ test('in what serves a mailhost: that session ends, its client goes on with anot
   failing = 'isTraced'
   engine.feed(firstSession, accepted)
   expect(engine.of(firstSession).state).toBe('reset')
-  const told = records.flatMap((record) => (record.event === 'service' ? [record.detail] : []))
-  expect(told).toContain('a connection ends: isTraced broke')
+  expect(faultsTold()).toContain('a connection ends: isTraced broke')
   engine.take(client)
   const next = engine.opened.length
   expect(next).toBeGreaterThan(client)

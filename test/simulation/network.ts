@@ -158,6 +158,10 @@ export class SimulatedNetwork implements Engine {
     return this.send(id, live.subarray(start, end))
   }
 
+  untaken(id: ConnectionId): number {
+    return this.#wires.get(id)?.outbox.length ?? 0
+  }
+
   pause(id: ConnectionId): void {
     const wire = this.#wires.get(id)
     if (wire !== undefined) wire.isPaused = true

@@ -73,6 +73,10 @@ export class MemoryEngine implements Engine {
     if (this.of(id).state === 'open') this.of(id).state = 'reset'
   }
 
+  untaken(id: ConnectionId): number {
+    return this.of(id).sent.length
+  }
+
   detach(): Socket | undefined {
     return undefined
   }

@@ -160,9 +160,38 @@ test('a reply to the final dot may take 9.5 minutes (transfer-034), not more tha
 })
 
 test.each([
+  ['a message', 5, 'lost'],
+  ['what stands before the final dot', 10, 'delivery 451 4.4.2'],
+])(
+  'a mailhost that goes on taking %s has its wait anew; one that stops has not',
+  (what, minutes, end) => {
+    const scene = new Scene()
+    scene.open(1)
+    const client = scene.inData(1)
+    scene.engine.take(1)
+    scene.engine.isOpenForMore = what !== 'a message'
+    if (what === 'a message') client.transfer.body(Buffer.alloc(100, 'x'))
+    else client.sends('x'.repeat(100))
+    const heard = client.answers.length
+    const connection = scene.engine.of(1)
+    for (let times = 0; times < 20; times++) {
+      scene.pass((minutes - 0.5) * 60_000)
+      connection.sent = connection.sent.slice(1)
+    }
+    expect(client.answers).toHaveLength(heard)
+    scene.pass((minutes + 0.5) * 60_000)
+    expect(client.answers.at(-1)).toBe(end)
+    expect(connection.state).toBe('reset')
+  },
+)
+
+test.each([
   ['<a@x.example> SIZE=9 SMTPUTF8', '<b@y.example>'],
   ['<a@x.example> RET=HDRS', '<b@y.example>'],
   ['<a@x.example>', '<b@y.example> NOTIFY=NEVER'],
+  ['<a@x.example> ENVID=a>b', '<b@y.example>'],
+  ['<a@x.example>', '<b@y.example> ORCPT=rfc822;b>'],
+  ['<"a>b"@x.example> RET=HDRS', '<b@y.example>'],
 ])(
   'not offered by the mailhost that gets it: MAIL %s RCPT %s is 451, not its 555',
   (mail, rcpt) => {

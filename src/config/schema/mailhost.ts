@@ -61,10 +61,12 @@ export const mailhost = section('mailhost', 'The protected mail server.', {
       max: '1m',
     },
   ),
-  replyWaitMs: time('reply_wait', '5m', 'Wait for the reply to a command. RFC 5321 §4.5.3.2.', {
-    min: '1s',
-    max: '1h',
-  }),
+  replyWaitMs: time(
+    'reply_wait',
+    '5m',
+    'Wait for the reply to a command, and for the mailhost to take more. RFC 5321 §4.5.3.2.',
+    { min: '1s', max: '1h' },
+  ),
   finalReplyWaitMs: time(
     'final_reply_wait',
     '10m',
