@@ -40,6 +40,7 @@ const log = new ThreadLog(
     take: () => true,
     send: (message) => writeSync(file, message.kind === 'lines' ? message.lines : message.line),
     dropped: () => {},
+    waiting: () => {},
   },
   { line, level: 'verdicts', traced: [] },
 )

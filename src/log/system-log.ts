@@ -20,9 +20,11 @@ import {
 } from './sink.ts'
 import { openLocalSyslog, openUdpSyslog, priorityOf } from './syslog-sink.ts'
 import {
+  countersOctets,
   type LogMessage,
   octetsUnderWay,
   recordsDropped,
+  recordsWaiting,
   ThreadLog,
   type ThreadLogInit,
   type ThreadLogSettings,
@@ -66,6 +68,7 @@ export class SystemLog {
         take: () => true,
         send: (message) => this.#receive(message),
         dropped: (records) => this.#drop(records),
+        waiting: () => {},
       },
       this.#settings(),
     )
@@ -74,12 +77,14 @@ export class SystemLog {
   /** What a new serving thread logs through; `port` must be in its transfer list. */
   newThread(threads: number): ThreadLogInit {
     const { port1, port2 } = new MessageChannel()
-    const counters = new SharedArrayBuffer(8)
+    const counters = new SharedArrayBuffer(countersOctets)
     const thread = { port: port1, counters: new Int32Array(counters) }
     this.#threads.add(thread)
     port1.on('message', (message: LogMessage) => this.#receiveFrom(thread, message))
     port1.on('close', () => {
-      this.#drop(Atomics.exchange(thread.counters, recordsDropped, 0))
+      for (const lost of [recordsDropped, recordsWaiting]) {
+        this.#drop(Atomics.exchange(thread.counters, lost, 0))
+      }
       this.#threads.delete(thread)
     })
     port1.unref()

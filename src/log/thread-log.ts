@@ -27,7 +27,7 @@ export interface ThreadLogSettings {
 export interface ThreadLogInit {
   readonly settings: ThreadLogSettings
   readonly port: MessagePort
-  /** Two words: octets under way, records dropped. */
+  /** Three words: octets under way, records dropped, records that wait in the thread. */
   readonly counters: SharedArrayBuffer
   readonly octetsMax: number
 }
@@ -43,12 +43,18 @@ export interface LogOutlet {
   take(octets: number): boolean
   send(message: LogMessage): void
   dropped(records: number): void
+  /** So many records wait here: who dies with them has lost them. */
+  waiting(records: number): void
 }
 
 /** Words of the counters that a thread shares with the writer. */
 export const octetsUnderWay = 0
 /** See `octetsUnderWay`. */
 export const recordsDropped = 1
+/** See `octetsUnderWay`. */
+export const recordsWaiting = 2
+/** Octets of the counters. */
+export const countersOctets = 12
 
 const eventsBelow: Readonly<Record<LogLevel, ReadonlySet<LogEvent>>> = {
   verdicts: new Set(['finding', 'probe', 'pregreet', 'connect', 'transfer', 'disconnect']),
@@ -120,6 +126,7 @@ export class ThreadLog implements Log {
     }
     this.#octets += this.#batch.write(lines, this.#octets)
     this.#records += records
+    this.#outlet.waiting(this.#records)
     if (this.#octets >= logBatchOctetsMax) this.flush()
     else this.#timer ??= setTimeout(this.#flush, logBatchMs)
   }
@@ -146,6 +153,7 @@ export class ThreadLog implements Log {
     this.#octets = 0
     this.#records = 0
     this.#send(lines, records)
+    this.#outlet.waiting(0)
   }
 
   #send(lines: string, records: number): void {
@@ -180,10 +188,17 @@ export function openThreadLog(init: ThreadLogInit): ThreadLog {
       },
       send: (message) => init.port.postMessage(message),
       dropped: (records) => Atomics.add(counters, recordsDropped, records),
+      // Read when this thread is gone: no need for more than a store.
+      waiting: (records) => {
+        counters[recordsWaiting] = records
+      },
     },
     init.settings,
   )
   init.port.on('message', (settings: ThreadLogSettings) => log.configure(settings))
   init.port.unref()
+  // Who dies of a bug of ours still hands on what waits; what waits in one ended from outside counts
+  // as dropped.
+  process.once('exit', () => log.flush())
   return log
 }

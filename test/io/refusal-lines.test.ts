@@ -65,7 +65,7 @@ test.each<LogFormat>(['json', 'logfmt', 'postfix'])(
     const send = (message: LogMessage) =>
       seen.push(message.kind === 'lines' ? message.lines : message.line)
     const log = new ThreadLog(
-      { take: () => true, send, dropped: () => {} },
+      { take: () => true, send, dropped: () => {}, waiting: () => {} },
       { line, level: 'verdicts', traced: [] },
     )
     const writeRefusals = (writer: RefusalWriter) => {

@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } fr
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { logSinkOctetsMax } from '../../src/base/limits.ts'
 import { buildConfig } from '../../src/config/load.ts'
@@ -98,6 +99,21 @@ describe('file', () => {
     )
   })
 
+  test('a process whose log cannot be opened ends without a further word', async () => {
+    const sink = new URL('../../dist/src/log/sink.js', import.meta.url).href
+    const path = join(folder, 'none/a.log')
+    const script = `
+      const { openStreamSink } = await import('${sink}')
+      await openStreamSink('${path}', {}).catch((fault) => console.error(fault.code))`
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script])
+    let said = ''
+    child.stderr.on('data', (chunk) => {
+      said += chunk
+    })
+    const [status] = await once(child, 'close')
+    expect([status, said]).toEqual([0, 'LOG_OPEN\n'])
+  })
+
   test('a full disk costs records, counted, never a throw', async () => {
     const log = await openSystemLog(config({ to: '/dev/full' }))
     const helo = 'x'.repeat(400)
@@ -151,6 +167,38 @@ describe('B24: every record is written or counted', () => {
     expect(log.dropped()).toBeGreaterThan(0)
     const pokes = sink.lines.filter((line) => line.includes('poke')).length
     expect(written() - pokes + log.dropped()).toBe(each * threads.length)
+    await log.close()
+  })
+
+  test.each([
+    ['of a bug of ours: they are written', 0],
+    ['ended from outside: they are counted', 3],
+  ])('records that wait in a serving thread when it dies %s', async (_death, dropped) => {
+    const sink = memorySink()
+    const log = new SystemLog(config(), sink)
+    const init = log.newThread(1)
+    const threadLog = new URL('../../dist/src/log/thread-log.js', import.meta.url).href
+    const body = `
+      const { parentPort, workerData } = require('node:worker_threads')
+      import('${threadLog}').then(({ openThreadLog }) => {
+        const log = openThreadLog(workerData)
+        for (const detail of ['1', '2', '3']) {
+          log.record({ event: 'service', time: 0, what: 'waits', detail })
+        }
+        parentPort.postMessage('logged')
+        parentPort.on('message', () => { throw new Error('a bug of ours') })
+        for (;;) if (${dropped} === 0) break
+      })`
+    const worker = new Worker(body, { eval: true, workerData: init, transferList: [init.port] })
+    worker.on('error', () => {})
+    await once(worker, 'message')
+    if (dropped > 0) await worker.terminate()
+    else worker.postMessage('die')
+    const written = (): number => sink.lines.filter((line) => line.includes('waits')).length
+    await vi.waitFor(
+      () => expect([written(), log.dropped()]).toEqual([3 - dropped, dropped]),
+      20_000,
+    )
     await log.close()
   })
 
