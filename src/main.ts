@@ -73,6 +73,7 @@ export async function serve(
     onReport: (report: ListReport) => log.log.record(recordOfList(report)),
     onFault: (detail: string) =>
       log.log.record({ event: 'service', time: Date.now(), what: 'lists', detail }),
+    onRules: () => instance?.onGateRules(),
     onChange: () => instance?.onListsChange(),
   }
   // Before the lists, which may lie in it.
@@ -233,6 +234,11 @@ class Instance implements RunningProxy {
     this.#config = config
     this.#files = files
     this.#configureThreads()
+    this.#configureGate()
+  }
+
+  /** Rules for lists that are about to be in force: the gate has them before. */
+  onGateRules(): void {
     this.#configureGate()
   }
 

@@ -90,9 +90,11 @@ void Gate::read_header(int fd, Client client, std::uint32_t guest, bool has_ende
 
 // Trusted > blacklist > stopping > total, descriptors > per address and rate.
 void Gate::judge(int fd, Client& client) {
-  const Policy& policy = *current_->policy;
   client.is_trusted = class_of(trusted_, client.peer.address) != 0;
   if (!client.is_trusted) client.verdict_class = class_of(blacklist_, client.peer.address);
+  // The rules of a class are ordered before a table that has it: whoever has met it has them too.
+  follow_orders();
+  const Policy& policy = *current_->policy;
   if (client.verdict_class != 0) {
     const ClassRule& rule = policy.rule_of(client.verdict_class);
     if (rule.action != RuleAction::observe) {

@@ -99,6 +99,7 @@ function listenerOf(terminal: Terminal): ListsListener {
       if (outcome !== 'loaded') terminal.warn(`${kind} list ${list}: ${outcome}: ${why}`)
     },
     onFault: (detail) => terminal.warn(detail),
+    onRules: () => undefined,
     onChange: () => undefined,
   }
 }

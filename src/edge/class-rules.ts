@@ -42,6 +42,30 @@ export function classRulesOf({ lists }: Config, blacklist: IpTable): readonly Cl
   return [ruleOf(0, [dynamic], dynamic), ...rules]
 }
 
+/**
+ * Rules for the moment between the publication of a new table and the rules that are made of it:
+ * what either configuration lets pass is let pass, and a class that the table does not have yet is
+ * treated as the mildest list. `before` itself where all lists and hosts are treated alike.
+ */
+export function rulesMeanwhile(
+  config: Config,
+  blacklist: IpTable,
+  before: readonly ClassRule[],
+): readonly ClassRule[] {
+  const { dynamicAction, blacklist: lists } = config.lists
+  const actions = [...lists.map(({ action }) => action), dynamicAction]
+  if (new Set([...actions, ...before.map(({ action }) => action)]).size === 1) return before
+  const mildest = strictness.find((action) => actions.includes(action)) ?? dynamicAction
+  return classRulesOf(config, blacklist).map((rule, at) => {
+    const { action, reply } = milder(before[at] ?? before[0] ?? rule, rule)
+    return at === 0 ? { ...rule, action: mildest } : { ...rule, action, reply }
+  })
+}
+
+function milder(one: ClassRule, other: ClassRule): ClassRule {
+  return rank(one) <= rank(other) ? one : other
+}
+
 function ruleOf(verdictClass: number, lists: readonly ListRule[], otherwise: ListRule): ClassRule {
   const strictest = lists.reduce<ListRule | undefined>(
     (worst, rule) => (worst === undefined || rank(rule) > rank(worst) ? rule : worst),
@@ -51,6 +75,6 @@ function ruleOf(verdictClass: number, lists: readonly ListRule[], otherwise: Lis
   return { verdictClass, action, reply: `${reply.replaceAll('{list}', name)}\r\n` }
 }
 
-function rank(rule: ListRule): number {
+function rank(rule: { readonly action: GateAction }): number {
   return strictness.indexOf(rule.action)
 }

@@ -3,7 +3,7 @@
  *
  * The tables keep their objects and handles from load to load, so a reload only swaps what is in
  * them; the rules of the verdict classes are made anew and go to the gate with the next policy
- * (`onChange`). What cannot be loaded is told, and its last good state serves. After a restart with
+ * (`onChange`), those for the moment between before the tables (`onRules`). What cannot be loaded is told, and its last good state serves. After a restart with
  * unchanged lists the snapshot of the blacklist serves until they are loaded. Whatever serves, a
  * list that is void by its own word or its feed's age serves no longer.
  */
@@ -28,7 +28,7 @@ import { chooseForm } from '../tables/choose-form.ts'
 import type { IpTable } from '../tables/ip-table.ts'
 import { widenedPrefix } from '../tables/widened-prefix.ts'
 import { BlacklistSnapshot, type KeptBlacklist, stampOf } from './blacklist-snapshot.ts'
-import { classRulesOf } from './class-rules.ts'
+import { classRulesOf, rulesMeanwhile } from './class-rules.ts'
 import type { DynamicTable } from './dynamic-entries.ts'
 import { inlinePool } from './inline-pool.ts'
 import type { ExemptTables, ListService } from './list-service.ts'
@@ -44,6 +44,8 @@ export interface ListsListener {
   onReport(report: ListReport): void
   /** Something of the lists failed, and what serves instead. */
   onFault(detail: string): void
+  /** Rules of the gate have changed, for tables that are published next. */
+  onRules(): void
   /** Rules or tables of the gate have changed. */
   onChange(): void
 }
@@ -235,11 +237,25 @@ export class Lists implements ListService {
   }
 
   async #loadLists(lists: ListsConfig, config: Config): Promise<LoadedLists> {
+    const before = this.#gate.classRules
+    const beforePublish = (): void => {
+      const { blacklist } = this.tables ?? {}
+      if (blacklist !== undefined) this.#setRules(rulesMeanwhile(config, blacklist, before))
+    }
     try {
-      return await loadLists(lists, this.#partsOf(config), this.#loaded)
+      return await loadLists(lists, { ...this.#partsOf(config), beforePublish }, this.#loaded)
+    } catch (fault) {
+      this.#setRules(before)
+      throw fault
     } finally {
       this.#loading = undefined
     }
+  }
+
+  #setRules(classRules: GateTables['classRules']): void {
+    if (this.#isClosed || this.#gate.classRules === classRules) return
+    this.#gate = { ...this.#gate, classRules }
+    this.#listener.onRules()
   }
 
   #stampOf(config: Config): string {

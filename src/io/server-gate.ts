@@ -196,7 +196,7 @@ class ServerGate implements Gate {
         const { address, port, localAddress, localPort } = header
         guest.peer = { ...guest.peer, address, port, localAddress, localPort }
       }
-      this.#judge(guest, policy)
+      this.#judge(guest, this.#policy ?? policy)
     })
   }
 

@@ -33,6 +33,8 @@ export interface PublishParts {
   }) => IpTableForm
   /** Folder for forms that keep files (`lists.cache`). */
   readonly cache: string
+  /** All images are there and none is published. */
+  readonly beforePublish?: () => void
 }
 
 const tableKinds: Readonly<Record<keyof IpTables, ListKind>> = {
@@ -59,6 +61,7 @@ export async function publishLists(
     for (const { form, image } of compiled) form.discard(image)
     throw failed.reason
   }
+  parts.beforePublish?.()
   const native = compiled.filter(({ image }) => image.form === 'prefix')
   const tables: Partial<Record<keyof IpTables, IpTable | undefined>> = {}
   try {

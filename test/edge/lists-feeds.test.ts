@@ -25,7 +25,7 @@ vi.mock('../../src/feeds/fetch-feed.ts', async (importOriginal) => {
   return { ...original, fetchFeed }
 })
 
-const silent = { onReport: () => {}, onFault: () => {}, onChange: () => {} }
+const silent = { onReport: () => {}, onFault: () => {}, onRules: () => {}, onChange: () => {} }
 
 let folder = ''
 let server: Server
@@ -51,6 +51,7 @@ test('a fetch that fails is told in log and status until one succeeds; the last 
   const lists = await Lists.open(config, {
     onReport: (report) => reports.push(report),
     onFault: () => {},
+    onRules: () => {},
     onChange: () => {},
   })
   vi.useFakeTimers({ toFake: ['Date'] })
@@ -90,6 +91,7 @@ test('a feed that never came: its fault is told, its list is empty', async () =>
   const lists = await Lists.open(config, {
     onReport: (report) => reports.push(report),
     onFault: () => {},
+    onRules: () => {},
     onChange: () => {},
   })
   expect(reports.map(recordOfList)).toMatchObject([

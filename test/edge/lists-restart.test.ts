@@ -93,6 +93,7 @@ async function open(
   const lists = await Lists.open(config, {
     onReport: (report) => reports.push(report),
     onFault: (detail) => faults.push(detail),
+    onRules: () => {},
     onChange: () => {},
   })
   return { lists, reports, faults, config }

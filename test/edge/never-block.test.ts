@@ -24,6 +24,7 @@ test('a mailhost of a route: entries that name it are set aside, feedback never 
   const opened = await Lists.open(testConfig([], { mailhost, lists }, folder), {
     onReport: (report) => reports.push(report),
     onFault: () => {},
+    onRules: () => {},
     onChange: () => {},
   })
   try {
