@@ -3,9 +3,10 @@
  *
  * The tables keep their objects and handles from load to load, so a reload only swaps what is in
  * them; the rules of the verdict classes are made anew and go to the gate with the next policy
- * (`onChange`), those for the moment between before the tables (`onRules`). What cannot be loaded is told, and its last good state serves. After a restart with
- * unchanged lists the snapshot of the blacklist serves until they are loaded. Whatever serves, a
- * list that is void by its own word or its feed's age serves no longer.
+ * (`onChange`), those for the moment between before the tables (`onRules`). What cannot be loaded
+ * is told, and its last good state serves. After a restart with unchanged lists the snapshot of the
+ * blacklist serves until they are loaded. Whatever serves, a list that is void by its own word or
+ * its feed's age serves no longer.
  */
 import { messageOf } from '../base/errors.ts'
 import { feedsStartWaitMs } from '../base/limits.ts'

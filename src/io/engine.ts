@@ -131,8 +131,8 @@ export interface Engine {
   readonly connections: number
   /**
    * Octets sent that the peer has not taken, as finely as the carrier knows (the native engine: to
-   * the segment, the kernel's queue included; others: by whole writes). 0 for a dead id. For sweeps:
-   * it may cost a system call.
+   * the segment, the kernel's queue included; others: by whole writes). 0 for a dead id. For
+   * sweeps: it may cost a system call.
    */
   untaken(id: ConnectionId): number
   /** Octets sent that no socket has taken yet, over all connections. O(connections). */

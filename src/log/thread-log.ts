@@ -197,8 +197,8 @@ export function openThreadLog(init: ThreadLogInit): ThreadLog {
   )
   init.port.on('message', (settings: ThreadLogSettings) => log.configure(settings))
   init.port.unref()
-  // Who dies of a bug of ours still hands on what waits; what waits in one ended from outside counts
-  // as dropped.
+  // Who dies of a bug of ours still hands on what waits; what waits in one ended from outside
+  // counts as dropped.
   process.once('exit', () => log.flush())
   return log
 }
