@@ -60,7 +60,8 @@ export interface TransferPort {
   recipient(recipientArguments: string, domain: string): void
   /**
    * Gives the session up while a question runs: RSET. The envelope is kept: the next recipient() or
-   * data() takes a session again and replays it. No answer; only while none is owed.
+   * data() takes a session again and replays it. No answer: a recipient that is owed one is
+   * forgotten.
    */
   release(): void
   /** Takes a session again if it was given up, replays the envelope, sends DATA: onDataReply. */

@@ -66,6 +66,14 @@ export function routeOf(policy: TransferPolicy, domain: string): Route {
   return policy.route
 }
 
+/** Do both lead to the same mailhosts? A reload makes every route anew. */
+export function isSameRoute(one: Route, other: Route): boolean {
+  if (one === other) return true
+  const slots = other.mailhosts.map(({ slot }) => slot)
+  const { length } = one.mailhosts
+  return length === slots.length && one.mailhosts.every(({ slot }, at) => slot === slots[at])
+}
+
 /** Every mailhost that a policy names, once each. */
 export function mailhostsOf(policy: TransferPolicy): readonly Mailhost[] {
   const bySlot = new Map<number, Mailhost>()

@@ -25,7 +25,7 @@ import { takesParameters } from './capabilities.ts'
 import type { PoolTenant } from './host.ts'
 import type { Identity } from './identity.ts'
 import type { Link, TransactionKind } from './link.ts'
-import { type Mailhost, type Route, routeOf, transferReplies } from './mailhost.ts'
+import { isSameRoute, type Mailhost, type Route, routeOf, transferReplies } from './mailhost.ts'
 import type { Pool } from './pool.ts'
 
 /** Hears the answers: the journey. */
@@ -114,7 +114,7 @@ export class Transfer implements TransferPort, PoolTenant {
     const offer: Offer = { line: `RCPT TO:${recipientArguments}\r\n`, reply: undefined }
     this.#offers.push(offer)
     if (this.#doom !== undefined) this.#answer(offer, this.#doom)
-    else if (route !== this.route) this.#answer(offer, transferReplies.otherRoute)
+    else if (!isSameRoute(route, this.route)) this.#answer(offer, transferReplies.otherRoute)
     else if (this.#link === undefined) this.#wantLink()
     else if (!takesParameters(this.#link.keywords, recipientArguments)) {
       this.#answer(offer, transferReplies.changed)
@@ -122,12 +122,9 @@ export class Transfer implements TransferPort, PoolTenant {
   }
 
   release(): void {
-    const link = this.#takeLink()
-    if (link === undefined) this.#stopWaiting()
-    else {
-      link.resetEnvelope()
-      this.#place.pool.release(link)
-    }
+    // Whom the journey has answered itself is offered no more.
+    this.#offers.length = this.#told
+    this.#giveLinkBack()
   }
 
   data(): void {
@@ -264,7 +261,7 @@ export class Transfer implements TransferPort, PoolTenant {
     const link = this.#link
     if (link === undefined) return
     if (this.#doom !== undefined) {
-      this.release()
+      this.#giveLinkBack()
       if (this.#wantsData) this.#answerData(this.#doom)
     } else if (this.#wantsData) this.#sendData(link)
     else {
@@ -278,7 +275,7 @@ export class Transfer implements TransferPort, PoolTenant {
     if (reply.code === 354) this.#phase = 'body'
     else {
       this.#phase = 'envelope'
-      this.release()
+      this.#giveLinkBack()
     }
     this.#listener.onDataReply(reply, this.#place.now())
   }
@@ -303,7 +300,7 @@ export class Transfer implements TransferPort, PoolTenant {
   /** The mailhost would refuse for good what was no fault of the client. */
   #refuseEnvelope(): void {
     this.#doom = transferReplies.changed
-    this.release()
+    this.#giveLinkBack()
     this.#refuseOwed(this.#doom)
     if (this.#wantsData) this.#answerData(this.#doom)
     this.#place.defer(this)
@@ -382,6 +379,15 @@ export class Transfer implements TransferPort, PoolTenant {
     this.#wantsData = false
     this.#dataAnswer = reply
     this.#place.defer(this)
+  }
+
+  #giveLinkBack(): void {
+    const link = this.#takeLink()
+    if (link === undefined) this.#stopWaiting()
+    else {
+      link.resetEnvelope()
+      this.#place.pool.release(link)
+    }
   }
 
   #takeLink(): Link | undefined {

@@ -97,6 +97,35 @@ test('a replay that the mailhost refuses is a temporary failure, never a smaller
   expect(scene.engine.take(2)).not.toContain('DATA')
 })
 
+test('a recipient whose answer was given up is not offered again: answers stay with their own', () => {
+  const scene = new Scene()
+  scene.open(1)
+  const client = scene.client().offers('1@y.example')
+  scene.says(1, accepted)
+  client.offersAlso('2@y.example')
+  client.transfer.release()
+  client.offersAlso('3@y.example')
+  scene.open(2)
+  expect(scene.engine.take(2)).toBe(
+    'MAIL FROM:<a@x.example>\r\nRCPT TO:<1@y.example>\r\nRCPT TO:<3@y.example>\r\n',
+  )
+  scene.says(2, '250 Ok\r\n250 1\r\n550 3\r\n')
+  expect(client.answers).toEqual(['rcpt 250 2.1.5', 'rcpt 550'])
+})
+
+test('a reload amid the envelope: recipients of the same mailhost go on in it', () => {
+  const scene = new Scene()
+  scene.open(1)
+  const client = scene.client().offers('1@y.example')
+  scene.says(1, accepted)
+  scene.pool.configure(policyWith({ route: { mailhosts: [{ ...first }] } }))
+  client.offersAlso('2@y.example')
+  scene.says(1, '250 2\r\n')
+  scene.pool.configure(policyWith({ route: { mailhosts: [second] } }))
+  client.offersAlso('3@y.example')
+  expect(client.answers).toEqual(['rcpt 250 2.1.5', 'rcpt 250', 'rcpt 451 4.5.3'])
+})
+
 test('354 and 250 together: no early 250 for the client (transfer-039)', () => {
   const scene = new Scene()
   scene.open(1)
