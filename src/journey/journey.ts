@@ -309,7 +309,8 @@ function pace(session: Session, nowMs: number): void {
   const isStashFull = message?.phase === 'opening' && message.stashOctets >= stashOctetsMost()
   const heldOctets = session.held?.length ?? 0
   const mustPause = session.isTransferFull || isStashFull || heldOctets > heldInputOctetsMax
-  if (mustPause) session.rateSinceMs = nowMs
+  // The client's minute begins when it may go on.
+  if (mustPause || session.isPaused) session.rateSinceMs = nowMs
   if (mustPause === session.isPaused) return
   // A stall begins: a mailhost that takes octets, however slowly, is not a silent one.
   if (session.isTransferFull) session.waitingSinceMs = nowMs

@@ -300,6 +300,21 @@ test('what passes unseen counts for the size limit and for the rate', () => {
   expect(world.delivered).toEqual([])
 })
 
+test('a client that was paused for a slow mailhost has a whole minute when it may go on', () => {
+  let isSlow = false
+  const mailhostMs = () => (isSlow ? 300_000 : 0)
+  const world = withEnvelope(new World({ isSlowMailhost: () => isSlow, mailhostMs }))
+  world.send('DATA\r\n').send('Subject: x\r\n\r\n').passes(30_000)
+  isSlow = true
+  world.send('a line\r\n')
+  expect(world.isPaused).toBe(true)
+  isSlow = false
+  world.passes(300_000 + 50_000)
+  expect([world.isPaused, world.isClosed]).toEqual([false, false])
+  world.send('.\r\n')
+  expect(world.take()).toContain('250 2.0.0 queued')
+})
+
 test('a message of just the permitted size is taken, however its end is cut', () => {
   const text = `${plainMessage}${'line of text\r\n'.repeat(100)}`
   for (let cut = 0; cut <= 5; cut++) {
