@@ -97,7 +97,8 @@ async function run({ isQuick, isFull }: BenchOptions): Promise<BenchResult> {
 }
 
 /**
- * Octets that each of many connections holds. As many have come and gone before: what a process
+ * Octets that each of many connections holds, the larger of two measurements: garbage of before
+ * that goes while they come would speak for them. As many have come and gone before: what a process
  * makes once, and the garbage of its start, are no connection's.
  */
 async function heldBy(
@@ -109,9 +110,12 @@ async function heldBy(
   const dismiss = await startHold(hold, server, connections, kind)
   await dismiss()
   const before = await settledMemory(server)
-  const end = await startHold(hold, server, connections, kind)
-  const held = (await settledMemory(server)) - before
-  await end()
+  let held = 0
+  for (let round = 0; round < 2; round += 1) {
+    const end = await startHold(hold, server, connections, kind)
+    held = Math.max(held, (await settledMemory(server)) - before)
+    await end()
+  }
   return held / connections
 }
 

@@ -276,7 +276,7 @@ class Instance implements RunningProxy {
 
   status(): ProxyStatus {
     const cap = new SessionCap(this.#memory.sessionCap, 0)
-    const policy = transferPolicyOf(this.#config, this.#slots)
+    const policy = transferPolicyOf(this.#config, this.#files, this.#slots)
     return {
       addresses: this.addresses,
       startedAtMs: this.#startedAtMs,
@@ -339,7 +339,7 @@ class Instance implements RunningProxy {
     const journey = journeyPolicyOf(config, files, this.#lists.hasTrustedNames)
     return {
       journey,
-      transfer: transferPolicyOf(config, this.#slots),
+      transfer: transferPolicyOf(config, files, this.#slots),
       tls: tlsPolicyOf(config, files, this.#ticketSecret),
       probes: probeSettingsOf(config, journey.recipientDomains),
     }

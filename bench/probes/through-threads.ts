@@ -46,7 +46,7 @@ export async function throughThreads(
   })
   const nothing = (): void => undefined
   const answering = { desk, onFinding: nothing, onDelivered: nothing, onWritten: nothing }
-  const server = new AskServer(answering, (order) => worker.postMessage(order))
+  const server = new AskServer(answering, (order) => worker.postMessage(order), nothing)
   let isDone = false
   const work = (): void => {
     const untilMs = performance.now() + 10

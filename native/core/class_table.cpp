@@ -14,7 +14,10 @@ namespace {
 
 }  // namespace
 
-ClassTable::ClassTable() : classes_(1) { classes_[0].is_used = true; }
+ClassTable::ClassTable() : classes_(1) {
+  classes_[0].is_used = true;
+  classes_[0].is_answered = true;
+}
 
 ListId ClassTable::list_id(std::string_view name) {
   const std::lock_guard lock(mutex_);
@@ -33,8 +36,9 @@ std::string ClassTable::list_name(ListId list) const {
 }
 
 std::vector<VerdictClass> ClassTable::adopt(std::span<const ListSet> sets,
-                                            std::span<const ListId> list_ids) {
-  begin_generation();
+                                            std::span<const ListId> list_ids,
+                                            std::span<const VerdictClass> in_force) {
+  begin_generation(in_force);
   std::vector<VerdictClass> numbers;
   numbers.reserve(sets.size());
   while (numbers.size() < sets.size()) {
@@ -45,16 +49,21 @@ std::vector<VerdictClass> ClassTable::adopt(std::span<const ListSet> sets,
       ListSet set(own.size());
       std::transform(own.begin(), own.end(), set.begin(), [&](ListId id) { return list_ids[id]; });
       std::sort(set.begin(), set.end());
-      const VerdictClass number = number_of(set);
-      if (number == 0 && !set.empty()) return {};
+      const VerdictClass number = number_of(set, false);
+      if (number == 0 && !set.empty()) {
+        take_back_refused();
+        return {};
+      }
       numbers.push_back(number);
     }
   }
   return numbers;
 }
 
-void ClassTable::begin_generation() {
+void ClassTable::begin_generation(std::span<const VerdictClass> in_force) {
   const std::lock_guard lock(mutex_);
+  // Until now, however many images have been refused since it was published.
+  for (const VerdictClass number : in_force) classes_[number].used_in = generation_;
   ++generation_;
   // Remembered steps would keep numbers in use that are not marked so any more.
   for (auto& slot : remembered_) slot.store(0, std::memory_order_relaxed);
@@ -75,7 +84,7 @@ VerdictClass ClassTable::slow_step(VerdictClass from, ListId list, bool is_exclu
   const std::lock_guard lock(mutex_);
   const ListSet& set = classes_[from].set;
   const ListSet next = is_excluded ? without_list(set, list) : with_list(set, list);
-  const VerdictClass number = number_of(next);
+  const VerdictClass number = number_of(next, true);
   return number == 0 && !next.empty() ? from : number;
 }
 
@@ -86,14 +95,16 @@ ListSet ClassTable::lists_of(VerdictClass verdict_class) const {
 
 std::size_t ClassTable::count() const {
   const std::lock_guard lock(mutex_);
-  return numbers_.size();
+  return classes_.size() - 1;
 }
 
-VerdictClass ClassTable::number_of(const ListSet& set) {
+VerdictClass ClassTable::number_of(const ListSet& set, bool is_answer) {
   if (set.empty()) return 0;
   const auto known = numbers_.find(set);
   if (known != numbers_.end()) {
-    classes_[known->second].used_in = generation_;
+    Numbered& one = classes_[known->second];
+    one.used_in = generation_;
+    one.is_answered = one.is_answered || is_answer;
     return known->second;
   }
   if (free_.empty() && classes_.size() > verdict_classes_max) take_back_unused();
@@ -107,17 +118,33 @@ VerdictClass ClassTable::number_of(const ListSet& set) {
   } else {
     return 0;
   }
-  classes_[number] = {set, generation_, true};
+  classes_[number] = {set, generation_, generation_, true, is_answer};
   numbers_.emplace(set, number);
   return number;
+}
+
+void ClassTable::take_back_refused() {
+  for (Numbered& one : classes_) {
+    if (one.is_used && one.made_in == generation_ && !one.is_answered) give_up(one);
+  }
+  while (!classes_.back().is_used) classes_.pop_back();
+  free_.clear();
+  for (std::size_t number = classes_.size() - 1; number > 0; --number) {
+    if (!classes_[number].is_used) free_.push_back(static_cast<VerdictClass>(number));
+  }
+  times_taken_back_.fetch_add(1, std::memory_order_release);
+}
+
+void ClassTable::give_up(Numbered& one) {
+  numbers_.erase(one.set);
+  one = {};
 }
 
 void ClassTable::take_back_unused() {
   for (std::size_t number = 1; number < classes_.size(); ++number) {
     Numbered& one = classes_[number];
     if (!one.is_used || one.used_in + generations_kept > generation_) continue;
-    numbers_.erase(one.set);
-    one = {};
+    give_up(one);
     free_.push_back(static_cast<VerdictClass>(number));
   }
   times_taken_back_.fetch_add(1, std::memory_order_release);

@@ -41,7 +41,7 @@ TableError SharedTable::publish(CompiledTable compiled) {
     next->list_ids.push_back(classes_.list_id(name));
     if (next->list_ids.back() == ClassTable::every_list) return TableError::too_many_classes;
   }
-  next->meanings = classes_.adopt(next->image->sets, next->list_ids);
+  next->meanings = classes_.adopt(next->image->sets, next->list_ids, current_->meanings);
   if (next->meanings.empty()) return TableError::too_many_classes;
   exchange(share(std::move(next)), compiled.any24);
   return TableError::none;

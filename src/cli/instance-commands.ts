@@ -41,8 +41,13 @@ export interface ReloadAnswer {
   readonly restart: readonly string[]
 }
 
-/** Entries of a list in one answer: the next ones are asked for by the last of these. */
+/**
+ * Entries of a list in one answer: the next ones are asked for by the last one's name, or `next`.
+ */
 const shownMax = 10_000
+
+/** Characters of an operator's words for an entry, so that a part of a list stays an answer. */
+const reasonMax = 1000
 
 const neverBlockRemedy =
   'enter a network outside it, or take it out of that list and run activemx reload'
@@ -64,26 +69,25 @@ export class InstanceCommands {
   reload(): Promise<ReloadAnswer> {
     return this.#turns.take(async () => {
       const { load, log } = this.#parts
-      const loaded = load()
-      const answer = loaded.ok
-        ? await this.#take(loaded.value)
-        : faulty(loaded.error.map(faultLine))
+      const answer = await this.#take(load)
       log.log.record({ event: 'reload', time: Date.now(), ...answer })
       log.reopen()
       return answer
     })
   }
 
-  async #take(config: Config): Promise<ReloadAnswer> {
+  async #take(load: () => LoadedConfig): Promise<ReloadAnswer> {
     const { log, proxy } = this.#parts
-    const { reload: changes, restart } = differencesOf(this.#config, config)
     try {
-      await reloadInstance(config, log, proxy)
+      const loaded = load()
+      if (!loaded.ok) return faulty(loaded.error.map(faultLine))
+      const { reload: changes, restart } = differencesOf(this.#config, loaded.value)
+      await reloadInstance(loaded.value, log, proxy)
+      this.#config = inForce(this.#config, loaded.value)
+      return { ok: true, changes, faults: [], restart }
     } catch (error) {
       return faulty([messageOf(error)])
     }
-    this.#config = inForce(this.#config, config)
-    return { ok: true, changes, faults: [], restart }
   }
 
   /** The handlers of the control socket. */
@@ -121,19 +125,34 @@ export class InstanceCommands {
         expiresAtMs: Number.isFinite(entry.expiresMs) ? entry.expiresMs : 0,
       }))
     }
-    if (list !== 'dynamic') return after === '' ? this.#showLoaded(list) : []
-    const kept = this.#parts.learnt?.dynamic.entries(nowMs, after) ?? []
-    const entries = firstOf(kept, ({ prefix }) => prefix !== after)
-    const notKept = after === '' ? this.#notKept(nowMs) : []
-    return [...notKept, ...entries].map(({ prefix, ...rest }) => ({ entry: prefix, ...rest }))
+    if (list === 'dynamic') return this.#showDynamic(after, nowMs)
+    return after === '' ? this.#showLoaded(list) : []
+  }
+
+  /** First what no store keeps, `#PLACE` for place, then what it keeps. */
+  #showDynamic(after: string, nowMs: number): readonly unknown[] {
+    const place = after === '' ? '#0' : after
+    const from = place.startsWith('#') ? Number(place.slice(1)) : undefined
+    const notKept = from === undefined ? [] : this.#notKept(nowMs, from)
+    if (notKept.length === shownMax) return notKept
+    const behind = from === undefined ? after : ''
+    const kept = this.#parts.learnt?.dynamic.entries(nowMs, behind) ?? []
+    const entries = firstOf(kept, ({ prefix }) => prefix !== behind)
+    return [...notKept, ...entries.map(({ prefix, ...rest }) => ({ entry: prefix, ...rest }))]
   }
 
   /** What a full store, or none, did not take is in force all the same. */
-  #notKept(nowMs: number) {
+  #notKept(nowMs: number, from: number): readonly unknown[] {
     const { learnt, proxy } = this.#parts
     if (learnt !== undefined && learnt.store.lost() === 0) return []
     const reason = 'not in the store: goes with a restart'
-    return [...proxy.dynamic.notKept(nowMs)].map((entry) => ({ ...entry, reason }))
+    const entries = firstOf(proxy.dynamic.notKept(nowMs, from), () => true)
+    return entries.map(({ prefix, expiresAtMs, behind }) => ({
+      entry: prefix,
+      expiresAtMs,
+      reason,
+      next: `#${behind}`,
+    }))
   }
 
   /** A list that is loaded from a file or feed: what became of it. */
@@ -149,6 +168,7 @@ export class InstanceCommands {
     const nowMs = Date.now()
     const ttl = typeof given['ttlMs'] === 'number' ? given['ttlMs'] : undefined
     const reason = typeof given['reason'] === 'string' ? given['reason'] : ''
+    if (reason.length > reasonMax) throw usage(`reason: write at most ${reasonMax} characters`)
     if (list === 'whitelist') {
       const address = addressKey(text)
       if (address === undefined) throw usage(`entry ${text}: write an e-mail address`)

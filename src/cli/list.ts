@@ -21,6 +21,8 @@ interface Entry {
   readonly entry: string
   readonly reason?: string
   readonly expiresAtMs?: number
+  /** What asks for the entries behind it, where its name does not. */
+  readonly next?: string
 }
 
 const actions = ['show', 'add', 'remove', 'import', 'export'] as const
@@ -83,10 +85,11 @@ async function showEntries(
   for (let after = ''; ; ) {
     const part = await ask<readonly Entry[]>(options, 'list-show', { list, after })
     const last = part.at(-1)
+    const next = last?.next ?? last?.entry
     // An instance of before an upgrade knows no `after` and says the same again.
-    if (last === undefined || last.entry === after) break
-    after = last.entry
-    if (isJson) for (const entry of part) all.push(entry)
+    if (next === undefined || next === after) break
+    after = next
+    if (isJson) for (const { next: _, ...entry } of part) all.push(entry)
     else for (const entry of part) print(action === 'export' ? entry.entry : shownEntry(entry))
   }
   if (isJson) print(JSON.stringify(all))
@@ -120,8 +123,12 @@ async function importFile(
   if (refused > 0) exit(exitStatus.negative)
 }
 
+/** ECMA-262 §21.4.1.1: beyond it nothing is a date. */
+const dateMsMax = 8.64e15
+
 function shownEntry({ entry, reason = '', expiresAtMs = 0 }: Entry): string {
-  const until = expiresAtMs === 0 ? '' : `  until ${new Date(expiresAtMs).toISOString()}`
+  const hasEnd = expiresAtMs !== 0 && expiresAtMs <= dateMsMax
+  const until = hasEnd ? `  until ${new Date(expiresAtMs).toISOString()}` : ''
   return `${entry}${until}${reason === '' ? '' : `  ${reason}`}`
 }
 

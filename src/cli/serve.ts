@@ -2,19 +2,21 @@
  * activemx serve: runs the proxy until SIGTERM or SIGINT; without --config it is the try-out.
  *
  * SIGHUP takes the configuration file anew, SIGUSR1 opens the log file again. The first SIGTERM
- * finishes running transactions, a second one ends the process at once.
+ * finishes running transactions, a second one ends the process at once. Status 2 is of what an
+ * operator must mend first, status 1 of what another start may cure.
  */
 
 import type { Command } from 'commander'
-import { faultLine as configFaultLine, loadConfig } from '../config/load.ts'
+import { OperatingError } from '../base/errors.ts'
+import { faultLine as configFaultLine } from '../config/load.ts'
 import { warningsOf } from '../config/rules.ts'
 import type { Config } from '../config/schema.ts'
+import { loadWithFiles } from '../edge/file-faults.ts'
 import { newFatal } from '../edge/running-proxy.ts'
 import { openSyslogOverTls } from '../edge/tls-syslog.ts'
 import { openSystemLog, type SystemLog } from '../log/system-log.ts'
 import { serve } from '../main.ts'
-import type { CommandContext, Terminal } from './command.ts'
-import { exitStatus } from './command.ts'
+import { type CommandContext, exitStatus, faultLine, type Terminal } from './command.ts'
 import { openInstanceControl } from './instance-control.ts'
 import { startTryOut } from './try-out.ts'
 import { untilSignal } from './until-signal.ts'
@@ -36,13 +38,21 @@ export function addServe(program: Command, { terminal, exit }: CommandContext): 
       }
       const config = readConfig(file, terminal)
       if (config === undefined) exit(exitStatus.fault)
-      else await serveUntilSignal(config, file)
+      else await serveUntilSignal(config, file).catch(endAs)
     })
+  const endAs = (fault: unknown): void => {
+    if (!(fault instanceof OperatingError && passing.has(fault.code))) throw fault
+    terminal.warn(faultLine(fault))
+    exit(exitStatus.negative)
+  }
 }
+
+/** Faults that may pass by themselves: an address that is not up yet, threads that died. */
+const passing: ReadonlySet<string> = new Set(['LISTEN_NOT_HERE', 'THREADS_DIE'])
 
 /** The configuration, or undefined after one line per fault. */
 function readConfig(file: string, terminal: Terminal): Config | undefined {
-  const loaded = loadConfig(file)
+  const loaded = loadWithFiles(file)
   if (loaded.ok) return loaded.value
   for (const fault of loaded.error) terminal.warn(`activemx: ${file}: ${configFaultLine(fault)}`)
   return undefined
@@ -61,7 +71,7 @@ async function serveUntilSignal(config: Config, file: string): Promise<void> {
       throw fault
     },
   )
-  const instance = { file, load: () => loadConfig(file), log, proxy }
+  const instance = { file, load: () => loadWithFiles(file), log, proxy }
   const control = await openInstanceControl(config, instance).catch(async (error: unknown) => {
     await proxy.stop()
     await log.close()

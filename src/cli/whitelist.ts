@@ -10,7 +10,7 @@ import { OperatingError } from '../base/errors.ts'
 import type { Config } from '../config/schema.ts'
 import { journeyPolicyOf, readPolicyFiles } from '../edge/policies.ts'
 import { type MiningReport, type MiningSink, mineLog } from '../feeds/mine-log.ts'
-import { openStore } from '../store/open-store.ts'
+import { condemnStore, openStore } from '../store/open-store.ts'
 import { Store } from '../store/store.ts'
 import { WhitelistStore } from '../store/whitelist-store.ts'
 import { readConfig } from './ask.ts'
@@ -44,8 +44,9 @@ async function mine(
   const report = (what: string, detail: string): void => {
     if (what !== 'opened') terminal.warn(`activemx: store ${what}: ${detail}`)
   }
-  const { sizeMaxOctets } = config.store
-  const store = new Store(openStore(config.store.path, report), { sizeMaxOctets, report })
+  const { path, sizeMaxOctets } = config.store
+  const condemn = (reason: string): void => condemnStore(path, reason)
+  const store = new Store(openStore(path, report), { sizeMaxOctets, report, condemn })
   const sink = sinkOf(new WhitelistStore(store, config.whitelist.expiresMs))
   const aborting = new AbortController()
   const stop = (): void => aborting.abort()

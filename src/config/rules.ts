@@ -25,7 +25,7 @@ export function listName(list: { readonly name: string; readonly file: string })
 
 /** What is allowed but should be looked at, one line each. */
 export function warningsOf(config: Config): readonly string[] {
-  const { lists, probe, process, mailhost, whitelist, tests } = config
+  const { lists, probe, process, mailhost, whitelist, tests, http } = config
   return [
     lists.allowLoopback && 'lists.allow_loopback = true: lists may refuse this machine itself',
     probe.allowLoopback && 'probe.allow_loopback = true: probes may connect to this machine',
@@ -36,6 +36,8 @@ export function warningsOf(config: Config): readonly string[] {
       whitelist.require === 'none' &&
       activeTests.some((test) => tests[test].mode !== 'off') &&
       'whitelist.require = "none": a forged whitelisted sender skips the tests; "spf" asks for proof',
+    (http.tokenFile !== '' || !['', '127.0.0.1:8025'].includes(http.address)) &&
+      '[http]: nothing listens there yet; remove it',
     tests.user.callAhead &&
       tests.at !== 'rcpt' &&
       `tests.user.call_ahead = true: does nothing with tests.at = "${tests.at}"; set "rcpt", where the tests know the recipient`,

@@ -67,7 +67,8 @@ async function listening(server: Server, path: string): Promise<void> {
   const previous = process.umask(0o177)
   try {
     await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
+      // Not once: an accept that fails later costs that client alone.
+      server.on('error', reject)
       server.listen(path, resolve)
     })
     chmodSync(path, 0o600)

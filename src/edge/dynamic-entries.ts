@@ -63,8 +63,8 @@ export class DynamicEntries {
         this.#listener.onRemoved(entry.prefix)
         continue
       }
-      if (!this.#tryEnter(entry, nowMs)) break
-      count++
+      // What is barred goes from the store also where no more fits into the table.
+      if (!this.#isFull && this.#tryEnter(entry, nowMs)) count++
     }
     return count
   }
@@ -83,7 +83,7 @@ export class DynamicEntries {
     for (const entry of this.#entered.values()) {
       const { prefix } = entry
       if (!isAlive(entry, nowMs)) this.#entered.delete(prefix)
-      else if (this.#isBarred(prefix)) this.#leave(prefix, nowMs)
+      else if (this.#isBarred(prefix)) this.#tryLeave(prefix, nowMs)
       if (++seen % storeSweepPartMax === 0) await nextTurn()
       if (this.#isClosed) return
     }
@@ -119,11 +119,16 @@ export class DynamicEntries {
     return entry !== undefined && isAlive(entry, nowMs)
   }
 
-  /** What is in force and not in the store, which was full or is not there. */
-  *notKept(nowMs: number): Generator<Entered> {
+  /**
+   * What is in force and not in the store, which was full or is not there; from a place on, each
+   * with the place behind it. Places move when entries go.
+   */
+  *notKept(nowMs: number, from = 0): Generator<Entered & { readonly behind: number }> {
+    let behind = 0
     for (const entry of this.#entered.values()) {
-      const isKept = this.#kept?.get(entry.prefix, nowMs) !== undefined
-      if (isAlive(entry, nowMs) && !isKept) yield entry
+      if (++behind <= from || !isAlive(entry, nowMs)) continue
+      const { prefix, expiresAtMs } = entry
+      if (this.#kept?.get(prefix, nowMs) === undefined) yield { prefix, expiresAtMs, behind }
     }
   }
 
@@ -150,6 +155,15 @@ export class DynamicEntries {
       if (!this.#isFull) this.#listener.onFault(`dynamic ${entry.prefix}: ${messageOf(error)}`)
       this.#isFull = true
       return false
+    }
+  }
+
+  /** For nobody who could hear what the table says. */
+  #tryLeave(prefix: string, nowMs: number): void {
+    try {
+      this.#leave(prefix, nowMs)
+    } catch (error) {
+      this.#listener.onFault(`dynamic ${prefix}: ${messageOf(error)}`)
     }
   }
 

@@ -29,8 +29,8 @@ import type { QuestionDesk } from './questions.ts'
 import type { ThreadTls, TlsPolicy } from './thread-tls.ts'
 import { within } from './within.ts'
 
-/** How long the start waits for the mailhosts' EHLO. */
-const offersWaitMs = 2_000
+/** How long the start waits for the mailhosts' EHLO: one that is mute keeps no client waiting. */
+const offersWaitMs = 1_000
 /** How long an end at once waits for the last events. */
 const closeWaitMs = 1_000
 

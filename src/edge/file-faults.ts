@@ -1,15 +1,18 @@
 /**
- * What is wrong with the files that a configuration names, as start and reload would find it: they
- * are read by the same readers. For `check-config`; feeds are fetched later and not looked at.
+ * What is wrong with the files that a configuration names, and with what else of the machine it
+ * needs: judged alike by `check-config`, start and reload, as the user who asks. Feeds are fetched
+ * later and not looked at.
  */
-import { accessSync, constants, readFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs'
+import { dirname, isAbsolute } from 'node:path'
 import { messageOf } from '../base/errors.ts'
 import { parseHeaderRules } from '../checks/header-rules.ts'
-import { type ConfigFault, faultLine } from '../config/load.ts'
+import { type ConfigFault, faultLine, type LoadedConfig, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { InboundTls } from '../tls/inbound.ts'
 import { readFilesOf } from './places.ts'
-import { certificatePairsOf, readPolicyFiles } from './policies.ts'
+import { authoritiesFault, certificatePairsOf, readPolicyFiles } from './policies.ts'
+import { ownerOf } from './privileges.ts'
 import { readNamePatterns } from './probe-settings.ts'
 
 /** Faults stop a start; warnings do not. */
@@ -17,6 +20,13 @@ export interface FileReport {
   readonly faults: readonly ConfigFault[]
   /** One line each. */
   readonly warnings: readonly string[]
+}
+
+/** Reads a configuration that is to be taken: every fault of its text, else of its files. */
+export function loadWithFiles(file: string): LoadedConfig {
+  const loaded = loadConfig(file)
+  const faults = loaded.ok ? reportOnFiles(loaded.value).faults : []
+  return faults.length > 0 ? { ok: false, error: faults } : loaded
 }
 
 /** Reads the files. Every fault at once. */
@@ -30,6 +40,9 @@ export function reportOnFiles(config: Config): FileReport {
     ...unreadable.filter((fault) => !isKept(fault)),
     ...(isReadable('tests.headers.rules') ? headerRuleFaults(config) : []),
     ...certificateFaults(config, isReadable),
+    ...authorityFaults(config, isReadable),
+    ...logFaults(config),
+    ...userFaults(config),
     ...patterns.faults,
   ]
   const missing = unreadable.filter(isKept).map(faultLine)
@@ -48,7 +61,7 @@ function unreadableFiles(config: Config): readonly ConfigFault[] {
   return readFilesOf(config).flatMap(({ name: key, path }) => {
     try {
       accessSync(path, constants.R_OK)
-      return []
+      return statSync(path).isDirectory() ? [faultOf(key, path, 'is a folder; name a file')] : []
     } catch (error) {
       return [faultOf(key, path, `not readable: ${messageOf(error)}`)]
     }
@@ -90,6 +103,47 @@ function certificateFaults(
       return [faultOf(`${place}.certificate`, certificate, remedy)]
     }
   })
+}
+
+function authorityFaults(
+  { mailhost, log }: Config,
+  isReadable: (key: string) => boolean,
+): readonly ConfigFault[] {
+  const files = { 'mailhost.ca': mailhost.ca, 'log.ca': log.ca }
+  return Object.entries(files).flatMap(([key, file]) => {
+    const fault = file === '' || !isReadable(key) ? '' : authoritiesFault(textOf(file))
+    return fault === '' ? [] : [faultOf(key, file, fault)]
+  })
+}
+
+/** A log file is opened for appending, or made. */
+function logFaults({ log }: Config): readonly ConfigFault[] {
+  const { to } = log
+  if (!isAbsolute(to)) return []
+  const remedy = 'name a file in a folder that is there and writable'
+  try {
+    const isMade = !existsSync(to)
+    const written = isMade ? dirname(to) : to
+    if (statSync(written).isDirectory() !== isMade) {
+      return [faultOf('log.to', to, `${written} is ${isMade ? 'no' : 'a'} folder; ${remedy}`)]
+    }
+    accessSync(written, constants.W_OK)
+    return []
+  } catch (error) {
+    return [faultOf('log.to', to, `${messageOf(error)}; ${remedy}`)]
+  }
+}
+
+/** Nobody but root drops to another user. */
+function userFaults({ process: { user } }: Config): readonly ConfigFault[] {
+  if (user === '' || process.getuid?.() !== 0) return []
+  const remedy = 'name a user that exists'
+  try {
+    if (ownerOf(user).uid !== 0) return []
+    return [faultOf('process.user', user, `is root; ${remedy} and is not, or "" to stay root`)]
+  } catch (error) {
+    return [faultOf('process.user', user, `${messageOf(error)}; ${remedy}, or "" to stay root`)]
+  }
 }
 
 function reportOnPatterns(config: Config): FileReport {

@@ -5,7 +5,7 @@ import { messageOf, OperatingError } from '../base/errors.ts'
 import type { Engine, EngineHandler, EngineOptions } from '../io/engine.ts'
 import { newNativeEngine } from '../io/native-engine.ts'
 import type { ListPort } from '../journey/ports.ts'
-import { joinStore } from '../store/open-store.ts'
+import { condemnStore, joinStore } from '../store/open-store.ts'
 import { Store } from '../store/store.ts'
 import { WhitelistStore } from '../store/whitelist-store.ts'
 import { attachNativeTable } from '../tables/native-table.ts'
@@ -46,5 +46,7 @@ function joinWhitelist(folder: string, tell: (detail: string) => void): Whitelis
 /** The store of an instance, for a thread that only reads: the main thread writes. */
 export function joinToRead(folder: string, tell: (detail: string) => void): Store {
   const report = (_what: string, detail: string): void => tell(detail)
-  return new Store(joinStore(folder), { sizeMaxOctets: Number.POSITIVE_INFINITY, report })
+  const condemn = (reason: string): void => condemnStore(folder, reason)
+  const sizeMaxOctets = Number.POSITIVE_INFINITY
+  return new Store(joinStore(folder), { sizeMaxOctets, report, condemn })
 }

@@ -4,7 +4,7 @@
  * Pure but for the files that the configuration names, read by `readPolicyFiles`. The values travel
  * to the serving threads by message.
  */
-import { X509Certificate } from 'node:crypto'
+import { hash, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { messageOf, OperatingError } from '../base/errors.ts'
 import { mailhostSlotsMax } from '../base/limits.ts'
@@ -118,16 +118,26 @@ function readTlsFiles(config: Config) {
   }
 }
 
-/** OpenSSL takes a text without any as none: then no mailhost could be trusted. */
-function readAuthorities(name: string, file: string): string {
+/**
+ * The text of a file of authorities. Throws OperatingError where it is not readable or holds none.
+ */
+export function readAuthorities(name: string, file: string): string {
   const text = readSetting(name, file)
-  if (text === '') return ''
+  const fault = file === '' ? '' : authoritiesFault(text)
+  if (fault === '') return text
+  throw new OperatingError('TLS_CA', `${name} = ${file}: ${fault}`)
+}
+
+/**
+ * What is wrong with a text of authorities, ''; OpenSSL takes one without any as none: then nobody
+ * could be trusted, or, where it is empty, whom the system trusts.
+ */
+export function authoritiesFault(text: string): string {
   try {
     new X509Certificate(text)
-    return text
+    return ''
   } catch (cause) {
-    const message = `${name} = ${file}: holds no certificate: ${messageOf(cause)}; give PEM`
-    throw new OperatingError('TLS_CA', message, { cause })
+    return `holds no certificate: ${messageOf(cause)}; give PEM`
   }
 }
 
@@ -224,7 +234,11 @@ export function journeyPolicyOf(
 }
 
 /** Where mail goes. */
-export function transferPolicyOf(config: Config, slots: MailhostSlots): TransferPolicy {
+export function transferPolicyOf(
+  config: Config,
+  files: PolicyFiles,
+  slots: MailhostSlots,
+): TransferPolicy {
   const { mailhost } = config
   const isShared = mailhost.sessions === 'shared'
   const routeTo = (addresses: readonly Endpoint[]): Route => ({
@@ -238,6 +252,7 @@ export function transferPolicyOf(config: Config, slots: MailhostSlots): Transfer
     name: mailhost.helo === '' ? config.name : mailhost.helo,
     // A shared session has its TLS in the daemon; its user sees a plain one.
     tls: isShared ? 'off' : mailhost.tls,
+    trust: trustOf(config, files),
     sessionsMax: mailhost.sessionsMax,
     waitMs: mailhost.waitMs,
     clientIdentity: mailhost.clientIdentity,
@@ -250,6 +265,15 @@ export function transferPolicyOf(config: Config, slots: MailhostSlots): Transfer
     route: routeTo(mailhost.addresses),
     domainRoutes: new Map(domainRoutes),
   }
+}
+
+/** What a session's TLS rests on; sessions in plain text stay what they are. */
+function trustOf({ mailhost, tlsDaemon }: Config, { mailhostCa }: PolicyFiles): string {
+  const { tls, sessions, servername } = mailhost
+  if (tls === 'off') return ''
+  const maker = sessions === 'shared' ? tlsDaemon.socket : ''
+  // Short, since each message asks whether its session is still of the policy.
+  return hash('sha256', JSON.stringify([tls, sessions, maker, servername, mailhostCa]))
 }
 
 /** What the gate judges by. */

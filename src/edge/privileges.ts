@@ -87,8 +87,11 @@ function closedText({ name, path }: ReadFile, user: string): string {
   return `${name} = ${path}: user ${user} may not read it, so no reload can take it; ${remedy}`
 }
 
-/** Node tells the numbers of the user that the process is: so it is that user for a moment. */
-function ownerOf(user: string): Owner {
+/**
+ * The numbers of a user; only root may ask. Node tells those of the user that the process is: so it
+ * is that user for a moment. Throws where there is none of that name.
+ */
+export function ownerOf(user: string): Owner {
   process.seteuid?.(user)
   try {
     const { uid, gid } = userInfo()

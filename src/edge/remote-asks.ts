@@ -107,15 +107,36 @@ export class RemoteAsks implements ThreadAsks {
 export class AskServer {
   readonly #asks: ThreadAsks
   readonly #post: (order: ThreadOrder) => void
+  readonly #onFault: (error: unknown) => void
   readonly #askers = new Map<number, Asker>()
 
-  constructor(asks: ThreadAsks, post: (order: ThreadOrder) => void) {
+  constructor(
+    asks: ThreadAsks,
+    post: (order: ThreadOrder) => void,
+    onFault: (error: unknown) => void,
+  ) {
     this.#asks = asks
     this.#post = post
+    this.#onFault = onFault
   }
 
-  /** A report that asks or tells; others are left alone. */
+  /**
+   * A report that asks or tells; others are left alone. A bug of ours that one meets ends nothing:
+   * who asked hears that nothing was found.
+   */
   onReport(report: ThreadReport): void {
+    try {
+      this.#take(report)
+    } catch (error) {
+      this.#onFault(error)
+      if (report.kind !== 'trusted-name' && report.kind !== 'examine') return
+      const { kind: question, number } = report
+      this.#askers.delete(number)
+      this.#post({ kind: 'answer', number, answer: { question, findings: [] } })
+    }
+  }
+
+  #take(report: ThreadReport): void {
     const { desk } = this.#asks
     if (report.kind === 'trusted-name') {
       desk.trustedName(report.address, this.#asker(report.number))

@@ -2,8 +2,6 @@
  * The system log's way over TLS: `log.to = "syslog+tls://ADDRESS:PORT"`. Joins log and TLS
  * sessions.
  */
-import { readFileSync } from 'node:fs'
-import { messageOf, OperatingError } from '../base/errors.ts'
 import { tlsSyslogStallMs } from '../base/limits.ts'
 import type { Config } from '../config/schema.ts'
 import type { LogSink, OpenTlsSyslog, SinkEvents } from '../log/sink.ts'
@@ -11,8 +9,9 @@ import type { Outcome } from '../tls/api.ts'
 import { sharedNameOf } from '../tls/options.ts'
 import { openTlsSyslog } from '../tls/syslog-sink.ts'
 import { TlsWrapper } from '../tls/wrapper.ts'
+import { readAuthorities } from './policies.ts'
 
-/** Opens it with the configuration's certificate settings. Throws OperatingError LOG_OPEN. */
+/** Opens it with the configuration's certificate settings. Throws OperatingError for `log.ca`. */
 export const openSyslogOverTls: OpenTlsSyslog = (
   config: Config,
   server: { readonly address: string; readonly port: number },
@@ -36,17 +35,8 @@ export const openSyslogOverTls: OpenTlsSyslog = (
     servername,
     stallMs: tlsSyslogStallMs,
     fallback: true,
-    ...(ca === '' ? {} : { ca: readCa(ca) }),
+    ...(ca === '' ? {} : { ca: readAuthorities('log.ca', ca) }),
   }
   const options = { ...asked, shared: sharedNameOf(`syslog-${address}:${port}`, asked) }
   return openTlsSyslog(wrapper, options, { priority, host: config.name, tag }, events)
-}
-
-function readCa(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (cause) {
-    const message = `log.ca = ${file}: ${messageOf(cause)}; make it readable or unset it`
-    throw new OperatingError('LOG_OPEN', message, { cause })
-  }
 }

@@ -143,11 +143,15 @@ class WorkerThread {
     piscina: Piscina,
     setup: ThreadBirth['setup'],
     log: ThreadBirth['log'],
-    { asks, onTlsDaemon }: Pick<WorkerThreadsParts, 'asks' | 'onTlsDaemon'>,
+    { asks, onTlsDaemon, log: system }: Pick<WorkerThreadsParts, 'asks' | 'onTlsDaemon' | 'log'>,
   ) {
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
-    const desk = new AskServer(asks, (order) => port1.postMessage(order))
+    const onFault = (error: unknown): void => {
+      const detail = `a report of thread ${setup.thread}: ${messageOf(error)}`
+      system.log.record({ event: 'service', time: Date.now(), what: 'fault', detail })
+    }
+    const desk = new AskServer(asks, (order) => port1.postMessage(order), onFault)
     const birth: ThreadBirth = { setup, log, port: port2 }
     this.ended = piscina.run(birth, { transferList: [port2, log.port] }).finally(() => {
       desk.close()

@@ -80,7 +80,8 @@ class ServerGate implements Gate {
       const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true })
       server.on('connection', (socket) => this.#onConnection(socket))
       await new Promise<void>((resolve, reject) => {
-        server.once('error', (error: NodeJS.ErrnoException) => {
+        // Not once: an accept that fails later costs that client alone.
+        server.on('error', (error: NodeJS.ErrnoException) => {
           reject(listenFault(text, error.code ?? error.message))
         })
         server.listen({ host, port, backlog: listenBacklogMax, ipv6Only: true }, resolve)

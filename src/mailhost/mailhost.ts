@@ -79,7 +79,8 @@ async function serveSession(
 
 function listen(server: Server, { address, port }: MailhostOptions): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.once('error', reject)
+    // Not once: an accept that fails later costs that client alone.
+    server.on('error', reject)
     server.listen(port, address, () => {
       const bound = server.address()
       resolve(typeof bound === 'object' && bound !== null ? bound.port : port)

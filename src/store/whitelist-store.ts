@@ -99,9 +99,14 @@ export class WhitelistStore {
     })
   }
 
-  /** How far a log file was mined. */
+  /** How far a log file was mined; unknown where the store cannot be read. */
   place(file: string): MiningPlace | undefined {
-    return this.#places.get(file)
+    try {
+      return this.#places.get(file)
+    } catch (error) {
+      this.#store.onReadFault(error)
+      return undefined
+    }
   }
 
   /** Living entries in order, from the address given on. */

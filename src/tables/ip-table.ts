@@ -75,6 +75,7 @@ export interface RemoveOptions {
 export interface IpTableSizes {
   readonly prefixes4: number
   readonly prefixes6: number
+  /** The highest class; numbers begin at 1. */
   readonly classes: number
   readonly addedPrefixes: number
   /** Octets of the lookup structure, without provenance. */

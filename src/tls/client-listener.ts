@@ -44,7 +44,8 @@ export class ClientListener {
       secureOptions,
     })
     await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
+      // Not once: an accept that fails later costs that client alone.
+      server.on('error', reject)
       server.listen({ host: listen?.host, port: listen?.port }, resolve)
     })
     return new ClientListener(server)

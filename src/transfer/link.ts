@@ -130,9 +130,10 @@ export class Link {
   }
 
   /** Would the policy open it alike? Its TLS and names were decided when it was opened. */
-  suits({ tls, name, clientIdentity }: TransferPolicy): boolean {
+  suits({ tls, trust, name, clientIdentity }: TransferPolicy): boolean {
     const own = this.#policy
-    return own.tls === tls && own.name === name && own.clientIdentity === clientIdentity
+    const isAlike = own.name === name && own.clientIdentity === clientIdentity
+    return isAlike && own.tls === tls && own.trust === trust
   }
 
   /**

@@ -29,6 +29,8 @@ export interface TransferPolicy {
   readonly name: string
   /** STARTTLS to the mailhosts: never, where offered, or nothing without it. RFC 3207. */
   readonly tls: 'off' | 'opportunistic' | 'required'
+  /** Whom sessions trust and by whose hand they are made; others are not used under this policy. */
+  readonly trust: string
   /** Sessions to one mailhost over all threads. */
   readonly sessionsMax: number
   /** How long a transaction waits for a session before 451 4.3.2. */

@@ -2,13 +2,17 @@
  * `check-config` looks into the files as start does: what it passes starts, what it refuses does
  * not.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
+import { loadWithFiles } from '../../src/edge/file-faults.ts'
 import { readPolicyFiles, tlsPolicyOf } from '../../src/edge/policies.ts'
+import { openSyslogOverTls } from '../../src/edge/tls-syslog.ts'
+import { openSystemLog } from '../../src/log/system-log.ts'
 import { runCommand } from '../support/command-line.ts'
+import { describeWith, needsRoot } from '../support/needs.ts'
 import { type Authority, makeAuthority } from '../tls/support/certificates.ts'
 
 const text = `
@@ -16,6 +20,7 @@ name = "mx.example.net"
 listen.smtp = ["127.0.0.1:2525"]
 mailhost.addresses = ["192.0.2.9:25"]
 recipients.domains = ["example.net"]
+process.user = "nobody"
 `
 let folder: string
 let authority: Authority
@@ -49,6 +54,14 @@ test('a certificate that does not fit its key: named, and no start', async () =>
   expect(warned).toHaveLength(1)
   expect(warned[0]).toMatch(/: tls\.sni\[0\]\.certificate = .*; give a chain and its own key$/)
   expect(start).toThrow('tls.certificate')
+})
+
+test('a folder in the place of a file: a fault, and not the end of a reload', async () => {
+  for (const key of ['tests.headers.rules', 'tls.ticket_secret', 'mailhost.ca']) {
+    const { status, warned } = await check(`${key} = "."\n`)
+    const line = expect.stringMatching(new RegExp(`: ${key} = ".*": is a folder; name a file$`))
+    expect([status, warned]).toEqual([2, [line]])
+  }
 })
 
 test('name patterns of nothing but bad lines: a fault, as at start', async () => {
@@ -92,14 +105,67 @@ test.each([
   ])
 })
 
-test('authorities of the mailhost that are none: a fault, as at start', async () => {
-  writeFileSync(join(folder, 'ca.pem'), '# to come\n')
-  const { status, warned } = await check('mailhost.ca = "ca.pem"\n')
-  expect([status, warned]).toEqual([
-    2,
-    [expect.stringMatching(/: mailhost\.ca = .*no certificate/)],
-  ])
-  expect(start).toThrow('mailhost.ca = ')
+test.each(['mailhost', 'log'])(
+  'authorities of the %s that are none: a fault, as at start',
+  async (of) => {
+    const to = of === 'log' ? 'log.to = "syslog+tls://127.0.0.1:6514"\n' : ''
+    for (const octets of ['# to come\n', '']) {
+      writeFileSync(join(folder, 'ca.pem'), octets)
+      const { status, warned } = await check(`${of}.ca = "ca.pem"\n${to}`)
+      const line = new RegExp(`: ${of}\\.ca = "/.*/ca\\.pem": holds no certificate: .*; give PEM$`)
+      expect([status, warned]).toEqual([2, [expect.stringMatching(line)]])
+      expect(start).toThrow(`${of}.ca = `)
+    }
+    const absent = await check(`${of}.ca = "none.pem"\n${to}`)
+    expect([absent.status, absent.warned]).toEqual([
+      2,
+      [expect.stringMatching(new RegExp(`: ${of}\\.ca = "/.*/none\\.pem": not readable: ENOENT`))],
+    ])
+  },
+)
+
+test('a log file that cannot be opened for writing: a fault, as at start', async () => {
+  mkdirSync(join(folder, 'folder'))
+  writeFileSync(join(folder, 'file'), '')
+  for (const [to, why] of [
+    ['none/log', /ENOENT/],
+    ['folder', /is a folder/],
+    ['file/log', /file is no folder|ENOTDIR/],
+  ] as const) {
+    const { status, warned } = await check(`log.to = "${to}"\n`)
+    expect([status, warned]).toEqual([2, [expect.stringMatching(why)]])
+    expect(warned[0]).toMatch(
+      /: log\.to = "\/.*": .*; name a file in a folder that is there and wri/,
+    )
+    await expect(openLog()).rejects.toThrow(/^log\.to = /)
+  }
+  expect((await check('log.to = "log"\n')).warned).toEqual([])
+  expect(existsSync(join(folder, 'log'))).toBe(false)
+  expect((await check('log.to = "file"\n')).warned).toEqual([])
+})
+
+describeWith([needsRoot()], 'process.user, for root', () => {
+  test.each([
+    ['no-such-user', /; name a user that exists, or "" to stay root$/],
+    ['root', /: is root; /],
+  ])('%s: a fault', async (user, why) => {
+    writeFileSync(file(), text.replace('"nobody"', `"${user}"`))
+    const { status, warned } = await runCommand('check-config', '--config', file())
+    expect([status, warned]).toEqual([2, [expect.stringMatching(why)]])
+    expect(warned[0]).toContain(`: process.user = "${user}": `)
+    expect([process.getuid?.(), process.geteuid?.()]).toEqual([0, 0])
+  })
+})
+
+test('start and reload take what the check passes, and say all that it finds', async () => {
+  await check('mailhost.ca = "none.pem"\nlog.to = "none/log"\n')
+  const faults = (loaded: ReturnType<typeof loadWithFiles>) =>
+    loaded.ok ? [] : loaded.error.map(({ key }) => key)
+  expect(faults(loadWithFiles(file()))).toEqual(['mailhost.ca', 'log.to'])
+  const { status, warned } = await runCommand('serve', '--config', file())
+  expect([status, warned.length]).toEqual([2, 2])
+  await check('')
+  expect(loadWithFiles(file()).ok).toBe(true)
 })
 
 test('call-ahead where no recipient is known yet: a warning', async () => {
@@ -116,6 +182,17 @@ tests.at = `
     expect(status).toBe(0)
     expect(warned).toEqual([
       expect.stringMatching(/call_ahead = true: does nothing with tests\.at/),
+    ])
+  }
+})
+
+test('[http], where nothing listens yet: a warning to who expects it', async () => {
+  expect((await check('http.address = ""\n')).warned).toEqual([])
+  for (const line of ['http.address = "127.0.0.1:9"', `http.token_file = "${file()}"`]) {
+    const { status, warned } = await check(`${line}\n`)
+    expect([status, warned]).toEqual([
+      0,
+      [expect.stringMatching(/: warning: \[http\]: nothing li/)],
     ])
   }
 })
@@ -140,7 +217,19 @@ function check(added: string) {
 function start(): unknown {
   const loaded = loadConfig(file())
   if (!loaded.ok) throw new Error('no configuration')
-  return tlsPolicyOf(loaded.value, readPolicyFiles(loaded.value), new Uint8Array(32))
+  const config = loaded.value
+  if (config.log.to.startsWith('syslog+tls')) {
+    openSyslogOverTls(config, { address: '127.0.0.1', port: 1 }, 0, ignoredEvents)
+  }
+  return tlsPolicyOf(config, readPolicyFiles(config), new Uint8Array(32))
+}
+
+const ignoredEvents = { onDrain: () => {}, onLost: () => {}, onFault: () => {} }
+
+function openLog() {
+  const loaded = loadConfig(file())
+  if (!loaded.ok) throw new Error('no configuration')
+  return openSystemLog(loaded.value)
 }
 
 function file(): string {

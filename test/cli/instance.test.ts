@@ -203,6 +203,24 @@ describe('commands', () => {
     expect(reloaded).toEqual([])
   })
 
+  test('a reload that meets a bug of ours: told, and the next one is taken', async () => {
+    let isBroken = true
+    const load = () => {
+      if (isBroken) throw new Error('broken')
+      return loadConfig(file)
+    }
+    const commands = new InstanceCommands(loadedConfig(), {
+      file,
+      load,
+      log,
+      proxy,
+      learnt: undefined,
+    })
+    expect(await commands.reload()).toMatchObject({ ok: false, faults: ['broken'] })
+    isBroken = false
+    expect(await commands.reload()).toMatchObject({ ok: true })
+  })
+
   test('B23: the dynamic list by hand: add with reason and end, show, export, import, remove', async () => {
     const at = ['--socket', server.path]
     const added = await runCommand(
@@ -244,6 +262,16 @@ describe('commands', () => {
     expect((await runCommand('list', 'drop', 'show', ...at)).warned[0]).toMatch(
       /no list of this instance has that name/,
     )
+  })
+
+  test('an end beyond all dates is shown as none; words without end are refused', async () => {
+    const at = ['--socket', server.path]
+    await runCommand('list', 'dynamic', 'add', '192.0.2.7', '--ttl', '99999999d', ...at)
+    const shown = await runCommand('list', 'dynamic', 'show', ...at)
+    expect([shown.status, shown.printed]).toEqual([0, ['192.0.2.7/32']])
+    const words = ['list', 'dynamic', 'add', '192.0.2.8', '--reason', 'x'.repeat(1001), ...at]
+    const { status, warned } = await runCommand(...words)
+    expect([status, warned]).toEqual([2, ['activemx: reason: write at most 1000 characters']])
   })
 
   test('above size_max: a listed host is removed, table and verdict', async () => {
@@ -314,6 +342,38 @@ describe('commands', () => {
     expect([csv.status, csv.warned.length]).toEqual([2, 1])
   })
 
+  test('entries that no store keeps are shown whole, part by part', async () => {
+    const dynamic = new DynamicEntries(
+      { neverBlockReason: () => '', enterDynamic: () => {}, removeDynamic: (prefix) => prefix },
+      { onRemoved: () => {}, onBarred: () => {}, onFault: () => {} },
+    )
+    const all = Array.from({ length: 20_001 }, (_, at) => `62.0.${at >> 8}.${at & 255}/32`)
+    for (const prefix of all) {
+      dynamic.learn({ prefix, reason: 'open-relay', evidence: [], ttlMs: 0 }, Date.now())
+    }
+    const parts = { file, load: () => loadConfig(file), log, learnt: undefined }
+    const commands = new InstanceCommands(loadedConfig(), {
+      ...parts,
+      proxy: { ...proxy, dynamic },
+    })
+    const handlers = commands.handlers()
+    const sizes: number[] = []
+    const counted = await openControlServer(join(folder, 'counted.sock'), {
+      'list-show': async (given, stream) => {
+        const part = (await handlers['list-show']?.(given, stream)) as readonly unknown[]
+        sizes.push(part.length)
+        return part
+      },
+    })
+    const at = ['--socket', counted.path]
+    expect((await runCommand('list', 'dynamic', 'export', ...at)).printed).toEqual(all)
+    expect(sizes).toEqual([10_000, 10_000, 1, 0])
+    const json = (await runCommand('list', 'dynamic', 'show', '--json', ...at)).printed.join('')
+    const reason = 'not in the store: goes with a restart'
+    expect(JSON.parse(json).at(-1)).toEqual({ entry: all.at(-1), expiresAtMs: 0, reason })
+    await counted.close()
+  })
+
   test('an instance of before an upgrade, which knows no parts of a list: it is shown once', async () => {
     let asked = 0
     const old = await openControlServer(join(folder, 'old.sock'), {
@@ -348,8 +408,12 @@ describe('commands', () => {
 
 describe('configuration commands', () => {
   test('check-config: right, wrong, and a file that is not there', async () => {
+    writeFileSync(file, `${text}process.user = "nobody"\n`)
     expect((await runCommand('check-config', '--config', file)).status).toBe(0)
-    writeFileSync(file, `${text}tls.certificate = "c.pem"\ntls.key = "k.pem"\n`)
+    writeFileSync(
+      file,
+      `${text}process.user = "nobody"\ntls.certificate = "c.pem"\ntls.key = "k.pem"\n`,
+    )
     const missing = await runCommand('check-config', '--config', file)
     expect(missing.status).toBe(2)
     expect(missing.warned).toHaveLength(2)

@@ -159,6 +159,12 @@ test('a reader that has seen enough ends a command quietly', async () => {
   ])
 })
 
+test('an output that takes nothing ends a command with one line and status 2', async () => {
+  const command = `"${process.execPath}" "${program}" show-config --config "${proxy.file}"`
+  const full = await runProgram('bash', ['-c', `${command} > /dev/full`])
+  expect([full.status, full.output]).toEqual([2, expect.stringMatching(/^activemx: ENOSPC: .*\n$/)])
+})
+
 test.each([
   ['port', { 'control.sock': 'second.sock' }, /cannot listen on 127\.0\.0\.1:\d+: another program/],
   ['control socket', { 'smtp = [': 'smtp = ["127.0.0.1:0"] #' }, /control\.socket = .*: another/],

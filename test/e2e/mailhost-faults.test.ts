@@ -37,6 +37,21 @@ test('transfer-033: 451 after the dot is the client’s 451, and nothing is trie
   await expect.poll(() => proxy.verdicts()).toMatchObject([verdict])
 })
 
+test('a mailhost that is mute at the start: served all the same, 451, and mail once it speaks', async () => {
+  let isMute = true
+  const answer = (command: string) => (isMute && command.startsWith('EHLO') ? '' : undefined)
+  const { mailhost, client } = await before({ answer }, { mailhost: { wait: '500ms' } })
+  await client.saysAll('EHLO c.example', 'MAIL FROM:<a@x.example>')
+  expect(await client.says('RCPT TO:<b@example.test>')).toMatch(/^451 4\.4\.1 /)
+  isMute = false
+  for (const { socket } of mailhost.sessions) socket.write('250-mailhost\r\n250 PIPELINING\r\n')
+  const again = () => client.says('RCPT TO:<b@example.test>')
+  await expect.poll(again, { timeout: 20_000 }).toMatch(/^250 /)
+  await client.says('DATA')
+  expect(await client.says(message)).toMatch(/^250 /)
+  expect(mailhost.messages).toHaveLength(1)
+})
+
 test('transfer-034: a late 250 is waited for; beyond final_reply_wait it is 451, not 250', async () => {
   let late: (() => void) | undefined
   const { client } = await before({

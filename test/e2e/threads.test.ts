@@ -230,6 +230,9 @@ process = { user = "" }
     const { port: taken } = other.address() as AddressInfo
     writeFileSync(join(folder, 'a.toml'), settings(''))
     writeFileSync(join(folder, 'taken.toml'), settings('').replace(`:${port}`, `:${taken}`))
+    // RFC 5737: an address of nobody.
+    const away = settings('').replace(`127.0.0.1:${port}`, '192.0.2.1:2525')
+    writeFileSync(join(folder, 'away.toml'), away)
     writeFileSync(join(folder, 'wrong.toml'), settings(', greet_dely = "1s"'))
     const serve = (file: string) => {
       const program = join(projectRoot, 'dist/src/cli/activemx.js')
@@ -249,6 +252,12 @@ process = { user = "" }
     other.close()
     expect(second.status).toBe(2)
     expect(second.said).toMatch(new RegExp(`^activemx: .*127\\.0\\.0\\.1:${taken}.*\\n$`))
+    // A supervisor is to try this one again: the address may be on its way.
+    const absent = await serve('away.toml').ended
+    expect(absent.status).toBe(1)
+    expect(absent.said).toMatch(
+      /^activemx: cannot listen on 192\.0\.2\.1:2525: .*no such address.*\n$/,
+    )
     const wrong = await serve('wrong.toml').ended
     expect(wrong.status).toBe(2)
     expect(wrong.said).toMatch(/^activemx: .*greet_dely.*greet_delay.*\n$/)

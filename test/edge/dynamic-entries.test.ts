@@ -169,6 +169,29 @@ test('a start with more kept entries than the table takes serves with those that
   expect(faults).toHaveLength(1)
 })
 
+test('a start with a full table takes what is barred out of the store all the same', () => {
+  const { entries } = countingEntries(new Set([prefixOf(2)]), 1)
+  const all = [0, 1, 2].map((at) => ({ prefix: prefixOf(at), expiresAtMs: 0 }))
+  const gone: string[] = []
+  const remove = (prefix: string) => gone.push(prefix) > 0
+  const list = { sweep: () => 0, entries: () => all, remove } as unknown as DynamicList
+  expect([entries.keepIn(list, 0), gone]).toEqual([1, [prefixOf(2)]])
+})
+
+test('a table that refuses a removal: told, and the load goes on with the others', async () => {
+  const faults: string[] = []
+  const refuse = () => {
+    throw new OperatingError('TABLE_ADDED_FULL', 'full')
+  }
+  const entries = new DynamicEntries(
+    { enterDynamic: () => {}, removeDynamic: refuse, neverBlockReason: () => 'touches it' },
+    { onRemoved: () => {}, onBarred: () => {}, onFault: (detail) => faults.push(detail) },
+  )
+  for (const at of [0, 1]) entries.learn(listingOf(at, 0), 0)
+  await entries.onLoaded(1)
+  expect(faults).toEqual([0, 1].map((at) => `dynamic ${prefixOf(at)}: full`))
+})
+
 test('a store that cannot be read keeps no barred entry listed', async () => {
   const { entries, removed, faults } = countingEntries(new Set([prefixOf(1)]))
   const remove = () => {

@@ -4,10 +4,19 @@
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { runCommand } from '../support/command-line.ts'
 import {
   describeWith,
   findProgram,
@@ -34,6 +43,42 @@ describeWith([needsProgram('systemd-analyze')], 'examples/activemx.service', () 
     const unit = textOf('examples/activemx.service').replaceAll('/usr/bin/activemx', '/bin/true')
     expect(faultsOf(unit)).toEqual([])
     expect(faultsOf(unit.replace('ProtectSystem=', 'ProtectSistem='))).toHaveLength(1)
+  })
+})
+
+test('the unit starts again what died, and not what a wrong configuration has ended', async () => {
+  const unit = textOf('examples/activemx.service')
+  const of = (name: string) =>
+    [...unit.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map((m) => m[1])
+  expect([of('Restart'), of('RestartSec')]).toEqual([['always'], ['1s']])
+  // systemd looks at the status of the main process alone: what comes before it would be repeated.
+  expect([of('RestartPreventExitStatus'), of('ExecStartPre')]).toEqual([['2'], []])
+  writeFileSync(join(folder, 'wrong.toml'), 'name = "mx.example.test"\n')
+  const { status } = await runCommand('serve', '--config', join(folder, 'wrong.toml'))
+  expect(status).toBe(2)
+})
+
+describeWith([needsProgram('logrotate')], 'examples/activemx.logrotate', () => {
+  test('logrotate takes it; path and user are those of the unit, the signal that of the docs', () => {
+    const stanza = textOf('examples/activemx.logrotate')
+    const unit = textOf('examples/activemx.service')
+    expect(stanza).toContain(`/var/log/${/^LogsDirectory=(.*)$/m.exec(unit)?.[1]}/*.log {`)
+    expect(stanza).toContain(`su ${/^User=(.*)$/m.exec(unit)?.[1]} `)
+    expect(textOf('docs/log.md')).toContain('SIGUSR1')
+    const log = join(folder, 'activemx.log')
+    writeFileSync(log, 'a record\n')
+    const { uid } = userInfo()
+    const own = stanza
+      .replaceAll('/var/log/activemx', folder)
+      .replace(/^ *su .*$/m, uid === 0 ? 'su root root' : '')
+      .replace(/systemctl kill .*$/m, (words) => `echo "${words}" > ${folder}/said`)
+    writeFileSync(join(folder, 'stanza'), own, { mode: 0o600 })
+    const words = ['--force', '--state', join(folder, 'state'), join(folder, 'stanza')]
+    const made = spawnSync(findProgram('logrotate') ?? '', words, { encoding: 'utf8' })
+    expect([made.status, made.stderr]).toEqual([0, ''])
+    expect(existsSync(log)).toBe(false)
+    expect(readFileSync(`${log}.1`, 'utf8')).toBe('a record\n')
+    expect(readFileSync(join(folder, 'said'), 'utf8')).toMatch(/--signal=SIGUSR1 activemx\.service/)
   })
 })
 

@@ -283,6 +283,7 @@ function transferPolicyOf(random: Random): TransferPolicy {
   return {
     name: 'mx.protected.example',
     tls: 'off',
+    trust: '',
     sessionsMax: random.pick([1, 2, 4, 0]),
     waitMs: 5_000,
     clientIdentity: random.pick(['none', 'xforward', 'xforward', 'xclient', 'proxy']),

@@ -6,7 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { dynamicSweepEveryMs, storeSweepEveryMs } from '../../src/base/limits.ts'
+import { joinToRead } from '../../src/edge/native-edge.ts'
 import { Learnt } from '../../src/store/learnt.ts'
+import { WhitelistStore } from '../../src/store/whitelist-store.ts'
 
 const settings = {
   sizeMaxOctets: 2 ** 30,
@@ -58,4 +60,21 @@ test('pages that are none: told, no sweep ends the process, and the next start b
   const again = opened()
   expect(told).toEqual(['rebuilt', 'opened'])
   await again.close()
+})
+
+test('pages that are none, met by a thread that only reads: told, and the next start begins anew', async () => {
+  const learnt = opened()
+  learnt.whitelist.add('anna@partner.example', 'learnt', Date.now())
+  const faults: string[] = []
+  const joined = joinToRead(folder, (detail) => faults.push(detail))
+  const whitelist = new WhitelistStore(joined)
+  expect(whitelist.has('anna@partner.example')).toBe(true)
+
+  damage()
+  expect(whitelist.has('anna@partner.example')).toBe(false)
+  expect(whitelist.place('mail.log')).toBeUndefined()
+  expect(faults[0]).toMatch(/^MDB_/)
+  expect(readdirSync(folder)).toContain('opening-condemned')
+  await joined.close()
+  await learnt.close()
 })

@@ -48,7 +48,7 @@ async function helpFor(first: string, second: string): Promise<string | undefine
 
 test('each `activemx …` of the pages is a command with options that it takes', async () => {
   const found = commandsOf('activemx')
-  expect(found.length).toBeGreaterThan(40)
+  expect(found.length).toBeGreaterThan(35)
   const wrong: string[] = []
   for (const { page, words } of found) {
     const [, first = '', second = ''] = words.split(' ')

@@ -27,6 +27,7 @@ export function policyWith(changes: Partial<TransferPolicy> = {}): TransferPolic
   return {
     name: 'mx.example.test',
     tls: 'off',
+    trust: '',
     sessionsMax: 4,
     waitMs: 5_000,
     clientIdentity: 'none',

@@ -124,7 +124,10 @@ describe('required TLS to the mailhost', () => {
   })
 })
 
-test('a reload that requires TLS: sessions of before, unused or at work, carry no more', () => {
+test.each([
+  ['requires TLS', { tls: 'required' }],
+  ['changes whom sessions trust', { trust: 'another authority' }],
+] as const)('a reload that %s: sessions of before carry no more', (_label, change) => {
   const { scene } = sceneWith('off')
   scene.open(1)
   const client = scene.client().offers('b@y.example')
@@ -135,7 +138,7 @@ test('a reload that requires TLS: sessions of before, unused or at work, carry n
   scene.says(2, accepted)
   client.data()
   scene.says(1, '354 go on\r\n')
-  scene.pool.configure(policyWith({ tls: 'required' }))
+  scene.pool.configure(policyWith(change))
   client.sends('x\r\n')
   scene.engine.take(1)
   scene.says(1, '250 queued\r\n')
