@@ -209,7 +209,7 @@ describeWith(needs, 'process.user', () => {
     expect(details).toEqual([of('lists.blacklist[0].file', list), of('tls.key', key)])
     const refused = await ask('root', 'reload')
     expect(refused.status).toBe(2)
-    expect(refused.output).toContain(`tls.key = ${key}`)
+    expect(refused.output).toContain(`tls.key = "${key}"`)
     chownSync(key, 0, numberOf('-g'))
     chmodSync(key, 0o640)
     expect(await ask('root', 'reload')).toMatchObject({ status: 0 })

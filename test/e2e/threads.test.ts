@@ -50,7 +50,7 @@ describeWith([needsAddon()], 'serving threads', () => {
       expect(await client.says(message)).toMatch(/^250/)
       client.leave()
     }
-    await expect.poll(() => running.status().gate.workers).toBe(2)
+    await expect.poll(() => running.status().gate.workers, { timeout: 20_000 }).toBe(2)
     const later = await Promise.all(Array.from({ length: 4 }, () => inData(running.port)))
     for (const client of later) expect(await client.says(message)).toMatch(/^250/)
     for (const client of later) client.leave()
