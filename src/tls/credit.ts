@@ -103,10 +103,15 @@ export class Lane<Waiting extends WaitingCall = WaitingCall> {
 
   /** A barrier has gone: reads up to the next one pass the writes before them. */
   #freeReads(): void {
-    const next = this.#others.findIndex((waiting) => barrierOf(waiting) > 0)
-    const freed = this.#others.splice(0, next === -1 ? this.#others.length : next)
-    this.#reads.push(...freed.filter(isRead))
-    this.#others.unshift(...freed.filter((waiting) => !isRead(waiting)))
+    const others = this.#others
+    let seen = 0
+    let kept = 0
+    for (let next = others[0]; next !== undefined && barrierOf(next) === 0; next = others[seen]) {
+      if (isRead(next)) this.#reads.push(next)
+      else others[kept++] = next
+      seen++
+    }
+    if (kept < seen) others.splice(kept, seen - kept)
   }
 
   /** The end of a lease does not come before the reads of it; other leases are not its matter. */

@@ -242,7 +242,7 @@ export class SessionGroup {
 
   /** Ends the connections with close-notify (and QUIT); `connect` or a lease opens them again. */
   async shutdown(): Promise<void> {
-    await Promise.all(this.sessions.map((session) => session.close()))
+    await Promise.all(this.sessions.map((session) => this.#end(session)))
   }
 
   /** Ends everything, with close-notify (and QUIT). */
@@ -252,7 +252,12 @@ export class SessionGroup {
     this.listener?.close()
     for (const tenancy of this.#waiting.remove(() => true)) this.#refuse(tenancy, givenBack)
     for (const tenancy of this.#held.values()) if (isHeld(tenancy)) tenancy.state = 'gone'
-    await Promise.all(this.sessions.map((session) => session.close()))
+    await Promise.all(this.sessions.map((session) => this.#end(session)))
+  }
+
+  /** QUIT in the midst of a write would stand in the message, and what waits behind it follow. */
+  #end(session: Session): Promise<void> {
+    return this.#speaksSmtp && session.isWriting ? session.destroy() : session.close()
   }
 
   /** Neither leased nor between two tenants. */
@@ -371,6 +376,8 @@ export class SessionGroup {
   }
 
   #openFor(session: Session): Promise<Outcome> {
+    // Closed while a session was asked by RSET: none is opened that nobody would end.
+    if (this.#isClosed) return Promise.resolve(givenBack)
     return this.listener === undefined
       ? this.#open(session)
       : Promise.resolve(failure('syscall', 'no client is connected'))

@@ -186,7 +186,7 @@ class Conversation {
       this.#lastHeardAtMs = performance.now()
       const isSmtp = this.#follower?.server(data) !== false
       if (this.#socket.destroyed || !isSmtp) break
-      if (!this.#socket.write(data)) await this.#drained()
+      if (!this.#socket.write(data)) await this.#first('drain')
       this.#onReply()
     }
     // Nothing more comes for the client; its own end may still be on the way.
@@ -197,9 +197,17 @@ class Conversation {
   #lastHeardAtMs = performance.now()
   #onReply: () => void = () => undefined
 
-  #drained(): Promise<void> {
+  /** Resolves with the event or the socket's end; leaves no listener behind. */
+  #first(event: 'drain' | 'close', afterMs = 0): Promise<void> {
+    const socket = this.#socket
     return new Promise((resolve) => {
-      this.#socket.once('drain', resolve).once('close', () => resolve())
+      const finish = (): void => {
+        clearTimeout(timer)
+        socket.off(event, finish).off('close', finish)
+        resolve()
+      }
+      const timer = afterMs === 0 ? undefined : setTimeout(finish, afterMs)
+      socket.on(event, finish).on('close', finish)
     })
   }
 
@@ -220,13 +228,7 @@ class Conversation {
     while (!this.#socket.destroyed) {
       const leftMs = this.#lastHeardAtMs + lingerMs - performance.now()
       if (leftMs <= 0) return
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, leftMs)
-        this.#socket.once('close', () => {
-          clearTimeout(timer)
-          resolve()
-        })
-      })
+      await this.#first('close', leftMs)
     }
   }
 }

@@ -146,6 +146,19 @@ test('A12: a read that stood behind a lease passes the writes that its peer does
   expect(sent).toEqual(['lease', 'read'])
 })
 
+test('a very long row of writes behind a lease is let go by a read that stood in it', () => {
+  const covers = new Set<number>()
+  const { lane, sent, place, drain } = laneOf(({ kind }) => covers.has(kind))
+  place('lease', callKinds.lease)
+  for (let at = 0; at < 200_000; at++) place('write', callKinds.write)
+  place('read', callKinds.read)
+  covers.add(callKinds.lease)
+  covers.add(callKinds.read)
+  drain()
+  expect(sent).toEqual(['lease', 'read'])
+  expect(lane.size).toBe(200_000)
+})
+
 test('the end of a lease waits for no read of another lease', () => {
   const { sent, place } = laneOf(({ kind }) => kind !== callKinds.read)
   place('read', callKinds.read, 1)

@@ -1,6 +1,9 @@
 /**
  * `tls wrap --listen` with a shared name: what its clients leave on the session for the next.
  */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { once } from 'node:events'
+import net from 'node:net'
 import { expect, test } from 'vitest'
 import { RelayWrap } from '../../src/tls/wrap-relay.ts'
 import { describeWith, needsProgram } from '../support/needs.ts'
@@ -34,4 +37,33 @@ describeWith([needsProgram('openssl')], 'the clients of a relay', () => {
     // Each has one session before STARTTLS and one behind it.
     expect(mailhost.sessions.length).toBe(2 * row.connections)
   })
+})
+
+test('a conversation that its client takes slowly leaves no listeners behind', async () => {
+  const peer = await scene.peer('silent')
+  const session = scene.optionsOf(peer.port, 'unused', { shared: false })
+  const listen = { host: '127.0.0.1', port: 0 }
+  const relay = await RelayWrap.start(scene.wrapper('/nowhere'), { listen, session })
+  scene.atEnd(() => relay.stop())
+  const sockets: net.Socket[] = []
+  const onSocket = (message: unknown): void =>
+    void sockets.push((message as { socket: net.Socket }).socket)
+  subscribe('net.server.socket', onSocket)
+  scene.atEnd(() => unsubscribe('net.server.socket', onSocket))
+  const client = net.connect({ port: relay.port, host: '127.0.0.1' })
+  scene.atEnd(() => void client.destroy())
+  const socket = await peer.connection(0)
+  const speak = (): void => {
+    while (socket.write(Buffer.alloc(256 * 1024)));
+  }
+  socket.on('drain', speak)
+  speak()
+  const ofRelay = sockets.find(({ localPort }) => localPort === relay.port)
+  for (let round = 0; round < 12; round++) {
+    client.pause()
+    await expect.poll(() => ofRelay?.writableNeedDrain, { timeout: 60_000, interval: 1 }).toBe(true)
+    client.resume()
+    await once(ofRelay as net.Socket, 'drain')
+  }
+  expect(ofRelay?.listenerCount('close')).toBeLessThan(10)
 })

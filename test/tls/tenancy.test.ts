@@ -2,8 +2,9 @@
  * Tenants of a session that end badly or mix: taken back, cut off, of another session, activated.
  * The daemon's sessions in the test's own process, two clients of one user.
  */
+import type tls from 'node:tls'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
-import { tlsCreditCalls } from '../../src/base/limits.ts'
+import { tlsCreditCalls, tlsProbeAfterIdleMs } from '../../src/base/limits.ts'
 import type { NewOptions, SessionHandle } from '../../src/tls/api.ts'
 import { GroupCalls } from '../../src/tls/calls.ts'
 import { type Client, SharedSessions } from '../../src/tls/shared-sessions.ts'
@@ -212,6 +213,56 @@ test('A17, A20: octets of a broken conversation end with it: no program, no read
   await peer.ended(0)
   expect(started).toBe(0)
   expect(sessionOf(session)?.pending).toBe(0)
+})
+
+describe('an SMTP session that is ended', () => {
+  const smtp = { conversation: 'smtp' } as const
+
+  /** A session whose peer has greeted and had its EHLO, and answers nothing else. */
+  async function greeted(shared: string): Promise<[SessionHandle, tls.TLSSocket]> {
+    await peer.close()
+    peer = await startPeer(authority.issue('peer.test'), 'silent')
+    const opening = opened(shared, smtp)
+    const socket = await peer.connection(0)
+    socket.write('220 peer.test ESMTP\r\n')
+    await peer.receives('EHLO '.length)
+    socket.write('250 peer.test\r\n')
+    return [await opening, socket]
+  }
+
+  test('in the midst of a write: no QUIT gets into the message, nor what waits behind it', async () => {
+    const [session, socket] = await greeted('amid')
+    const lease = await one.lease(session)
+    const call = { lease: lease.id }
+    socket.pause()
+    const ends = Promise.all([
+      one.write(session, Buffer.alloc(32 * 1024 * 1024, 'x'), call),
+      one.write(session, Buffer.from('\r\n.\r\n'), call),
+    ])
+    await expect.poll(() => sessionOf(session)?.isWriting, waiting).toBe(true)
+    const group = sessions.entryOf(session.token, 1)?.group
+    const closing = group?.close()
+    socket.resume()
+    expect((await ends).map(({ code }) => code)).toEqual(['zeroReturn', 'zeroReturn'])
+    await closing
+    await expect.poll(() => socket.destroyed || socket.readableEnded, waiting).toBe(true)
+    expect(peer.received().includes('QUIT')).toBe(false)
+    expect(peer.received().includes('\r\n.\r\n')).toBe(false)
+  })
+
+  test('while it is asked for the next tenant: it is not opened again', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    const [session, socket] = await greeted('asked')
+    vi.advanceTimersByTime(tlsProbeAfterIdleMs + 1)
+    const leasing = one.lease(session)
+    await expect.poll(() => peer.received().includes('RSET\r\n'), waiting).toBe(true)
+    const closing = sessions.entryOf(session.token, 1)?.group.close()
+    await expect.poll(() => peer.received().includes('QUIT\r\n'), waiting).toBe(true)
+    socket.write('221 2.0.0 bye\r\n')
+    await closing
+    expect(await leasing).toMatchObject({ code: 'refused' })
+    expect(peer.handshakes()).toBe(1)
+  })
 })
 
 describe('caps', () => {
