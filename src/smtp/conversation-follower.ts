@@ -62,7 +62,7 @@ export class ConversationFollower {
         at = this.#readLine(octets, at)
       } else at = this.#skip(this.#state, octets, at)
     }
-    const mayBeQuit = this.#line !== '' && /^q(u(i(t\s*)?)?)?$/i.test(this.#line)
+    const mayBeQuit = this.#line !== '' && /^[ \t]*(q(u(i(t\s*)?)?)?)?$/i.test(this.#line)
     if (mayBeQuit) this.#held = this.#line
     if (!mayBeQuit && !this.hasQuit) return joined(held, octets)
     return line === -1 ? new Uint8Array(0) : joined(held, octets.subarray(0, line))
@@ -90,7 +90,8 @@ export class ConversationFollower {
     const end = Math.min(at, start + Math.max(0, room))
     this.#line += Buffer.from(octets.subarray(start, end)).toString('latin1')
     if (at === octets.length) return at
-    const command = this.#line.replace(/\r$/, '')
+    // Servers skip white space before a command: Postfix does.
+    const command = this.#line.replace(/\r$/, '').replace(/^[ \t]+/, '')
     this.#line = ''
     this.#onCommand(command)
     return at + 1

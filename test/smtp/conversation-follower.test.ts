@@ -57,6 +57,17 @@ const cases = [
     want: { hasQuit: true, awaited: 0, isAtRest: true },
   },
   {
+    label: 'white space before commands',
+    steps: [
+      client(' DATA\r\n'),
+      server('354 go\r\n'),
+      client('QUIT\r\nAUTH LOGIN\r\n.\r\n'),
+      server('250 ok\r\n'),
+      client('\t QUIT\r\n'),
+    ],
+    want: { hasQuit: true, awaited: 0, isAtRest: true },
+  },
+  {
     label: 'an empty message',
     steps: [...envelope, client('.\r\n'), server('250 ok\r\n')],
     want: { hasQuit: false, awaited: 0, isAtRest: true },
@@ -92,6 +103,15 @@ test('what the client says before QUIT goes on unchanged, the QUIT and what is b
   for (const size of [1000, 1, 2, 3, 4, 5, 7, 11]) {
     const { passed } = play([client(`${said}Quit \r\nMAIL FROM:<>\r\n`)], size)
     expect(passed).toBe(said)
+  }
+})
+
+test('white space before a command changes nothing: QUIT stays here, AUTH is personal', () => {
+  for (const size of [1000, 1, 2, 3, 4]) {
+    const said = ' \tAUTH PLAIN AGEAYg==\r\n'
+    const { passed, follower } = play([client(`${said} \tQuit\r\n`)], size)
+    expect(passed).toBe(said)
+    expect(follower).toMatchObject({ hasQuit: true, isPersonal: true })
   }
 })
 
