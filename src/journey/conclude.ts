@@ -101,9 +101,12 @@ export function concludeRefused(session: Session, refusal: Refusal, nowMs: numbe
 export function concludeDropped(session: Session, finding: string, nowMs: number): void {
   const transaction = session.transaction
   if (transaction === undefined) return
-  const refusal = transaction.message?.refusal ?? transaction.testsRefusal ?? transaction.refusal
+  const { message } = transaction
+  const refusal = message?.refusal ?? transaction.testsRefusal ?? transaction.refusal
   if (refusal !== undefined) {
-    concludeRefused(session, refusal, nowMs)
+    // What the mailhost said of a recipient it has not said of the message that was under way.
+    const isOfMessage = message === undefined || message.refusal !== undefined
+    concludeRefused(session, isOfMessage ? refusal : { ...refusal, mailhostReply: '' }, nowMs)
     return
   }
   giveUp(session, transaction)

@@ -96,3 +96,13 @@ test('a mailhost that is lost inside a message has said nothing', () => {
   expect(world.take()).toMatch(/^451 4\.4\.1 transfer: .*, id=ID1\r\n$/)
   expect(world.verdicts).toMatchObject([{ finding: 'mailhost-lost', mailhostReply: '' }])
 })
+
+test('what the mailhost said of a recipient is not its word on a message that was broken off', () => {
+  const unknown = '550 5.1.1 no such user'
+  const recipientReply = (argument: string) => (argument.includes('<x@') ? unknown : '250 2.1.5 ok')
+  const world = withEnvelope(new World({ recipientReply }))
+  world.send('RCPT TO:<x@protected.example>\r\nDATA\r\n').send(plainMessage).lose()
+  const record = { finding: 'mailhost-refused', reply: unknown, mailhostReply: '' }
+  expect(world.verdicts).toMatchObject([record])
+  expect(world.verdicts[0]?.octets).toBeGreaterThan(0)
+})
