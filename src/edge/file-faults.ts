@@ -3,7 +3,7 @@
  * needs: judged alike by `check-config`, start and reload, as the user who asks. Feeds are fetched
  * later and not looked at.
  */
-import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs'
+import { accessSync, constants, readFileSync, statSync } from 'node:fs'
 import { dirname, isAbsolute } from 'node:path'
 import { messageOf } from '../base/errors.ts'
 import { parseHeaderRules } from '../checks/header-rules.ts'
@@ -116,13 +116,18 @@ function authorityFaults(
   })
 }
 
-/** A log file is opened for appending, or made. */
+/**
+ * A log file is opened for appending, or made. A pipe or a device, as /dev/stdout may be, is not
+ * judged: root opened it before the service dropped to its user, who may not.
+ */
 function logFaults({ log }: Config): readonly ConfigFault[] {
   const { to } = log
   if (!isAbsolute(to)) return []
   const remedy = 'name a file in a folder that is there and writable'
   try {
-    const isMade = !existsSync(to)
+    const found = statSync(to, { throwIfNoEntry: false })
+    if (found !== undefined && !found.isFile() && !found.isDirectory()) return []
+    const isMade = found === undefined
     const written = isMade ? dirname(to) : to
     if (statSync(written).isDirectory() !== isMade) {
       return [faultOf('log.to', to, `${written} is ${isMade ? 'no' : 'a'} folder; ${remedy}`)]
