@@ -88,8 +88,9 @@ class Bitmap24Prefixes implements CompiledPrefixes {
     words: ArrayLike<number>,
     offset: number,
     listIndexes: readonly number[],
+    isLifted: boolean,
   ): readonly Standing[] {
-    if (family === 4 && !this.#bits.has(words[offset] ?? 0)) return []
+    if (family === 4 && !isLifted && !this.#bits.has(words[offset] ?? 0)) return []
     return this.#origins.around(family, words, offset, listIndexes)
   }
 

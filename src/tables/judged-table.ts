@@ -29,12 +29,16 @@ import { VerdictClasses } from './verdict-classes.ts'
 export interface CompiledPrefixes {
   /** Names by id. */
   readonly lists: readonly string[]
-  /** Every entry around an address; `list` is `listIndexes[id of the list]`. */
+  /**
+   * Every entry around an address; `list` is `listIndexes[id of the list]`. None are wanted where
+   * no list holds the address, unless `isLifted`: what was entered there may lift an exclusion.
+   */
   around(
     family: 4 | 6,
     words: ArrayLike<number>,
     offset: number,
     listIndexes: readonly number[],
+    isLifted: boolean,
   ): readonly Standing[]
   /** Prefix, file and line of an entry that around() gave. */
   originOf(standing: Standing): Omit<IpOrigin, 'list'>
@@ -177,7 +181,9 @@ export class JudgedTable implements IpTable {
   /** Every entry of every list that holds the address, in the order of explain(). */
   #holdingAt(family: 4 | 6, words: ArrayLike<number>, offset: number): readonly Standing[] {
     const added = this.#added.deciding(family, words, offset).map(standingOfAdded)
-    return decideLists(this.#compiled.around(family, words, offset, this.#listIndexes), added)
+    const isLifted = added.length > 0
+    const compiled = this.#compiled.around(family, words, offset, this.#listIndexes, isLifted)
+    return decideLists(compiled, added)
   }
 
   #originOf(standing: Standing): IpOrigin {

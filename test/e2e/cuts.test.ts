@@ -86,9 +86,9 @@ describeWith([needsSharedData()], 'cut at every octet', () => {
             const client = await open()
             const before = client.heard.length
             await sendCut(client, input, cut)
-            heard.add(client.heard.slice(before))
+            heard.add(client.heard.slice(before).replace(/, id=\w+/g, ''))
           })
-          // How the octets were cut changes nothing that the client is told.
+          // How the octets were cut changes nothing that the client is told but the record's id.
           expect(heard.size).toBe(1)
           expectCleanOctets(mailhost, before)
           await honestClientIsServed(proxy.port)

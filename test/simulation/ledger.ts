@@ -200,7 +200,9 @@ function checkRecord(
     return
   }
   const isPassed = record.action === 'pass' || record.action === 'observe'
-  const isOurRefusal = !isPassed && record.reply !== '' && record.mailhostReply === ''
+  // Of a message that broke off the record keeps the mailhost's refusal of a recipient as reply.
+  const isOurs = record.mailhostReply === '' && record.finding !== 'mailhost-refused'
+  const isOurRefusal = !isPassed && record.reply !== '' && isOurs
   if (isOurRefusal) assert(record.reply.endsWith(`, id=${record.id}`), `an id in ${record.reply}`)
   if (isUnsure) return
   const told = `${sender}: ${record.action} ${record.reply}, told ${final}${dialogue}`

@@ -112,6 +112,20 @@ function wide(prefix: string): string {
   return address.includes('.') && Number(length) > 24 ? `${address}/24` : prefix
 }
 
+test('bitmap24: an entry that lifts an exclusion brings back what stood below it', () => {
+  const prefix = '10.0.0.0/6'
+  const entries = [false, true].map((isExcluded) => ({ prefix, list: 'c', isExcluded, line: 1 }))
+  const answers = [bitmap24Form(join(folder, 'lifted')), referenceTable].map((form) => {
+    const table = form.fromPrefixes(entries)
+    table.add(prefix, { list: 'c' })
+    const answer = answerOf(table, '10.0.0.0')
+    table.close()
+    return answer
+  })
+  expect(answers[0]).toEqual(answers[1])
+  expect(answers[0]?.origins).toHaveLength(2)
+})
+
 describe('forms agree with the reference on random operations (B5)', () => {
   test('prefix, native or its stand-in', () =>
     checkAgreement(
