@@ -328,12 +328,13 @@ void Gate::refuse(int fd, const Client& client, const ReplyTemplate& reply, Refu
   const RefusalId id = record(client, cause, action, early_octets);
   char text[ReplyTemplate::octets_max];
   const std::size_t octets = fill_reply(reply, client.peer.address, id, text);
-  // The reply waits for the close: one segment carries both. Two cost a third more (bench gate).
+  // The reply waits for the end: one segment carries both. Two cost a third more (bench gate).
   send_now(fd, {text, octets}, MSG_MORE);
-  // One read: octets left unread turn the close into a reset, which drops a reply that waits and
-  // may overtake one on its way. Who has said something may say more: his leaves before the close.
+  // Before the close, which becomes a reset where octets are unread, even such as come just now:
+  // it would take the reply with it.
+  ::shutdown(fd, SHUT_WR);
   char dropped[dropped_octets_max];
-  if (::recv(fd, dropped, sizeof dropped, MSG_DONTWAIT) > 0) ::shutdown(fd, SHUT_WR);
+  [[maybe_unused]] const ssize_t taken = ::recv(fd, dropped, sizeof dropped, MSG_DONTWAIT);
   end(fd, client);
 }
 

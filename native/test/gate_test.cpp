@@ -6,7 +6,9 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <chrono>
 #include <climits>
+#include <cstdlib>
 #include <ctime>
 #include <thread>
 #include <vector>
@@ -50,6 +52,12 @@ std::shared_ptr<Policy> open_policy() {
   return policy;
 }
 
+std::shared_ptr<Policy> policy_that_lists(const Table& table) {
+  auto policy = open_policy();
+  policy->blacklist = table.handle;
+  return policy;
+}
+
 struct World {
   std::unique_ptr<Gate> gate;
   std::uint16_t port = 0;
@@ -75,9 +83,7 @@ struct World {
 void test_refusals_carry_their_id() {
   const Table listed;
   listed.add("127.0.1.0", 24);
-  auto policy = open_policy();
-  policy->blacklist = listed.handle;
-  const World world(policy);
+  const World world(policy_that_lists(listed));
   const std::string reply = TestClient(world.port, "127.0.1.7").rest();
   check(reply.starts_with("554 [127.0.1.7] "), "the reply names the address");
   std::vector<RefusalEntry> taken(10);
@@ -93,9 +99,7 @@ void test_refusals_carry_their_id() {
 void test_no_segment_too_many() {
   const Table listed;
   listed.add("127.0.1.0", 24);
-  auto policy = open_policy();
-  policy->blacklist = listed.handle;
-  const World world(policy);
+  const World world(policy_that_lists(listed));
   const TestClient refused(world.port, "127.0.1.7");
   check(refused.rest().starts_with("554 "), "refused");
   check(segments_in(refused.fd()) == 2, "SYN-ACK, reply with end");
@@ -114,14 +118,28 @@ void test_refusal_of_one_who_talks() {
   listed.add("127.0.1.0", 24);
   const Table balancers;
   balancers.add("127.0.1.0", 24);
-  auto policy = open_policy();
+  auto policy = policy_that_lists(listed);
   policy->proxy_protocol_from = balancers.handle;
-  policy->blacklist = listed.handle;
   const World world(policy);
   for (const std::size_t octets : {1U, 4096U, 4097U, 60'000U}) {
     const TestClient talker(world.port, "127.0.1.7");
     talker.send("PROXY TCP4 127.0.1.9 127.0.0.1 1 25\r\n" + std::string(octets, 'x'));
     check(talker.rest().starts_with("554 [127.0.1.9]"), "the reply comes first");
+  }
+}
+
+// His octets come before the refusal, between its reply and the end, or after both.
+void test_refusal_of_one_who_talks_at_any_moment() {
+  const Table listed;
+  listed.add("127.0.1.0", 24);
+  const World world(policy_that_lists(listed));
+  for (int round = 0; round < 5000; ++round) {
+    const TestClient talker(world.port, "127.0.1.7");
+    const auto moment = std::chrono::nanoseconds(std::rand() % 30'000);
+    const auto then = std::chrono::steady_clock::now() + moment;
+    while (std::chrono::steady_clock::now() < then) continue;
+    talker.send("EHLO a.example\r\n");
+    check(talker.rest().starts_with("554 [127.0.1.7]"), "the reply comes first");
   }
 }
 
@@ -146,8 +164,7 @@ void test_tarpit_and_headers_and_early_talk() {
   listed.add("127.0.1.0", 24);
   const Table balancers;
   balancers.add("127.0.2.0", 24);
-  auto policy = open_policy();
-  policy->blacklist = listed.handle;
+  auto policy = policy_that_lists(listed);
   policy->proxy_protocol_from = balancers.handle;
   policy->rules[0] = {RuleAction::tarpit, ReplyTemplate("55\r\n")};
   policy->greet_delay_ms = 50;
@@ -191,8 +208,7 @@ void test_a_flood_is_dropped_below_accept_and_its_neighbour_is_not() {
   const Table listed;
   listed.add("127.0.1.0", 24);
   listed.add("127.0.2.5", 32);
-  auto policy = open_policy();
-  policy->blacklist = listed.handle;
+  auto policy = policy_that_lists(listed);
   policy->rules[0] = {RuleAction::drop, {}};
   World world(policy);
   const EchoWorker worker;
@@ -231,8 +247,7 @@ void test_a_flood_behind_a_balancer_enters_no_filter() {
   listed.add("203.0.113.0", 24);
   const Table balancers;
   balancers.add("127.0.3.1", 32);
-  auto policy = open_policy();
-  policy->blacklist = listed.handle;
+  auto policy = policy_that_lists(listed);
   policy->proxy_protocol_from = balancers.handle;
   policy->rules[0] = {RuleAction::drop, {}};
   World world(policy);
@@ -363,8 +378,7 @@ void test_a_starved_gate_rests() {
 void test_many_threads() {
   const Table listed;
   listed.add("127.0.1.0", 24);
-  auto policy = open_policy();
-  policy->blacklist = listed.handle;
+  auto policy = policy_that_lists(listed);
   policy->limits.per_address_max = 1000;
   World world(policy);
   // Before the first client: without any worker all would be told 421 within milliseconds.
@@ -410,6 +424,7 @@ int run() {
   test_refusals_carry_their_id();
   test_no_segment_too_many();
   test_refusal_of_one_who_talks();
+  test_refusal_of_one_who_talks_at_any_moment();
   test_counts_pass_32_bits();
   test_full_ring_is_counted();
   test_tarpit_and_headers_and_early_talk();

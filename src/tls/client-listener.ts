@@ -25,8 +25,6 @@ export class ClientListener {
     this.#server = server
     server.maxConnections = 2 * tlsWaitingClientsMax
     server.on('secureConnection', (socket) => this.#onClient(socket))
-    // A client that cannot be taken, for lack of descriptors, is no reason to end.
-    server.on('error', () => undefined)
     server.on('tlsClientError', (error) => this.#give(faultOf(error)))
   }
 
