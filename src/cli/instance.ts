@@ -35,10 +35,11 @@ async function reload(options: InstanceOptions, { terminal, exit }: CommandConte
   const answer = await ask<ReloadAnswer>(options, 'reload')
   if (options.json === true) terminal.print(JSON.stringify(answer))
   else {
+    const keys = answer.changes.join(', ') || 'none'
     for (const fault of answer.faults) terminal.warn(`activemx: ${fault}`)
     if (!answer.ok)
       terminal.warn('activemx: nothing was changed; the last good configuration stays')
-    else terminal.print(`reloaded; changed: ${answer.changes.join(', ') || 'nothing'}`)
+    else terminal.print(`reloaded, lists and rules too; changed keys: ${keys}`)
     if (answer.restart.length > 0) terminal.print(`needs a restart: ${answer.restart.join(', ')}`)
   }
   exit(answer.ok ? exitStatus.fine : exitStatus.fault)

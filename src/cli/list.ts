@@ -7,9 +7,15 @@
 import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import { messageOf, OperatingError } from '../base/errors.ts'
+import {
+  controlEntriesMax,
+  controlEntriesOctetsMax,
+  controlEntryCharactersMax,
+} from '../base/limits.ts'
 import { parseDurationMs } from '../base/units.ts'
 import { ask, type InstanceOptions, withInstanceOptions } from './ask.ts'
 import { type CommandContext, exitStatus, type Terminal } from './command.ts'
+import type { ImportAnswer } from './list-commands.ts'
 
 interface ListOptions extends InstanceOptions {
   readonly ttl?: string
@@ -102,18 +108,16 @@ async function importFile(
   options: ListOptions,
   { terminal, exit }: CommandContext,
 ): Promise<void> {
+  const words = given(options)
   let added = 0
   let refused = 0
-  for (const [at, line] of readText(file).split(/\r?\n/).entries()) {
-    const entry = line.replace(/#.*/, '').trim()
-    if (entry === '') continue
-    try {
-      await ask<unknown>(options, 'list-add', { list, entry, ...given(options) })
-      added += 1
-    } catch (error) {
-      if (!(error instanceof OperatingError) || error.code !== 'USAGE') throw error
-      refused += 1
-      terminal.warn(`${file}:${at + 1}: skipped: ${messageOf(error)}`)
+  for (const part of partsOf(readText(file))) {
+    const entries = part.map(({ entry }) => entry)
+    const answer = await ask<ImportAnswer>(options, 'list-import', { list, entries, ...words })
+    added += answer.added
+    refused += answer.refused.length
+    for (const { at, why } of answer.refused) {
+      terminal.warn(`${file}:${part[at]?.line}: skipped: ${why}`)
     }
   }
   const answer = { added, refused }
@@ -121,6 +125,29 @@ async function importFile(
     options.json === true ? JSON.stringify(answer) : `${added} added, ${refused} refused`,
   )
   if (refused > 0) exit(exitStatus.negative)
+}
+
+interface ImportLine {
+  readonly line: number
+  readonly entry: string
+}
+
+/** The entries of a text in parts of one request each; an empty text asks all the same. */
+function* partsOf(text: string): Generator<readonly ImportLine[]> {
+  let part: ImportLine[] = []
+  let room = controlEntriesOctetsMax
+  for (const [at, line] of text.split(/\r?\n/).entries()) {
+    const entry = line.replace(/#.*/, '').trim().slice(0, controlEntryCharactersMax)
+    if (entry === '') continue
+    if (part.length === controlEntriesMax || entry.length > room) {
+      yield part
+      part = []
+      room = controlEntriesOctetsMax
+    }
+    part.push({ line: at + 1, entry })
+    room -= entry.length
+  }
+  yield part
 }
 
 /** ECMA-262 §21.4.1.1: beyond it nothing is a date. */

@@ -63,10 +63,19 @@ export class WhitelistStore {
    * Enters or renews at once, on disk when it returns. False: no address, or the store failed.
    * @param source `operator`, or an operator's words. @param ttlMs 0 = for ever.
    */
-  add(address: string, source: string, nowMs: number, ttlMs = this.expiresMs): boolean {
-    if (addressKey(address) === undefined) return false
+  add(address: string, source: string, nowMs: number, ttlMs?: number): boolean {
+    return addressKey(address) !== undefined && this.addMany([address], source, nowMs, ttlMs)
+  }
+
+  /** The same for many in one transaction; they must be addresses. */
+  addMany(
+    addresses: readonly string[],
+    source: string,
+    nowMs: number,
+    ttlMs = this.expiresMs,
+  ): boolean {
     const options = optionsOf(source, nowMs, ttlMs)
-    return this.#store.transact(() => void this.#table.add(address, options))
+    return this.#store.transact(() => void this.#table.addMany(addresses, options))
   }
 
   /** Enters or renews with the next common transaction; what was renewed today is left as it is. */

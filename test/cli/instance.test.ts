@@ -11,6 +11,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { OperatingError } from '../../src/base/errors.ts'
 import { InstanceCommands } from '../../src/cli/instance-commands.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/schema.ts'
@@ -44,6 +45,7 @@ let reloaded: Config[] = []
 const changes: string[] = []
 /** What the IP table holds. */
 const held = new Set<string>()
+let roomFor = Number.POSITIVE_INFINITY
 let onRemoved: (prefix: string) => void = () => {}
 
 const neverBlockReason = (prefix: string) =>
@@ -57,6 +59,7 @@ const proxy: RunningProxy = {
     {
       neverBlockReason,
       enterDynamic: ({ prefix }) => {
+        if (held.size === roomFor) throw new OperatingError('TABLE_ADDED_FULL', 'the table is full')
         changes.push(`add ${prefix}`)
         held.add(prefix)
       },
@@ -95,6 +98,7 @@ beforeEach(async () => {
   reloaded = []
   changes.length = 0
   held.clear()
+  roomFor = Number.POSITIVE_INFINITY
   onRemoved = () => {}
   const config = loadedConfig()
   log = await openSystemLog(config)
@@ -184,7 +188,10 @@ describe('commands', () => {
     writeFileSync(file, `${text}body.stray = "normalise"\nstore.path = "elsewhere"\n`)
     const { status, printed } = await runCommand('reload', '--config', file)
     expect(status).toBe(0)
-    expect(printed).toEqual(['reloaded; changed: body.stray', 'needs a restart: store.path'])
+    expect(printed).toEqual([
+      'reloaded, lists and rules too; changed keys: body.stray',
+      'needs a restart: store.path',
+    ])
     expect(reloaded[0]?.body.stray).toBe('normalise')
     await vi.waitFor(() =>
       expect(readFileSync(join(folder, 'log'), 'utf8')).toMatch(
@@ -262,6 +269,38 @@ describe('commands', () => {
     expect((await runCommand('list', 'drop', 'show', ...at)).warned[0]).toMatch(
       /no list of this instance has that name/,
     )
+  })
+
+  test('an import of many: each bad line by its own number, all the others in the store', async () => {
+    const at = ['--socket', server.path]
+    const source = join(folder, 'many.txt')
+    const lines = Array.from({ length: 2500 }, (_, index) =>
+      index % 1000 === 3 ? 'x'.repeat(70_000) : `u${index}@example.net # ${index}`,
+    )
+    writeFileSync(source, lines.join('\r\n'))
+    const transact = vi.spyOn(store, 'transact')
+    const imported = await runCommand('list', 'whitelist', 'import', source, '--json', ...at)
+    expect(imported.status).toBe(1)
+    expect(imported.printed).toEqual(['{"added":2497,"refused":3}'])
+    const named = imported.warned.map(
+      (line) => /many\.txt:(\d+): skipped: entry x+: /.exec(line)?.[1],
+    )
+    expect(named).toEqual(['4', '1004', '2004'])
+    expect(transact.mock.calls.length).toBeLessThan(10)
+    const whitelist = new WhitelistStore(store)
+    expect(whitelist.size).toBe(2497)
+    expect(whitelist.find('u2499@example.net')?.source).toBe('operator')
+  })
+
+  test('an import into a full table keeps what was added before, and says why it ends', async () => {
+    const at = ['--socket', server.path]
+    const source = join(folder, 'more.txt')
+    writeFileSync(source, '192.0.2.1\n192.0.2.2\n192.0.2.3\n')
+    roomFor = 2
+    const { status, warned } = await runCommand('list', 'dynamic', 'import', source, ...at)
+    expect([status, warned]).toEqual([2, ['activemx: the table is full']])
+    const kept = [...new DynamicList(store).entries(0)].map(({ prefix }) => prefix)
+    expect(kept).toEqual(['192.0.2.1/32', '192.0.2.2/32'])
   })
 
   test('an end beyond all dates is shown as none; words without end are refused', async () => {

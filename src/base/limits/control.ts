@@ -16,3 +16,16 @@ export const controlConnectionsMax = 64
 
 /** Entries that one `activemx cache show` prints; the rest is asked for by a longer key. */
 export const cacheEntriesShownMax = 10_000
+
+/**
+ * Entries of a list in one request of an import, and their octets in all: such a request stays a
+ * line (`controlLineOctetsMax`) however JSON writes them, and holds the main thread for
+ * milliseconds.
+ */
+export const controlEntriesMax = 1000
+
+/** See `controlEntriesMax`. */
+export const controlEntriesOctetsMax = 65_536
+
+/** Of a line that is imported; what is longer is no entry and is not asked whole. */
+export const controlEntryCharactersMax = 1000
