@@ -3,6 +3,7 @@
  */
 import { OperatingError } from '../base/errors.ts'
 
+/** The arguments as they came: nothing of them has been checked. */
 export type Given = Readonly<Record<string, unknown>>
 
 /** A text that must be there. Throws OperatingError USAGE. */

@@ -125,7 +125,7 @@ export class ListCommands {
     return entry
   }
 
-  /** What is no entry is named and left out; where the list takes no more, the rest is not tried. */
+  /** What is no entry is named and left out; once the list takes no more, no other is tried. */
   #import(given: Given): ImportAnswer {
     const { add, keep } = this.#adding(given)
     const refused: { at: number; why: string }[] = []

@@ -81,7 +81,13 @@ const rules: readonly Rule[] = [
     ),
   ({ listen }) =>
     when(listen.smtp.length === 0, 'listen.smtp', '[]', 'name at least one address to listen on'),
-  ({ name }) => when(!isHostName(name), 'name', quote(name), 'write a host name'),
+  ({ name }) =>
+    when(
+      !isHostName(name),
+      'name',
+      quote(name),
+      'write a host name such as "mx1.example.net", without a dot at its end',
+    ),
   ({ tls }) =>
     when(
       (tls.certificate === '') !== (tls.key === ''),

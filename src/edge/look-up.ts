@@ -6,7 +6,7 @@
 import { OperatingError } from '../base/errors.ts'
 import { newPrefixCell, parseAddress } from '../base/ip-address.ts'
 import type { Config } from '../config/schema.ts'
-import { ruleOf } from '../io/gate.ts'
+import { filledReply, ruleOf } from '../io/gate.ts'
 import type { ListKind } from '../lists/list-report.ts'
 import { DomainSet } from '../smtp/domain-set.ts'
 import type { WhitelistStore } from '../store/whitelist-store.ts'
@@ -65,7 +65,9 @@ function ofAddress(subject: string, { lists }: LookupSources): LookupAnswer {
   }
   const rule = ruleOf(lists.gate.classRules, verdictClass)
   const listed = lists.listsOf(verdictClass).join(', ')
-  const why = `listed in ${listed}: ${(rule?.reply ?? '').trimEnd()}`
+  // The id is that of a refusal, and nobody is refused here.
+  const reply = filledReply(rule?.reply ?? '', subject, '…').trimEnd()
+  const why = `listed in ${listed}: ${reply}`
   return { subject, kind, verdict: rule?.action ?? 'refuse', why, holdings }
 }
 

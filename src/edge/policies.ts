@@ -75,18 +75,26 @@ export function readPolicyFiles(config: Config): PolicyFiles {
  * refuse mail for good.
  */
 function readRecipientDomains(file: string): readonly string[] {
-  const lines = readSetting('recipients.domains_file', file).split(/\r?\n/)
-  const domains = lines.map((line) => line.replace(/#.*/, '').trim().toLowerCase())
-  const wrong = domains.findIndex((domain) => domain !== '' && !isDomainPattern(domain))
+  const domains = readSetting('recipients.domains_file', file)
+    .split(/\r?\n/)
+    .map((line) => line.replace(/#.*/, '').trim().toLowerCase())
+  const wrong = [...domains.entries()].filter(
+    ([, domain]) => domain !== '' && !isDomainPattern(domain),
+  )
   const found = domains.filter((domain) => domain !== '')
-  if (file === '' || (wrong < 0 && found.length > 0)) return found
-  const what =
-    wrong < 0
-      ? `${file}: holds no domain`
-      : `${file}:${wrong + 1}: ${JSON.stringify(domains[wrong]?.slice(0, 80))} is no domain`
+  if (file === '' || (wrong.length === 0 && found.length > 0)) return found
+  const named = wrong
+    .slice(0, wrongLinesNamedMax)
+    .map(([at, domain]) => `${file}:${at + 1}: ${JSON.stringify(domain.slice(0, 80))} is no domain`)
+  const more = wrong.length - named.length
+  if (more > 0) named.push(`${more} more lines are none`)
+  const what = named.join(', ') || `${file}: holds no domain`
   const remedy = 'write one a line, such as example.net or *.example.net; xn--… beyond ASCII'
   throw new OperatingError('RECIPIENT_DOMAINS', `recipients.domains_file: ${what}; ${remedy}`)
 }
+
+/** Of wrong lines, those that a fault names. */
+const wrongLinesNamedMax = 5
 
 /** Read here to be found wrong here: the serving threads could do nothing about it. */
 function readHeaderRules(file: string): string {

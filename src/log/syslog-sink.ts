@@ -8,7 +8,7 @@
  */
 import { createSocket, type Socket } from 'node:dgram'
 import { type LocalDatagram, openLocalDatagram } from '../addon/local-datagram.ts'
-import { messageOf } from '../base/errors.ts'
+import { messageOf, OperatingError } from '../base/errors.ts'
 import type { LogSink, SinkEvents } from './sink.ts'
 import { syslogStamp } from './stamp.ts'
 
@@ -33,13 +33,19 @@ const noRoom = 'no room'
 /** Sends that are made at one go before other events get their turn. */
 const sendsAtOnceMax = 256
 
-/** The local syslog. Throws OperatingError LOCAL_DATAGRAM when nobody listens there. */
+/** The local syslog. Throws OperatingError LOG_OPEN when nobody listens there. */
 export function openLocalSyslog(
   settings: SyslogSettings,
   events: SinkEvents,
   path = '/dev/log',
 ): LogSink {
-  return new LocalSyslogSink(settings, events, path)
+  try {
+    return new LocalSyslogSink(settings, events, path)
+  } catch (cause) {
+    const remedy = 'start the syslog daemon, or name another destination'
+    const message = `log.to = syslog: ${messageOf(cause)}; ${remedy}`
+    throw new OperatingError('LOG_OPEN', message, { cause })
+  }
 }
 
 class LocalSyslogSink implements LogSink {

@@ -209,7 +209,7 @@ export class SystemLog {
 }
 
 /**
- * Opens the log that `config.log` names. Rejects with OperatingError LOG_OPEN or LOCAL_DATAGRAM.
+ * Opens the log that `config.log` names. Rejects with OperatingError LOG_OPEN.
  * @param openTls for `syslog+tls://`.
  */
 export async function openSystemLog(config: Config, openTls?: OpenTlsSyslog): Promise<SystemLog> {

@@ -87,6 +87,10 @@ test.each(['files', 'store'])(
 test.each([
   ['example.org OK\n', /domains:1: "example\.org ok" is no domain/],
   ['# ours\n\nbücher.example\n', /domains:3: "bücher\.example" is no domain; .*xn--/],
+  [
+    'a b\n'.repeat(7),
+    /domains_file: \S+domains:1: "a b" is no domain, .*domains:5: .*, 2 more lines are none; write/,
+  ],
   ['# none yet\n', /domains: holds no domain/],
   [Buffer.from('example.org\n', 'utf16le'), /domains:1: /],
 ])('a file of recipient domains that holds %j: a fault, as at start', async (octets, why) => {

@@ -38,7 +38,9 @@ const run = (...words: readonly string[]) => runCommand(...words, '--config', pr
 test('lookup: a listed address with list, file, line, action and reply', async () => {
   const { status, printed } = await run('lookup', '127.0.0.9')
   expect(status).toBe(0)
-  expect(printed[0]).toMatch(/^127\.0\.0\.9: refuse: listed in black: 554 5\.7\.1 Refused: /)
+  expect(printed[0]).toMatch(
+    /^127\.0\.0\.9: refuse: listed in black: 554 5\.7\.1 Refused: 127\.0\.0\.9 .*, id=…$/,
+  )
   expect(printed[1]).toBe(`  blacklist black  127.0.0.9/32  ${black}:2`)
   const json = JSON.parse((await run('lookup', '127.0.0.9', '--json')).printed[0] ?? '')
   expect(json).toMatchObject({ kind: 'address', verdict: 'refuse', holdings: [{ line: 2 }] })
