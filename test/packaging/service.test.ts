@@ -37,13 +37,24 @@ function textOf(file: string): string {
   return readFileSync(join(projectRoot, file), 'utf8')
 }
 
-describeWith([needsProgram('systemd-analyze')], 'examples/activemx.service', () => {
-  test('systemd-analyze verify finds nothing wrong, and would', () => {
+const units = ['activemx.service', 'activemx-tls.service']
+
+describeWith([needsProgram('systemd-analyze')], 'the units of examples', () => {
+  test.each(units)('%s: systemd-analyze verify finds nothing wrong, and would', (name) => {
     // The program has to be there; where it is installed is docs/operating.md's.
-    const unit = textOf('examples/activemx.service').replaceAll('/usr/bin/activemx', '/bin/true')
+    const unit = textOf(`examples/${name}`).replaceAll('/usr/bin/activemx', '/bin/true')
     expect(faultsOf(unit)).toEqual([])
     expect(faultsOf(unit.replace('ProtectSystem=', 'ProtectSistem='))).toHaveLength(1)
   })
+})
+
+test('proxy and TLS session daemon are one user and keep the folder of their sockets', () => {
+  const shared = ['User', 'Group', 'RuntimeDirectory', 'RuntimeDirectoryPreserve']
+  const [proxy, daemon] = units.map((name) =>
+    shared.map((key) => new RegExp(`^${key}=.*$`, 'm').exec(textOf(`examples/${name}`))?.[0]),
+  )
+  expect(daemon).toEqual(proxy)
+  expect(proxy).toContain('RuntimeDirectoryPreserve=yes')
 })
 
 test('the unit starts again what died, and not what a wrong configuration has ended', async () => {
