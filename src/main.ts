@@ -290,6 +290,7 @@ class Instance implements RunningProxy {
       mailhosts: mailhostsOf(policy).map(({ address, port, slot }) => ({
         address: endpointText(address, port),
         sessions: cap.held(slot),
+        awayIn: cap.awayIn(slot),
       })),
       probes: this.#probing.state,
       tlsDaemon: this.#tlsDaemon.state,

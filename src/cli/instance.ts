@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import { OperatingError } from '../base/errors.ts'
 import { formatDuration } from '../base/units.ts'
 import { askInstance } from '../control/control-client.ts'
-import type { ProxyStatus } from '../edge/running-proxy.ts'
+import type { MailhostState, ProxyStatus } from '../edge/running-proxy.ts'
 import { progressLine, reportLine } from '../lists/list-report.ts'
 import { ask, type InstanceOptions, socketOf, withInstanceOptions } from './ask.ts'
 import { type CommandContext, exitStatus } from './command.ts'
@@ -102,11 +102,16 @@ function statusLines(status: ProxyStatus & { readonly pid: number }): readonly s
     ...status.lists.map(reportLine),
     ...(status.loading === undefined ? [] : [progressLine(status.loading)]),
     ...status.warnings.map((warning) => `warning: ${warning}`),
-    ...status.mailhosts.map(({ address, sessions }) => `mailhost ${address}: ${sessions} sessions`),
+    ...status.mailhosts.map((mailhost) => mailhostLine(mailhost, status.threads)),
     probesLine(status.probes),
     ...tlsDaemonLines(status.tlsDaemon),
     `log: ${status.logDropped} records dropped`,
   ]
+}
+
+function mailhostLine({ address, sessions, awayIn }: MailhostState, threads: number): string {
+  const away = awayIn === 0 ? '' : `, away in ${awayIn} of ${threads} threads`
+  return `mailhost ${address}: ${sessions} sessions${away}`
 }
 
 function tlsDaemonLines({ socket, code, message, lost }: ProxyStatus['tlsDaemon']) {

@@ -28,11 +28,20 @@ export interface ProxyStatus {
   readonly loading: LoadProgress | undefined
   /** What is allowed but should be looked at. */
   readonly warnings: readonly string[]
-  readonly mailhosts: readonly { readonly address: string; readonly sessions: number }[]
+  readonly mailhosts: readonly MailhostState[]
   readonly probes: ProbesState
   readonly tlsDaemon: TlsDaemonState
   /** Records that found the log full since start. */
   readonly logDropped: number
+}
+
+/** A mailhost as the serving threads find it. */
+export interface MailhostState {
+  readonly address: string
+  /** Of all threads. */
+  readonly sessions: number
+  /** How many threads could not reach it when they last tried, and have no session to it. */
+  readonly awayIn: number
 }
 
 /** A serving instance. */

@@ -93,6 +93,8 @@ export class Host implements LinkOwner {
     this.#owner = owner
     this.mailhost = mailhost
     this.#nowMs = nowMs
+    // Another may have been told away in this slot, before a reload that left it out.
+    place.cap.tellAway(mailhost.slot, false)
   }
 
   /** It could not be opened lately and no session to it lives. */
@@ -307,6 +309,7 @@ export class Host implements LinkOwner {
   #tellAway(isAway: boolean): void {
     if (this.#isToldAway === isAway) return
     this.#isToldAway = isAway
+    this.#place.cap.tellAway(this.mailhost.slot, isAway)
     const what = isAway ? 'cannot be reached; mail waits with its senders' : 'is back'
     this.#place.tellOf(this.mailhost, what)
   }

@@ -2,17 +2,18 @@
  * SessionCap: how many sessions all threads together hold to each mailhost.
  *
  * One Int32 per mailhost slot counts the sessions of all threads; beside it every thread has a row
- * of its own with what it holds and how many transactions wait there, so that a thread that dies
- * can be subtracted and a thread with spare sessions sees that another waits. All of it lies in one
+ * of its own with what it holds, how many transactions wait there and whether it finds the
+ * mailhost away, so that a thread that dies can be subtracted, a thread with spare sessions sees
+ * that another waits, and `activemx status` says what is away. All of it lies in one
  * SharedArrayBuffer; nobody ever blocks on it.
  *
- *     totals[slot] | row 0: held[slot] waiting[slot] | row 1: …
+ *     totals[slot] | row 0: held[slot] waiting[slot] away[slot] | row 1: …
  */
 import { mailhostSlotsMax } from '../base/limits.ts'
 
-const rowLength = 2 * mailhostSlotsMax
+const rowLength = 3 * mailhostSlotsMax
 
-/** The view of one thread (or, with thread -1, of the main thread). */
+/** The view of one thread; the main thread only asks, through any. */
 export class SessionCap {
   readonly #cells: Int32Array
   readonly #threads: number
@@ -52,6 +53,20 @@ export class SessionCap {
     Atomics.store(this.#cells, this.#row + mailhostSlotsMax + slot, count)
   }
 
+  /** Tells whether this thread finds the mailhost away. */
+  tellAway(slot: number, isAway: boolean): void {
+    Atomics.store(this.#cells, this.#row + 2 * mailhostSlotsMax + slot, Number(isAway))
+  }
+
+  /** Threads that find the mailhost away. */
+  awayIn(slot: number): number {
+    let count = 0
+    for (let thread = 0; thread < this.#threads; thread++) {
+      count += Atomics.load(this.#cells, rowOf(thread) + 2 * mailhostSlotsMax + slot)
+    }
+    return count
+  }
+
   /** This thread holds more than its share while others wait: its next free session should go. */
   shouldYield(slot: number, sessionsMax: number): boolean {
     if (sessionsMax <= 0 || this.#threads < 2) return false
@@ -80,6 +95,7 @@ export class SessionCap {
     for (let slot = 0; slot < mailhostSlotsMax; slot++) {
       Atomics.sub(this.#cells, slot, Atomics.exchange(this.#cells, row + slot, 0))
       Atomics.store(this.#cells, row + mailhostSlotsMax + slot, 0)
+      Atomics.store(this.#cells, row + 2 * mailhostSlotsMax + slot, 0)
     }
   }
 }

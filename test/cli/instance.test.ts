@@ -82,7 +82,10 @@ const proxy: RunningProxy = {
     lists: [],
     loading: { done: 1, total: 3, last: 'drop' },
     warnings: ['lists.allow_loopback = true: so'],
-    mailhosts: [{ address: '127.0.0.1:1025', sessions: 2 }],
+    mailhosts: [
+      { address: '127.0.0.1:1025', sessions: 2, awayIn: 0 },
+      { address: '127.0.0.1:1026', sessions: 0, awayIn: 1 },
+    ],
     probes: { isOn: true, inFlight: 3, made: 40, refusedUs: 5 },
     tlsDaemon: { socket: '/run/tls.sock', code: 'refused', message: 'too old', lost: 2 },
     logDropped: 7,
@@ -175,6 +178,7 @@ describe('commands', () => {
     const { status, printed } = await runCommand('status', '--config', file)
     expect(status).toBe(0)
     expect(printed).toContain('mailhost 127.0.0.1:1025: 2 sessions')
+    expect(printed).toContain('mailhost 127.0.0.1:1026: 0 sessions, away in 1 of 1 threads')
     expect(printed).toContain('warning: lists.allow_loopback = true: so')
     expect(printed).toContain('loading lists: 1 of 3, last drop')
     expect(printed).toContain('probes: on, 3 in flight, 40 made, 5 answered by a refusal of us')

@@ -2,6 +2,7 @@
  * Fail-over between the mailhosts of a route: away, silent, back again.
  */
 import { expect, test } from 'vitest'
+import { SessionCap } from '../../src/transfer/session-cap.ts'
 import { ehlo, first, policyWith, Scene, second } from './scene.ts'
 
 const both = { route: { mailhosts: [first, second] } }
@@ -18,6 +19,20 @@ test('a mailhost that accepts and says nothing: who waited goes to the next one'
   expect(scene.engine.take(well?.id ?? 0)).toContain('RCPT TO:<b@example.test>')
   scene.says(well?.id ?? 0, '250 ok\r\n250 ok\r\n')
   expect(client.answers).toEqual(['rcpt 250'])
+})
+
+test('which threads find a mailhost away is told, until it is back or the thread has died', () => {
+  const memory = SessionCap.allocate(2)
+  const main = new SessionCap(memory, 0)
+  const scenes = [0, 1].map((thread) => new Scene(policyWith(both), new SessionCap(memory, thread)))
+  for (const scene of scenes) scene.ends(scene.engine.opened[0]?.id ?? 0)
+  expect([main.awayIn(first.slot), main.awayIn(second.slot)]).toEqual([2, 0])
+  const [one] = scenes
+  one?.pass(2_000)
+  one?.open(one.engine.opened.at(-1)?.id ?? 0)
+  expect(main.awayIn(first.slot)).toBe(1)
+  main.forget(1)
+  expect(main.awayIn(first.slot)).toBe(0)
 })
 
 test('a mailhost that failed is tried again in the background; nobody waits for it', () => {
