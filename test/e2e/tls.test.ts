@@ -6,7 +6,7 @@ import { rmSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { DaemonStub } from '../../src/tls/daemon-stub.ts'
 import { sharedNameOf } from '../../src/tls/options.ts'
-import { describeWith, needsProgram, needsRoot } from '../support/needs.ts'
+import { describeWith, needsPerlModule, needsProgram, needsRoot } from '../support/needs.ts'
 import { freePort } from '../support/ports.ts'
 import { type Postfix, startPostfix } from '../support/postfix.ts'
 import { swaks } from '../support/programs.ts'
@@ -20,7 +20,13 @@ async function filed(postfix: Postfix, count: number): Promise<void> {
   await expect.poll(() => postfix.messages().length, { timeout: 30_000 }).toBe(count)
 }
 
-describeWith([needsProgram('postfix', 'swaks', 'openssl'), needsRoot()], 'TLS with Postfix', () => {
+const needs = [
+  needsProgram('postfix', 'swaks', 'openssl'),
+  needsPerlModule('Net::SSLeay'),
+  needsRoot(),
+]
+
+describeWith(needs, 'TLS with Postfix', () => {
   test('swaks --tls in, a mailhost with required TLS out: encrypted on both legs', async () => {
     const postfix = await scene.postfix('smtpd_tls_security_level = encrypt')
     const proxy = await scene.proxyBefore(postfix.port, {

@@ -4,6 +4,7 @@
  * Where a need is missing the test is skipped by name with its reason. `.ci/run` sets
  * ACTIVEMX_SKIP_NOTHING=true: there a missing need is a failure, so nothing is skipped by accident.
  */
+import { spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync } from 'node:fs'
 import { delimiter, join, resolve } from 'node:path'
 import { describe } from 'vitest'
@@ -29,6 +30,12 @@ export function needsSharedData(): Need {
 export function needsProgram(...names: readonly string[]): Need {
   const missing = names.filter((name) => findProgram(name) === undefined)
   return missing.length === 0 ? undefined : `not installed: ${missing.join(', ')}`
+}
+
+/** A module that a program needs for what a suite asks of it: swaks has TLS by Net::SSLeay. */
+export function needsPerlModule(name: string): Need {
+  const { status } = spawnSync('perl', [`-M${name}`, '-e', '1'], { stdio: 'ignore' })
+  return status === 0 ? undefined : `not installed: Perl's ${name}`
 }
 
 /** The addon, built for this machine. */
