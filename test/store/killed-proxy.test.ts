@@ -9,6 +9,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { storeBatchMs } from '../../src/base/limits.ts'
 import type { CachedVerdict } from '../../src/probes/verdict-cache.ts'
 import { Learnt } from '../../src/store/learnt.ts'
 import { type Internet, startInternet } from '../internet/internet.ts'
@@ -65,7 +66,7 @@ test(`Show 5: the proxy killed ${kills} times while it probes and learns`, async
   const random = new Random(20261122)
   const sums = { verdicts: 0, listings: 0, friends: 0 }
   for (let round = 0; round < kills; round++) {
-    await serveAndKill(random, 1 + random.below(80))
+    await serveAndKill(random)
     const found = await checkStore()
     expect(found.verdicts).toBeGreaterThanOrEqual(sums.verdicts)
     expect(found.friends).toBeGreaterThanOrEqual(sums.friends)
@@ -75,19 +76,15 @@ test(`Show 5: the proxy killed ${kills} times while it probes and learns`, async
   expect(internet.allSessions().filter((session) => session.isMessageEnded)).toEqual([])
 }, 7_200_000)
 
-/** Kills in the middle of the work: when so many letters have been answered. */
-async function serveAndKill(random: Random, letters: number): Promise<void> {
+/** Kills in the middle of the work, before or behind some of the store's transactions. */
+async function serveAndKill(random: Random): Promise<void> {
   const settings = JSON.stringify(settingsOf())
   const child = fork(join(projectRoot, 'dist/test/store/kill-proxy.js'), [settings, folder])
   const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   const port = await portOf(child)
-  let answered = 0
+  setTimeout(() => child.kill('SIGKILL'), random.below(4 * storeBatchMs))
   const client = async (): Promise<void> => {
-    while (answered < letters) {
-      await sendLetter('127.0.0.1', port, letterOf(random))
-      answered++
-    }
-    child.kill('SIGKILL')
+    while (!child.killed) await sendLetter('127.0.0.1', port, letterOf(random))
   }
   await Promise.all([gone, ...Array.from({ length: 8 }, client)])
 }
