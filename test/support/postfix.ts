@@ -86,7 +86,8 @@ export async function startPostfix(
     kill: () => killGroup(join(folder, 'spool/pid/master.pid')),
     remove: () => {
       stopQuietly(run)
-      rmSync(folder, { recursive: true, force: true })
+      // Its logger says its last words behind the master's end, into a file that it makes anew.
+      rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
     },
   }
 }
