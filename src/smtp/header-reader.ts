@@ -3,9 +3,10 @@
  *
  * The header ends at the first empty line (RFC 5322 §2.1); a line that is neither a field nor a
  * continuation does not end it, so junk between two fields hides nothing from the rules. Octets
- * stand as they are in memory; nothing is copied until a rule asks for a value.
+ * stand as on the wire; nothing is copied until a rule asks for a value. A dot at the beginning of
+ * a line is read over, since the receiver takes it away, needed or not (RFC 5321 §4.5.2).
  */
-import { cr, indexOfLf, lf, textOf } from './octets.ts'
+import { cr, dot, indexOfLf, lf, textOf } from './octets.ts'
 
 /** A field within the octets that it was read from. */
 export interface HeaderField {
@@ -43,9 +44,10 @@ export function fieldsOf(octets: Uint8Array, start: number, end: number): Header
   let lineStart = start
   while (lineStart < end) {
     const valueEnd = endOfFoldedLine(octets, lineStart, end)
-    const colon = endOfFieldName(octets, lineStart, valueEnd)
-    if (colon > lineStart) {
-      const name = textOf(octets, lineStart, endWithoutBlanks(octets, lineStart, colon))
+    const nameStart = behindDot(octets, lineStart)
+    const colon = endOfFieldName(octets, nameStart, valueEnd)
+    if (colon > nameStart) {
+      const name = textOf(octets, nameStart, endWithoutBlanks(octets, nameStart, colon))
       fields.push({ name: name.toLowerCase(), valueStart: colon + 1, valueEnd })
     }
     lineStart = valueEnd + 2
@@ -55,7 +57,7 @@ export function fieldsOf(octets: Uint8Array, start: number, end: number): Header
 
 /**
  * A value's octets, unfolded (RFC 5322 §2.2.3: the CRLF goes, the blank stays), without outer
- * blanks, cut. A view of `octets` where nothing is folded.
+ * blanks and stuffed dots, cut. A view of `octets` where nothing is folded.
  */
 export function unfoldedValue(
   octets: Uint8Array,
@@ -64,13 +66,20 @@ export function unfoldedValue(
 ): Uint8Array {
   let start = field.valueStart
   const end = Math.min(field.valueEnd, start + octetsMax)
-  while (start < end && isBlankOrLineEnd(octets[start])) start++
+  while (start < end && (isBlank(octets[start]) || isOfFold(octets, start))) start++
   const value = octets.subarray(start, endWithoutBlanks(octets, start, end))
-  return value.includes(lf) ? value.filter((octet) => octet !== cr && octet !== lf) : value
+  return value.includes(lf) ? value.filter((_, at) => !isOfFold(value, at)) : value
 }
 
-function isBlankOrLineEnd(octet: number | undefined): boolean {
-  return isBlank(octet) || octet === cr || octet === lf
+/** Does the octet go when a folded value is made one line: CR, LF, and a dot behind them? */
+function isOfFold(octets: Uint8Array, at: number): boolean {
+  const octet = octets[at]
+  return octet === cr || octet === lf || (octet === dot && octets[at - 1] === lf)
+}
+
+/** Where a line begins for its receiver. */
+function behindDot(octets: Uint8Array, lineStart: number): number {
+  return octets[lineStart] === dot ? lineStart + 1 : lineStart
 }
 
 function isBlank(octet: number | undefined): boolean {
@@ -80,7 +89,7 @@ function isBlank(octet: number | undefined): boolean {
 /** The CR of the line end that no blank follows. */
 function endOfFoldedLine(octets: Uint8Array, start: number, end: number): number {
   for (let i = indexOfLf(octets, start, end); i >= 0; i = indexOfLf(octets, i + 1, end)) {
-    if (i + 1 >= end || !isBlank(octets[i + 1])) return i - 1
+    if (i + 1 >= end || !isBlank(octets[behindDot(octets, i + 1)])) return i - 1
   }
   return end
 }

@@ -85,3 +85,28 @@ test("a rule's own reply is said as it stands, with the id of the record in it",
   expect(world.take()).toBe(`354 end with <CRLF>.<CRLF>\r\n${reply}\r\n`)
   expect(world.verdicts).toMatchObject([{ finding: 'header-rule', action: 'refuse', reply }])
 })
+
+test.each([
+  ['.Subject: cheap pills\r\n', 554],
+  ['Subject: cheap\r\n. pills\r\n', 554],
+  ['Subject:\r\n.\tcheap\r\n.\t.pills\r\n', 554],
+  ['X: y\r\n.subject : cheap pills\r\n', 554],
+  ['..Subject: cheap pills\r\n', 250],
+])(
+  'the filter reads a header as the mailhost will, without its stuffed dots: %j',
+  (lines, code) => {
+    const rule = 'Subject: /^cheap.*pills$/ refuse'
+    const world = withEnvelope(new World({ policy: policyWith([], rule) }))
+    world.send('DATA\r\n').send(`${whole}${lines}\r\nbody\r\n.\r\n`).rest()
+    expect(world.take()).toMatch(new RegExp(`^354 [^\\n]*\\n${code} [^\\n]*\\n$`))
+    expect(world.delivered).toHaveLength(code === 250 ? 1 : 0)
+  },
+)
+
+test('a chunk has no stuffed dots: a field whose name begins with one is that field', () => {
+  const rule = 'Subject: /pills/ refuse'
+  const world = withEnvelope(new World({ policy: policyWith([], rule) }))
+  const message = `${whole}.Subject: pills\r\n\r\nbody\r\n`
+  world.send(`BDAT ${message.length} LAST\r\n${message}`).rest()
+  expect(world.delivered).toMatchObject([{ octets: message.replace('\n.S', '\n..S') }])
+})

@@ -38,6 +38,21 @@ test('fields: folding, blanks before the colon, junk lines', () => {
   ])
 })
 
+test('fields are read without the dots that stand at the beginning of lines on the wire', () => {
+  const octets = octetsOf('.A: 1\r\n. 2\r\nB:\r\n.\t.3\r\n..C: 4\r\n.D: .5\r\n. \r\n.6: 7')
+  const fields = fieldsOf(octets, 0, octets.length).map((field) => {
+    const value = unfoldedValue(octets, field, 100)
+    return [field.name, textOf(value, 0, value.length)]
+  })
+  expect(fields).toEqual([
+    ['a', '1 2'],
+    ['b', '.3'],
+    ['.c', '4'],
+    ['d', '.5'],
+    ['6', '7'],
+  ])
+})
+
 test('dates are those of RFC 5322', () => {
   expect(dateTime(Date.UTC(2026, 10, 21, 23, 5, 9))).toBe('Sat, 21 Nov 2026 23:05:09 +0000')
   expect(dateTime(Date.UTC(2024, 1, 29))).toBe('Thu, 29 Feb 2024 00:00:00 +0000')
