@@ -124,6 +124,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   stress(isStressed: boolean): void {
     if (this.compiled.isStressed === isStressed) return
     this.compiled.isStressed = isStressed
+    this.pool.isStressed = isStressed
     this.engine.clientDeadline(firstCommandMs(this.compiled))
     this.tick()
     for (const connection of this.#connections()) connection.onStress(isStressed)

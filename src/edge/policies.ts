@@ -263,6 +263,7 @@ export function transferPolicyOf(
     trust: trustOf(config, files),
     sessionsMax: mailhost.sessionsMax,
     waitMs: mailhost.waitMs,
+    stressWaitMs: effective(config, true).mailhost.waitMs,
     clientIdentity: mailhost.clientIdentity,
     connectWaitMs: mailhost.connectWaitMs,
     replyWaitMs: mailhost.replyWaitMs,

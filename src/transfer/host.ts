@@ -50,6 +50,8 @@ export interface PoolPlace {
 /** What a host asks of its pool. */
 export interface HostOwner {
   readonly policy: TransferPolicy
+  /** How long a transaction waits here, now. */
+  readonly waitMs: number
   /** EHLO was answered. */
   onKeywords(mailhost: Mailhost, keywords: ReadonlyMap<string, string>): void
   /** The mailhost is away: these transactions want another. */
@@ -347,7 +349,7 @@ export class Host implements LinkOwner {
   }
 
   #sweepWaiters(): void {
-    const oldestMs = this.#nowMs - this.#owner.policy.waitMs
+    const oldestMs = this.#nowMs - this.#owner.waitMs
     const late: Waiter[] = []
     while ((this.#waiters[0]?.sinceMs ?? this.#nowMs) < oldestMs) {
       const waiter = this.#waiters.shift()

@@ -35,6 +35,8 @@ export interface TransferPolicy {
   readonly sessionsMax: number
   /** How long a transaction waits for a session before 451 4.3.2. */
   readonly waitMs: number
+  /** The same in stress mode. */
+  readonly stressWaitMs: number
   readonly clientIdentity: ClientIdentity
   /** Wait for a connection before the next mailhost is tried. */
   readonly connectWaitMs: number

@@ -15,6 +15,8 @@ import { type Mailhost, mailhostsOf, type TransferPolicy, transferReplies } from
 /** The sessions of one thread to all mailhosts. */
 export class Pool implements HostOwner {
   readonly capabilities = new Capabilities()
+  /** Stress mode: who waits for a session waits less. */
+  isStressed = false
   readonly #place: PoolPlace
   readonly #hosts = new Map<number, Host>()
   /** Mailhosts that have not answered EHLO since start, nor failed to. */
@@ -33,6 +35,10 @@ export class Pool implements HostOwner {
 
   get policy(): TransferPolicy {
     return this.#policy
+  }
+
+  get waitMs(): number {
+    return this.isStressed ? this.#policy.stressWaitMs : this.#policy.waitMs
   }
 
   /** Sessions of this thread that a transaction holds, and transactions that wait for one. */

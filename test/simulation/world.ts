@@ -286,6 +286,7 @@ function transferPolicyOf(random: Random): TransferPolicy {
     trust: '',
     sessionsMax: random.pick([1, 2, 4, 0]),
     waitMs: 5_000,
+    stressWaitMs: 1_000,
     clientIdentity: random.pick(['none', 'xforward', 'xforward', 'xclient', 'proxy']),
     connectWaitMs: 1_000,
     replyWaitMs: 4_000,

@@ -30,6 +30,7 @@ export function policyWith(changes: Partial<TransferPolicy> = {}): TransferPolic
     trust: '',
     sessionsMax: 4,
     waitMs: 5_000,
+    stressWaitMs: 1_000,
     clientIdentity: 'none',
     connectWaitMs: 3_000,
     replyWaitMs: 300_000,
