@@ -89,7 +89,8 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     this.lists = parts.lists
     this.compiled = parts.compiled
     this.engine = parts.newEngine(this)
-    this.pool = new Pool(this, parts.transfer, Date.now())
+    // The pool's waits go by a clock that nobody sets: a final dot's answer would be given up.
+    this.pool = new Pool(this, parts.transfer, performance.now())
     if (parts.tls !== undefined) parts.tls.onWanted = () => this.#sweep()
     this.#timer = setInterval(() => this.#sweep(), poolSweepMs)
   }
@@ -330,7 +331,8 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   /** Links are guarded each for itself; what else meets a bug of ours waits for the next sweep. */
   #sweep(): void {
     try {
-      this.pool.sweep(this.tick())
+      this.tick()
+      this.pool.sweep(performance.now())
       this.counters.set('clients', this.#clients)
       this.#countHeld()
     } catch (error) {

@@ -5,7 +5,8 @@
  * when one goes away, and knows what all mailhosts offer. The sessions themselves are kept by one
  * Host for each mailhost.
  *
- * No timer and no clock here: the edge calls `sweep` every `poolSweepMs`.
+ * No timer and no clock here: the edge calls `sweep` every `poolSweepMs` with the milliseconds of a
+ * clock that nobody sets.
  */
 import { Capabilities } from './capabilities.ts'
 import { Host, type HostOwner, type PoolPlace, type PoolTenant, type Waiter } from './host.ts'

@@ -21,8 +21,8 @@ const connections = Number(process.env.ACTIVEMX_CONNECTIONS ?? 10_000)
 const firstSeed = Number(process.env.ACTIVEMX_SEED ?? 20_261_121)
 
 beforeEach(() => {
-  const toFake = ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'] as const
-  vi.useFakeTimers({ toFake: [...toFake], now: 1_800_000_000_000 })
+  const toFake = ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] as const
+  vi.useFakeTimers({ toFake: [...toFake, 'Date', 'performance'], now: 1_800_000_000_000 })
 })
 
 afterEach(() => {
