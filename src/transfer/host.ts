@@ -237,9 +237,16 @@ export class Host implements LinkOwner {
     while (this.#waiters.length > 0) {
       const link = this.#idle.pop()
       if (link !== undefined) this.#putAway(link)
-      else if (this.#waiters.length <= this.#opening || !this.#open()) break
+      else if (!this.#isOneMissing || !this.#open()) break
     }
-    while (this.#waiters.length > this.#opening && this.#parked.size > 0) this.#takeParked()
+    while (this.#isOneMissing && this.#parked.size > 0) this.#takeParked()
+  }
+
+  /** Somebody waits for whom no session is being opened. */
+  get #isOneMissing(): boolean {
+    // With PROXY each waits for one of his own; his last, which is settling, goes first.
+    const isPersonal = this.#owner.policy.clientIdentity === 'proxy'
+    return isPersonal ? this.#nextIdentity() !== undefined : this.#waiters.length > this.#opening
   }
 
   /** The first who may use the link gets it; else it is kept unused. */
