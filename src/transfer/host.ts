@@ -285,8 +285,15 @@ export class Host implements LinkOwner {
     const { policy } = this.#owner
     const isProbing = this.#failures > 0
     if (isProbing && (this.#nowMs < this.#openAgainMs || this.#opening > 0)) return false
-    if (!this.#place.cap.take(this.mailhost.slot, policy.sessionsMax)) return false
-    const link = new Link(this.#place.engine, this, this.mailhost, policy, this.#nextIdentity())
+    const { cap, engine } = this.#place
+    if (!cap.take(this.mailhost.slot, policy.sessionsMax)) return false
+    let link: Link | undefined
+    try {
+      link = new Link(engine, this, this.mailhost, policy, this.#nextIdentity())
+    } finally {
+      // The engine had no room and has thrown: the place would never come back.
+      if (link === undefined) cap.release(this.mailhost.slot)
+    }
     this.#opening++
     this.#links.add(link)
     this.#place.adopt(link.id, link)

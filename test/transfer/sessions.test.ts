@@ -43,6 +43,26 @@ describe('sessions are few', () => {
     expect(cap.held(0)).toBe(0)
   })
 
+  test('a session for which the engine has no room keeps no place under the cap', () => {
+    const cap = new SessionCap(SessionCap.allocate(1), 0)
+    const scene = new Scene(policyWith({ sessionsMax: 1 }), cap)
+    scene.open(1)
+    scene.ends(1)
+    const { engine } = scene
+    const connect = engine.connect.bind(engine)
+    engine.connect = () => {
+      throw new Error('no room')
+    }
+    const client = scene.client()
+    expect(() => client.offers('b@y.example')).toThrow('no room')
+    client.transfer.abandon()
+    engine.connect = connect
+    expect(cap.held(first.slot)).toBe(0)
+    scene.client().offers('b@y.example')
+    scene.open(2)
+    expect(engine.take(2)).toBe(envelope)
+  })
+
   test('a session whose client idles goes to another; the envelope is replayed at DATA', () => {
     const scene = new Scene(policyWith({ sessionsMax: 1 }))
     scene.open(1)
