@@ -142,20 +142,28 @@ void tell_closed(LocalStream& stream) {
   call_event(stream, LocalEvent::closed, 0, 0);
 }
 
-void receive(LocalStream& stream) {
-  if (!has_room(stream)) {
-    tell_closed(stream);
-    return;
-  }
+// Octets that JavaScript was told of, 0 for nothing yet, −1 for the end, a loss, or no memory.
+std::ptrdiff_t receive(LocalStream& stream) {
+  if (!has_room(stream)) return -1;
   ReadArena& arena = stream.input->arena;
   const std::size_t start = arena.used();
   const std::ptrdiff_t got = stream.socket.receive(arena.room());
-  if (got > 0) {
-    arena.take(static_cast<std::size_t>(got));
-    call_event(stream, LocalEvent::data, start, arena.used());
-  } else if (got < 0) {
-    tell_closed(stream);
+  if (got <= 0) return got;
+  arena.take(static_cast<std::size_t>(got));
+  call_event(stream, LocalEvent::data, start, arena.used());
+  return got;
+}
+
+// A peer that closes while octets lie unread there resets the connection, and what it had said
+// before is in the kernel still: an answer, maybe, that is not to be asked for twice. Who stops
+// reading amid it gets the rest when he reads again.
+void end_lost(LocalStream& stream) {
+  uv_poll_stop(&stream.poll);
+  stream.events = 0;
+  const bool was_reading = stream.is_reading;
+  while (!stream.is_closing && stream.is_reading && receive(stream) > 0) {
   }
+  if (!stream.is_closing && stream.is_reading == was_reading) tell_closed(stream);
 }
 
 void on_ready(uv_poll_t* poll, int status, int events) {
@@ -164,19 +172,20 @@ void on_ready(uv_poll_t* poll, int status, int events) {
   LocalStream& stream = *held;
   if (stream.is_closing) return;
   if (status < 0) {
-    tell_closed(stream);
+    end_lost(stream);
     return;
   }
   if ((events & UV_WRITABLE) != 0 && stream.socket.has_backlog()) {
     const LocalSocket::Sent sent = stream.socket.flush();
     if (sent == LocalSocket::Sent::lost) {
-      tell_closed(stream);
+      end_lost(stream);
       return;
     }
     watch(stream);
     if (sent == LocalSocket::Sent::drained) call_event(stream, LocalEvent::drain, 0, 0);
   }
-  if ((events & UV_READABLE) != 0 && !stream.is_closing && stream.is_reading) receive(stream);
+  const bool is_read = (events & UV_READABLE) != 0 && !stream.is_closing && stream.is_reading;
+  if (is_read && receive(stream) < 0) tell_closed(stream);
 }
 
 using InputHandle = Napi::External<std::shared_ptr<LocalInput>>;

@@ -147,6 +147,18 @@ describe.each(streams)('$name', ({ open }) => {
     })
   }
 
+  test('what the peer sent before its close comes, though octets for it lay unread', async () => {
+    const { stream, far, octets, events, until } = await pairOf(open)
+    const words = randomBytes(60_000)
+    far.pause()
+    stream.send(Buffer.from('unread'), 0, 6)
+    far.write(words)
+    far.destroy()
+    await until('close')
+    expect(octets().equals(words)).toBe(true)
+    expect(events.at(-1)).toBe('close')
+  })
+
   test('close: never from inside the method, once, and nothing comes behind it', async () => {
     const { stream, far, events, until } = await pairOf(open)
     far.write('too late')
