@@ -119,8 +119,10 @@ void Engine::handle(const epoll_event& event) noexcept {
     handle_connecting(name.slot, connection);
     return;
   }
-  if ((event.events & EPOLLOUT) != 0) handle_writable(name.slot, connection);
   const bool is_broken = (event.events & (EPOLLERR | EPOLLHUP)) != 0;
+  // What was said before a reset is read before a send fails by it: it may be the final reply.
+  const bool is_read_first = is_broken && connection.state == State::open;
+  if ((event.events & EPOLLOUT) != 0 && !is_read_first) handle_writable(name.slot, connection);
   if (connection.fd < 0 || ((event.events & EPOLLIN) == 0 && !is_broken)) return;
   if (connection.state == State::flushing || connection.state == State::lingering) {
     discard_input(name.slot, connection);

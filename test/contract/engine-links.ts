@@ -132,6 +132,23 @@ export function linkTests(world: World): void {
     expect(heard).toBe('EHLO early\r\n')
   })
 
+  test('what the other side says before it resets is heard, though octets wait for it', async () => {
+    const { engine, recorder, server } = world()
+    let far: Socket | undefined
+    const port = await server((socket) => {
+      far = socket
+    })
+    const link = engine.connect('127.0.0.1', port, 5000)
+    await recorder.first('connected', link)
+    const block = Buffer.alloc(65_536, 'x')
+    while (engine.send(link, block)) await new Promise(setImmediate)
+    far?.write('552 too big\r\n')
+    // Octets lie unread there: a reset.
+    far?.destroy()
+    expect((await recorder.first('close', link)).reason).toBe('reset')
+    expect(recorder.dataOf(link)).toBe('552 too big\r\n')
+  })
+
   test('nobody listens: refused', async () => {
     const { closeServers, engine, recorder, server } = world()
     const free = await server(() => {})
