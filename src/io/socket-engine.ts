@@ -62,6 +62,8 @@ class SocketEngine implements Engine, Adopter {
   #delivered: Uint8Array | undefined
   /** The connection that they came from. */
   #delivering: Connection | undefined
+  /** Sockets given out that stand yet: who has them may want to connect. */
+  #detached = 0
   #onEmpty: (() => void) | undefined
 
   constructor(handler: EngineHandler, options: EngineOptions) {
@@ -178,7 +180,12 @@ class SocketEngine implements Engine, Adopter {
     const { socket } = connection
     socket.pause()
     for (const event of ['data', 'end', 'drain', 'error']) socket.removeAllListeners(event)
-    this.#forget(connection)
+    this.#open.delete(id)
+    this.#detached += 1
+    socket.once('close', () => {
+      this.#detached -= 1
+      this.#tellEmpty()
+    })
     return socket
   }
 
@@ -198,9 +205,9 @@ class SocketEngine implements Engine, Adopter {
       if (connection.state !== 'waiting') continue
       this.#setTimer(connection, 1, () => this.#expire(connection))
     }
-    if (this.#open.size === 0) return Promise.resolve()
     return new Promise((resolve) => {
       this.#onEmpty = resolve
+      this.#tellEmpty()
     })
   }
 
@@ -315,13 +322,8 @@ class SocketEngine implements Engine, Adopter {
     this.#tellEmpty()
   }
 
-  #forget(connection: Connection): void {
-    this.#open.delete(connection.id)
-    this.#tellEmpty()
-  }
-
   #tellEmpty(): void {
-    if (this.#open.size === 0) this.#onEmpty?.()
+    if (this.#open.size === 0 && this.#detached === 0) this.#onEmpty?.()
   }
 
   #destroy(connection: Connection, reason: CloseReason): void {

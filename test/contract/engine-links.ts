@@ -217,6 +217,21 @@ export function detachTests(world: World): void {
     expect(recorder.kindsOf(id)).toEqual(['open', 'data'])
   })
 
+  test('stop waits for a socket that was given out', async () => {
+    const { engine, opened } = world()
+    const { id } = await opened()
+    const socket = engine.detach(id)
+    socket?.on('error', () => {})
+    let hasStopped = false
+    const stopped = engine.stop().then(() => {
+      hasStopped = true
+    })
+    for (let turn = 0; turn < 10; turn += 1) await new Promise(setImmediate)
+    expect(hasStopped).toBe(false)
+    socket?.destroy()
+    await stopped
+  })
+
   test('the place at the gate is given back when the detached socket closes', async () => {
     const { engine, gate, opened } = world()
     const { client, id } = await opened()
