@@ -327,7 +327,12 @@ void Gate::expire_guests() {
     end(late.fd, late.client);
   }
   while (is_due(Wait::greeting, current_->policy->greet_delay_ms)) {
-    const Guest patient = release_guest(guests_.first(Wait::greeting));
+    const std::uint32_t index = guests_.first(Wait::greeting);
+    const std::uint32_t generation = guests_.at(index).generation;
+    // His octets may be among the events of the next turn, or came when they did not count.
+    hear_early(index);
+    if (guests_.find(index, generation) == Guests::none) continue;
+    const Guest patient = release_guest(index);
     pass(patient.fd, patient.client);
   }
   while (is_due(Wait::tarpit, limits_.tarpit_octet_ms)) {

@@ -307,6 +307,9 @@ class ServerGate implements Gate {
   }
 
   #leaveWait(guest: Guest, policy: GatePolicy): void {
+    // What came when it did not count.
+    if (guest.socket.readableLength > 0) this.#onEarlyOctets(guest, policy)
+    if (guest.waitsSinceMs === undefined) return
     this.#stopListening(guest)
     this.#pass(guest, policy)
   }

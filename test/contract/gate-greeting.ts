@@ -63,6 +63,20 @@ export function greetingTests(world: World, { newTable }: GateUnderTest): void {
     expect(await client.sees('\r\n')).toBe('220 other name\r\n')
   })
 
+  test('who has talked while nobody asked is found when the greeting is due', async () => {
+    await world().open({ greetDelayMs: 600_000, earlyTalker: 'off' })
+    const client = await world().client()
+    await world().until(() => world().gate.counters().waiting === 1)
+    client.send('EHLO spam\r\n')
+    // Who comes behind is seen behind.
+    const silent = await world().client()
+    await world().until(() => world().gate.counters().waiting === 2)
+    world().gate.configure(openPolicy({ greetDelayMs: 1, earlyTalker: 'enforce' }))
+    expect(await client.sees('\r\n')).toMatch(/^554 5\.5\.1 /)
+    await silent.sees('220 ')
+    expect(world().gate.counters()).toMatchObject({ earlyTalkers: 1, passed: 1 })
+  })
+
   test('a client that leaves while it waits is forgotten', async () => {
     await world().open({ greetDelayMs: 600_000, earlyTalker: 'enforce', perAddressMax: 1 })
     const client = await world().client()
