@@ -67,13 +67,17 @@ void AddedPrefixes::visit_around(Key6 address, Visit visit) const {
   const Buckets* const buckets = buckets_.load(std::memory_order_acquire);
   if (buckets == nullptr) return;
   const bool is_ipv4 = is_mapped(address);
-  std::int64_t now_ms = -1;  // read when the first entry is met
-  for (std::size_t level = 0; level < level_count; ++level) {
+  // From long to short: an entry gives way to a shorter one that was entered before it left.
+  std::array<const Bucket*, level_count> found{};
+  for (std::size_t level = level_count; level-- > 0;) {
     if (on_level_[is_ipv4][level].load(std::memory_order_acquire) == 0) continue;
     const auto& place = (*buckets)[bucket_of(address, level, is_ipv4)];
-    const Bucket* const bucket = place.load(std::memory_order_seq_cst);
-    if (bucket == nullptr) continue;
-    for (const AddedPrefix& one : *bucket) {
+    found[level] = place.load(std::memory_order_seq_cst);
+  }
+  std::int64_t now_ms = -1;  // read when the first entry is met
+  for (std::size_t level = 0; level < level_count; ++level) {
+    if (found[level] == nullptr) continue;
+    for (const AddedPrefix& one : *found[level]) {
       if (one.is_ipv4 != is_ipv4 || level_of(one.length, is_ipv4) != level) continue;
       if (!one.holds(address)) continue;
       if (now_ms < 0) now_ms = monotonic_ms();
@@ -116,11 +120,14 @@ TableError AddedPrefixes::enter(const AddedPrefix& prefix) {
   return TableError::none;
 }
 
-void AddedPrefixes::drop_within(Key6 start, std::uint8_t length, bool is_ipv4, ListId list) {
+void AddedPrefixes::drop_within(Key6 start, std::uint8_t length, bool is_ipv4, ListId list,
+                                bool keeps_own) {
+  const Place own{is_ipv4, start, length, list};
   const Key6 last = start | ~mask_of<Key6>(length);
   auto at = entries_.lower_bound({is_ipv4, start, length, 0});
   while (at != entries_.end() && at->first.is_ipv4 == is_ipv4 && at->first.start <= last) {
-    const bool is_meant = list == ClassTable::every_list || at->first.list == list;
+    const bool is_of_list = list == ClassTable::every_list || at->first.list == list;
+    const bool is_meant = is_of_list && !(keeps_own && at->first == own);
     if (is_meant && at->first.length >= length) at = erase(at);
     else ++at;
   }

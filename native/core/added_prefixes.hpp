@@ -92,8 +92,10 @@ class AddedPrefixes {
 
   // Replaces an entry of the same prefix and list. added_full at the maximum.
   [[nodiscard]] TableError enter(const AddedPrefix& prefix);
-  // Takes away all entries of the list (every_list: of any) that lie within the prefix.
-  void drop_within(Key6 start, std::uint8_t length, bool is_ipv4, ListId list);
+  // Takes away all entries of the list (every_list: of any) that lie within the prefix;
+  // `keeps_own`: but for the one of just this prefix and list.
+  void drop_within(Key6 start, std::uint8_t length, bool is_ipv4, ListId list,
+                   bool keeps_own = false);
   // Takes away what has ended, at most so many, the earliest first. O(log n) each.
   void sweep(std::size_t at_most = swept_at_once);
   // Those that have ended and are not swept yet included.

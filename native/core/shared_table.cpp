@@ -85,8 +85,13 @@ TableError SharedTable::remove(Key6 start, std::uint8_t length, bool is_ipv4,
   const std::lock_guard lock(writer_mutex_);
   const ListId id = list ? classes_.list_id(*list) : ClassTable::every_list;
   if (list && id == ClassTable::every_list) return TableError::too_many_classes;
-  added_.drop_within(start & mask_of<Key6>(length), length, is_ipv4, id);
-  return enter({start, 0, id, length, is_ipv4, true}, ttl_ms);
+  const AddedPrefix exclusion{start, 0, id, length, is_ipv4, true};
+  // The new exclusion first: whom an old one kept off the lists is not listed between the two.
+  const TableError error = enter(exclusion, ttl_ms);
+  const bool is_entered = error == TableError::none;
+  added_.drop_within(start & mask_of<Key6>(length), length, is_ipv4, id, is_entered);
+  // Where there was no room, there may be some now.
+  return is_entered ? error : enter(exclusion, ttl_ms);
 }
 
 TableError SharedTable::enter(AddedPrefix prefix, std::int64_t ttl_ms) {

@@ -18,6 +18,7 @@ constexpr std::uint32_t odd_listed = 0x0a01'0007;      // in every other one
 constexpr std::uint32_t never_listed = 0x0a02'0007;
 constexpr std::uint32_t entered_always = 0x0b00'0007;  // entered once, stays through all swaps
 constexpr std::uint32_t entered_and_taken = 0x0b01'0007;
+constexpr std::uint32_t always_excluded = 0x0c00'0007;    // in both images; renewed all the time
 constexpr Key6 always_listed6 = Key6{0x2001'0db8'0000'0000ULL} << 64 | 7;
 constexpr int swaps = 30;
 constexpr int changes = 1000;
@@ -30,6 +31,7 @@ OracleEntry entry4(std::uint32_t address, unsigned length, ListId list) {
 CompiledTable compile_image(bool is_odd) {
   TableOracle oracle;
   oracle.compiled.push_back(entry4(always_listed, is_odd ? 32 : 24, is_odd ? 1 : 0));
+  oracle.compiled.push_back(entry4(always_excluded, 32, 0));
   oracle.compiled.push_back({always_listed6 & mask_of<Key6>(64), 64, 0, false, false});
   if (is_odd) oracle.compiled.push_back(entry4(odd_listed, 32, 2));
   for (std::uint32_t i = 0; i < 3000; ++i) {
@@ -50,6 +52,7 @@ void read(const std::shared_ptr<SharedTable>& table, const std::atomic<bool>& is
   while (!is_over.load()) {
     check(reader.lookup4(always_listed) != 0, "listed in both images, so at any time");
     check(reader.lookup4(never_listed) == 0, "listed in neither");
+    check(reader.lookup4(always_excluded) == 0, "an exclusion holds while it is renewed");
     check(reader.lookup4(entered_always) != 0, "entered, so it outlives every swap");
     check(reader.lookup6(0x2001'0db8'0000'0000ULL, 7) != 0, "listed in both images");
     reader.lookup_many4(addresses, classes.data());
@@ -78,6 +81,13 @@ void read_held(const std::shared_ptr<SharedTable>& table, const std::atomic<bool
   }
 }
 
+// Of one list, of all, and by a wider prefix: each takes away what the others have entered within.
+TableError exclude(SharedTable& table, int round) {
+  const auto length = static_cast<std::uint8_t>(round % 3 == 0 ? 120 : 128);
+  const auto list = round % 2 == 0 ? std::optional<std::string_view>("list0") : std::nullopt;
+  return table.remove(mapped(always_excluded), length, true, list, 60'000);
+}
+
 void enter_and_take(SharedTable& table) {
   for (int i = 0; i < changes; ++i) {
     const Key6 start = mapped(entered_and_taken + static_cast<std::uint32_t>(i % 50) * 256);
@@ -86,6 +96,7 @@ void enter_and_take(SharedTable& table) {
     check(reader.lookup4(static_cast<std::uint32_t>(start)) != 0, "held at once");
     check(table.remove(start, 128, true, std::nullopt, 60'000) == TableError::none, "removes");
     check(reader.lookup4(static_cast<std::uint32_t>(start)) == 0, "not held at once");
+    check(exclude(table, i) == TableError::none, "excludes");
   }
 }
 
@@ -98,6 +109,7 @@ int main() {
   auto table = std::make_shared<SharedTable>();
   check(table->publish(compile_image(false)) == TableError::none, "publishes");
   check(table->add(mapped(entered_always), 128, true, "dynamic", -1) == TableError::none, "adds");
+  check(exclude(*table, 0) == TableError::none, "excludes");
   std::atomic<bool> is_over{false};
   std::vector<std::thread> readers;
   for (int i = 0; i < 2; ++i) readers.emplace_back([&] { read(table, is_over); });
