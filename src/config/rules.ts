@@ -4,10 +4,10 @@
  * Each rule looks at a whole configuration and reports what it finds; all rules always run, so that
  * an operator sees every fault at once. `warningsOf` names what is allowed but deserves a look.
  */
-import { basename } from 'node:path'
 import { endpointText } from '../base/endpoint.ts'
 import { newPrefixCell, parseAddress, parsePrefix } from '../base/ip-address.ts'
 import { mailhostSlotsMax } from '../base/limits.ts'
+import { listNameOf } from '../lists/list-name.ts'
 import { type Endpoint, parseEndpoint } from './kinds.ts'
 import type { ConfigFault } from './load.ts'
 import { allMailhosts } from './mailhosts.ts'
@@ -20,7 +20,7 @@ export function checkRules(config: Config): readonly ConfigFault[] {
 
 /** The name of a list: as set, else its file's name without suffix. */
 export function listName(list: { readonly name: string; readonly file: string }): string {
-  return list.name === '' ? basename(list.file).replace(/\.[^.]*$/, '') : list.name
+  return list.name === '' ? listNameOf(list.file) : list.name
 }
 
 /** What is allowed but should be looked at, one line each. */

@@ -5,6 +5,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Lists } from '../../src/edge/lists.ts'
 import { type ClassRule, ruleOf } from '../../src/io/gate.ts'
@@ -92,4 +93,20 @@ test('where all lists do the same the rules change with the tables, once', async
   await load(configOf({ black: 'refuse' }))
   await load(configOf({ black: 'refuse', watched: 'refuse' }))
   expect(meanwhile).toEqual([])
+})
+
+test('a packed list without a name of its own: its hosts are observed as it says', async () => {
+  writeFileSync(join(folder, 'watched.netset.gz'), gzipSync(`${inWatched}\n`))
+  const file = 'watched.netset.gz'
+  const reply = '554 5.7.1 Watched, {list}'
+  const config = testConfig(
+    [25],
+    { lists: { blacklist: [{ file, action: 'observe', reply }] } },
+    folder,
+  )
+  await load(config)
+  expect(actionOf(inWatched)).toBe('observe')
+  const verdictClass = lists?.tables?.blacklist.lookupClass(inWatched) ?? 0
+  const rule = ruleOf(lists?.gate.classRules ?? [], verdictClass)
+  expect(rule?.reply).toBe('554 5.7.1 Watched, watched\r\n')
 })
