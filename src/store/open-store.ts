@@ -41,15 +41,23 @@ export function openStore(
     mkdirSync(folder, { recursive: true, mode: 0o700 })
     const damage = damageOf(folder)
     if (damage !== '') setAside(folder, damage, tell)
-    const mark = join(folder, `${markPrefix}${process.pid}`)
-    writeFileSync(mark, '')
-    const root = openEnvironment(folder, readersMax)
-    rmSync(mark, { force: true })
+    const root = openMarked(folder, readersMax)
     tell('opened', folder)
     return root
   } catch (error) {
     const remedy = 'check that the folder is writable and has room'
     throw new OperatingError('STORE_UNUSABLE', `store ${folder}: ${messageOf(error)}; ${remedy}`)
+  }
+}
+
+/** Whoever hears of a fault has survived: that leaves no mark. */
+function openMarked(folder: string, readersMax: number): RootDatabase {
+  const mark = join(folder, `${markPrefix}${process.pid}`)
+  writeFileSync(mark, '')
+  try {
+    return openEnvironment(folder, readersMax)
+  } finally {
+    rmSync(mark, { force: true })
   }
 }
 
@@ -73,7 +81,10 @@ export function condemnStore(folder: string, reason: string): void {
   }
 }
 
-/** What is wrong with the files, '' = nothing that can be seen from outside. */
+/**
+ * What is wrong with the files, '' = nothing that can be seen from outside. Throws where they
+ * cannot be read: that is no damage.
+ */
 function damageOf(folder: string): string {
   if (deadMarks(folder).length > 0) return 'the last one to open it did not survive'
   const path = join(folder, dataFile)
@@ -82,7 +93,8 @@ function damageOf(folder: string): string {
     checkLmdbFile(path, storeCheckPagesMax)
     return ''
   } catch (error) {
-    return messageOf(error)
+    if (error instanceof OperatingError && error.code === 'STORE_DAMAGED') return error.message
+    throw error
   }
 }
 
