@@ -102,6 +102,7 @@ class LocalSyslogSink implements LogSink {
       sent++
     }
     if (this.#at < this.#lines.length) {
+      this.#forgetSent()
       this.#retryMs = sent > 0 ? retryMsMin : Math.min(this.#retryMs * 2, retryMsMax)
       this.#timer = setTimeout(() => this.#send(), this.#retryMs)
       return
@@ -109,6 +110,13 @@ class LocalSyslogSink implements LogSink {
     this.#lines = []
     this.#at = 0
     this.#events.onDrain()
+  }
+
+  /** A daemon that never catches up is sent lines for ever: what it has is kept no longer. */
+  #forgetSent(): void {
+    if (this.#at * 2 < this.#lines.length) return
+    this.#lines.splice(0, this.#at)
+    this.#at = 0
   }
 
   /** False: no room, or nobody there now. */

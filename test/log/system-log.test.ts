@@ -5,6 +5,9 @@ import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } fr
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { logSinkOctetsMax } from '../../src/base/limits.ts'
@@ -35,6 +38,14 @@ function config(log: Record<string, unknown> = {}): Config {
   )
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.error))
   return loaded.value
+}
+
+/** Octets of the heap that are in use. */
+function heldOctets(): number {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  collect()
+  return process.memoryUsage().heapUsed
 }
 
 /** A sink in memory whose room the test decides. */
@@ -325,6 +336,31 @@ describe('syslog', () => {
       expect(output).toMatch(/<22>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d activemx\[\d+\]: line 0\n/)
       expect(output).toMatch(/: line 1999\n$/)
       expect(sink.waiting()).toBe(0)
+      await sink.close()
+    })
+
+    test('what is sent is kept no longer, also where the daemon never catches up', async () => {
+      const path = join(folder, 'log')
+      const octets = 8192
+      const count = 12_000
+      const reader = receiver.replace('print(s.recv(65536).decode(), flush=True)', 's.recv(65536)')
+      const python = spawn('python3', ['-c', reader, path, String(count)])
+      await once(python.stdout, 'data')
+      let drained = 0
+      const events = { onDrain: () => drained++, onLost: () => {}, onFault: () => {} }
+      const sink = openLocalSyslog({ facility: 'mail', host: 'mx1', tag: 'activemx' }, events, path)
+      const heldBefore = heldOctets()
+      // More wait at each turn than are sent in one.
+      const waitingMin = 600 * octets
+      for (let written = 0; written < count; await nextTurn()) {
+        const lines = Math.min(count - written, Math.ceil((waitingMin - sink.waiting()) / octets))
+        if (lines <= 0) continue
+        sink.write(`${'x'.repeat(octets)}\n`.repeat(lines))
+        written += lines
+      }
+      expect(drained).toBe(0)
+      expect(heldOctets() - heldBefore).toBeLessThan((count * octets) / 4)
+      await once(python, 'exit')
       await sink.close()
     })
   })
