@@ -21,6 +21,8 @@ export type PlaceDescription =
 export interface ListPlace {
   /** Throws OperatingError LIST_UNREADABLE, LIST_TOO_LARGE, LIST_GZIP. */
   readSource(): Uint8Array
+  /** Keeps what `readSource` has read where it outlives its file. Throws OperatingError. */
+  keepSource(octets: Uint8Array): void
   /** Undefined where there never was one. Throws like readSource. */
   readLastGood(): Uint8Array | undefined
   /** Throws OperatingError. */
@@ -49,6 +51,8 @@ class FilePlace implements ListPlace {
     return readListFile(this.#source)
   }
 
+  keepSource(): void {}
+
   readLastGood(): Uint8Array | undefined {
     return existsSync(this.#lastGood) ? readListFile(this.#lastGood) : undefined
   }
@@ -65,6 +69,7 @@ class StorePlace implements ListPlace {
   readonly #source: string
   readonly #name: string
   readonly #store: ListStore
+  #stored: Uint8Array | undefined
 
   constructor(source: string, store: string, name: string) {
     this.#source = source
@@ -73,13 +78,14 @@ class StorePlace implements ListPlace {
   }
 
   readSource(): Uint8Array {
-    const stored = this.#store.read('source', this.#name)
-    if (stored !== undefined && !existsSync(this.#source)) return stored
-    const octets = readListFile(this.#source)
-    if (stored === undefined || Buffer.compare(stored, octets) !== 0) {
-      this.#store.write('source', this.#name, octets)
-    }
-    return octets
+    this.#stored = this.#store.read('source', this.#name)
+    if (this.#stored !== undefined && !existsSync(this.#source)) return this.#stored
+    return readListFile(this.#source)
+  }
+
+  keepSource(octets: Uint8Array): void {
+    if (this.#stored !== undefined && Buffer.compare(this.#stored, octets) === 0) return
+    this.#store.write('source', this.#name, octets)
   }
 
   readLastGood(): Uint8Array | undefined {

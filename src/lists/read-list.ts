@@ -91,8 +91,12 @@ function trySource(place: ListPlace, task: ReadListTask): Attempt {
       fault === '' || task.guard === undefined
         ? ''
         : `serves, but change_max does not count: ${fault}`
-    const unkept = refusal === '' && !isSame ? keepAsGood(place, octets) : ''
-    const warning = [unjudged, unkept].filter((text) => text !== '').join('; ')
+    const untaken = faultOf(() => place.keepSource(octets), 'is not taken into the store')
+    const isNewGood = refusal === '' && !isSame
+    const unkept = isNewGood
+      ? faultOf(() => place.writeLastGood(octets), 'is not kept as last good')
+      : ''
+    const warning = [unjudged, untaken, unkept].filter((text) => text !== '').join('; ')
     return { judged, refusal, warning }
   } catch (fault) {
     return { judged: undefined, refusal: messageOf(fault), warning: '' }
@@ -112,12 +116,12 @@ function lastGoodOf(place: ListPlace): {
 }
 
 /** A full disk must not keep a good list from serving. */
-function keepAsGood(place: ListPlace, octets: Uint8Array): string {
+function faultOf(keep: () => void, what: string): string {
   try {
-    place.writeLastGood(octets)
+    keep()
     return ''
   } catch (fault) {
-    return `serves, but is not kept as last good: ${messageOf(fault)}`
+    return `serves, but ${what}: ${messageOf(fault)}`
   }
 }
 

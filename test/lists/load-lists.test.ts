@@ -2,10 +2,12 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { OperatingError } from '../../src/base/errors.ts'
 import { inlinePool } from '../../src/edge/inline-pool.ts'
 import type { CpuPool } from '../../src/lists/cpu-pool.ts'
 import { type LoadProgress, reportLine } from '../../src/lists/list-report.ts'
+import { ListStore } from '../../src/lists/list-store.ts'
 import {
   type BlacklistListConfig,
   type FeedState,
@@ -151,6 +153,30 @@ test('in a store a list outlives its file; kept as a file it does not', async ()
   const kept = await load({ keep: 'files', blacklist: [blacklist(file)] })
   expect(kept.reports[0]).toMatchObject({ outcome: 'last-good', entryCount: 1 })
   expect(kept.reports[0]?.refusal).toContain('cannot be read')
+})
+
+test('a store that takes nothing more keeps no list of a file from serving', async () => {
+  const file = write('drop.netset', '62.1.0.0/24\n62.1.7.0/24\n')
+  const first = await load({ keep: 'store', blacklist: [blacklist(file)] })
+  const fault = new OperatingError('LIST_STORE', 'list store: cannot take drop: no space')
+  const full = vi.spyOn(ListStore.prototype, 'write').mockImplementation(() => {
+    throw fault
+  })
+  write('drop.netset', '62.1.0.0/24\n')
+  const own = { name: '', file: write('own.txt', '62.9.0.0/16\n') }
+  const config = { keep: 'store', blacklist: [blacklist(file)], trusted: [own] } as const
+  const { tables, reports } = await load(config, first)
+  expect(tables.blacklist.lookup('62.1.7.1')).toBeUndefined()
+  expect(tables.trusted.lookup('62.9.1.1')).toBeDefined()
+  expect(reports).toMatchObject([
+    { list: 'drop', outcome: 'loaded', refusal: expect.stringContaining(fault.message) },
+    { list: 'own', outcome: 'loaded', refusal: expect.stringContaining(fault.message) },
+  ])
+  full.mockRestore()
+  const after = await load(config, first)
+  expect(after.reports.map(({ refusal }) => refusal)).toEqual(['', ''])
+  rmSync(file)
+  expect((await load(config, first)).tables.blacklist.lookup('62.1.7.1')).toBeUndefined()
 })
 
 test('never-block space beats every list: own networks, the operator’s list, special space', async () => {
