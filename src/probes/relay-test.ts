@@ -1,9 +1,10 @@
 /**
  * Active relay: offers the remote host's own SMTP port a transaction that is no business of its.
  *
- * A recipient taken (2xx at RCPT) makes a relay; a refusal (5xx) clears that form; all else proves
- * nothing. The connection itself is the reverse connection of the journey's step 5: where it is not
- * made, the caller goes on to the dialup test. Never DATA.
+ * A recipient taken (2xx at RCPT) makes a relay, unless the reply turns out to be another
+ * command's; a refusal (5xx) clears that form; all else proves nothing. The connection itself is
+ * the reverse connection of the journey's step 5: where it is not made, the caller goes on to the
+ * dialup test. Never DATA.
  */
 import { type ProbeStep, readReply } from '../checks/reply-meaning.ts'
 import type { Reply } from '../smtp/reply.ts'
@@ -30,6 +31,7 @@ export function relayPlan(
     questions: isRelayAsked ? relayQuestions(settings.relayForms, parts) : [],
     depth: 'rcpt',
     isTlsTried: true,
+    isQuitRead: true,
     goesOn: (_question: ProbeQuestion, step: ProbeStep, reply: Reply) =>
       step !== 'recipient' || reply.code >= 300,
   }
@@ -40,7 +42,7 @@ export function readRelayReport(report: ProbeReport, forms: number): Omit<TestRe
   const recipients = report.answers.filter((answer) => answer.step === 'recipient')
   const taken = recipients.find(({ reply }) => reply.code >= 200 && reply.code < 300)
   const { dialogue } = report
-  if (taken !== undefined) {
+  if (taken !== undefined && report.end !== 'nonsense') {
     const evidence = ['reverse connection made', factOf(taken)]
     return { finding: makeFinding('relay', 'positive', 'open-relay', evidence), dialogue }
   }

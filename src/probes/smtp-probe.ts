@@ -8,7 +8,9 @@
  * Octets come in through on…, effects go out through ProbeEffects; the driver is converse.ts.
  * Invariants: DATA is sent at depth `data` and `message` only, for the last question only, and the
  * final dot never: after DATA the connection is reset. What the server sends is bounded in lines
- * and octets; a reply that nobody asked for ends the conversation. `onEnded` comes exactly once.
+ * and octets; a reply that nobody asked for ends the conversation. One that came by itself shifts
+ * all behind it, so where an acceptance condemns, the reply to QUIT is to come next. `onEnded`
+ * comes exactly once.
  * RFC 5321 §4.1.4 (order of commands), RFC 3207 §4.2.
  */
 import {
@@ -39,6 +41,8 @@ export interface ProbePlan {
   /** STARTTLS where it is offered. */
   readonly isTlsTried: boolean
   readonly goesOn: (question: ProbeQuestion, step: ProbeStep, reply: Reply) => boolean
+  /** Behind a recipient that is taken, a reply to QUIT other than 221 is another command's. */
+  readonly isQuitRead?: boolean
 }
 
 /** A reply with its place. `question` is '' before the first MAIL. */
@@ -78,7 +82,7 @@ export interface ProbeEffects {
   onEnded(report: ProbeReport): void
 }
 
-type State = ProbeStep | 'connecting' | 'tls' | 'reset' | 'ended'
+type State = ProbeStep | 'connecting' | 'tls' | 'reset' | 'quit' | 'ended'
 
 /** The header that depth `message` offers; no final dot ever follows it. */
 const offeredHeader = 'Subject: address verification\r\n\r\n'
@@ -133,13 +137,14 @@ export class SmtpProbe {
 
   /** The peer will send no more. */
   onEnd(): void {
-    this.#end('closed-by-peer', 'reset')
+    this.#end(this.#state === 'quit' ? 'finished' : 'closed-by-peer', 'reset')
   }
 
   /** A wait ended without a whole reply. */
   onTimeout(): void {
     // At depth `message` silence behind the header is what an honest server does.
-    this.#end(this.#state === 'message' ? 'finished' : 'timed-out', 'reset')
+    const isDone = this.#state === 'message' || this.#state === 'quit'
+    this.#end(isDone ? 'finished' : 'timed-out', 'reset')
   }
 
   onTlsEstablished(): void {
@@ -170,6 +175,7 @@ export class SmtpProbe {
     else if (state === 'hello') this.#takeHello(reply)
     else if (state === 'starttls') this.#takeStartTls(reply)
     else if (state === 'reset') this.#takeReset(reply)
+    else if (state === 'quit') this.#end(reply.code === 221 ? 'finished' : 'nonsense', 'quit')
     else if (state === 'connecting' || state === 'tls') this.#end('nonsense', 'reset')
     else if (state !== 'ended') this.#takeAnswer(state, reply)
   }
@@ -237,8 +243,16 @@ export class SmtpProbe {
     else if (step === 'mail' && isAccepted) {
       this.#command('recipient', `RCPT TO:<${question.recipient}>`)
     } else if (step === 'recipient' && isAccepted && goesDeeper) this.#command('data', 'DATA')
-    else if (isLast || !this.#plan.goesOn(question, step, reply)) this.#end('finished', 'quit')
-    else this.#reset()
+    else if (!isLast && this.#plan.goesOn(question, step, reply)) this.#reset()
+    else if (this.#plan.isQuitRead === true && step === 'recipient' && isAccepted) this.#quit()
+    else this.#end('finished', 'quit')
+  }
+
+  #quit(): void {
+    this.#state = 'quit'
+    this.#note('C', 'QUIT')
+    this.#effects.send('QUIT\r\n')
+    this.#effects.awaitReply('recipient')
   }
 
   #reset(): void {
@@ -283,9 +297,9 @@ export class SmtpProbe {
 
   #end(end: ProbeEnd, how: 'quit' | 'reset'): void {
     if (this.#state === 'ended') return
-    const isGreeted = this.#answers.length > 0
+    const isQuitDue = this.#answers.length > 0 && this.#state !== 'quit'
     this.#state = 'ended'
-    if (how === 'quit' && isGreeted) {
+    if (how === 'quit' && isQuitDue) {
       this.#note('C', 'QUIT')
       this.#effects.send('QUIT\r\n')
     }

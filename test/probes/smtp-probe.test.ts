@@ -5,9 +5,9 @@ import { readdirSync, readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Finding, Outcome } from '../../src/checks/finding.ts'
-import { readRelayReport } from '../../src/probes/relay-test.ts'
+import { readRelayReport, relayPlan } from '../../src/probes/relay-test.ts'
 import { isSafe, type ProbePlan, type ProbeReport, SmtpProbe } from '../../src/probes/smtp-probe.ts'
-import { makeFinding } from '../../src/probes/tools.ts'
+import { makeFinding, type ProbeTools } from '../../src/probes/tools.ts'
 import { readUserReport, userPlan } from '../../src/probes/user-test.ts'
 import { describeWith, needsSharedData, sharedData } from '../support/needs.ts'
 import { defaultProbeSettings } from '../support/probe-settings.ts'
@@ -109,6 +109,44 @@ describe('a conversation', () => {
       expect(run.report?.end).toBe('unsafe-address')
     }
     expect(isSafe('"a@b"@c.example')).toBe(true)
+  })
+
+  describe('a refusal that comes late, behind replies that nobody asked for, makes no relay', () => {
+    const settings = {
+      ...defaultProbeSettings,
+      helo: 'probe.example',
+      relayRecipient: 'p@a.example',
+    }
+    const asking = relayPlan({ settings } as ProbeTools, '62.1.2.3', '', true)
+    const late = ['250 2.1.0 ok', '550 5.7.1 no relay', '221 bye']
+    const cases = [
+      { label: 'two greetings', replies: ['220 hi', '220 hi', '250 a.example', ...late] },
+      {
+        label: 'EHLO answered in three',
+        replies: ['220 hi', '250 a.example', '250 SIZE 1000', '250 8BITMIME', ...late],
+      },
+    ]
+    test.each(cases)('$label', ({ replies }) => {
+      const { probe, run } = start(asking)
+      say(probe, ...replies)
+      if (run.report === undefined) throw new Error('no report')
+      expect(run.report.end).toBe('nonsense')
+      const { outcome, name } = readRelayReport(run.report, 1).finding
+      expect([outcome, name]).toEqual(['indeterminate', 'relay-unclear'])
+    })
+
+    test.each([
+      { label: 'answers QUIT', bye: (probe: SmtpProbe) => say(probe, '221 bye') },
+      { label: 'closes', bye: (probe: SmtpProbe) => probe.onEnd() },
+      { label: 'says no more', bye: (probe: SmtpProbe) => probe.onTimeout() },
+    ])('one that takes the recipient and $label is a relay', ({ bye }) => {
+      const { probe, run } = start(asking)
+      say(probe, '220 hi', '250 hello', '250 ok', '250 ok')
+      bye(probe)
+      if (run.report === undefined) throw new Error('no report')
+      expect(readRelayReport(run.report, 1).finding.name).toBe('open-relay')
+      expect(run.sent.filter((text) => text === 'QUIT\r\n')).toHaveLength(1)
+    })
   })
 
   test('any octets at any cut: one report, a bounded dialogue, no DATA, no dot', () => {
