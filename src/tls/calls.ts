@@ -97,7 +97,7 @@ export class GroupCalls implements TlsCalls {
     data: Uint8Array,
     options: CallOptions & { readonly isFirst: boolean; readonly isLast: boolean },
   ): Promise<WriteOutcome> {
-    const key = `${handle.token} ${options.lease ?? 0}`
+    const key = keyOf(handle, options.lease)
     return new Promise((resolve) => {
       const done = (outcome: Outcome): void => {
         if (outcome.code !== 'none') this.#openWrites.delete(key)
@@ -212,6 +212,8 @@ export class GroupCalls implements TlsCalls {
     const group = this.#directory.find(handle, this.#holder)
     if (tenancy === undefined || tenancy.group !== group) return noLease
     this.#tenancies.delete(id)
+    // Nobody continues it: what its writer had not sent by then is not sent any more.
+    if (ending === 'broken') this.#openWrites.delete(keyOf(handle, id))
     group.release(tenancy, ending)
     return success
   }
@@ -273,6 +275,11 @@ export class GroupCalls implements TlsCalls {
     if (outcome.code !== 'none' && outcome !== badToken) this.#errors.set(handle.token, outcome)
     return outcome
   }
+}
+
+/** What a client writes in parts: one at a time on a session and lease. */
+function keyOf(handle: SessionHandle, lease = 0): string {
+  return `${handle.token} ${lease}`
 }
 
 function absent(handle: SessionHandle): Outcome {

@@ -65,6 +65,8 @@ export const daemonSilent = failure(
 /** What its calls end with where too many of them wait: nobody is bound to keep them. */
 const tooManyWait = failure('daemonGone', 'too many calls wait for the TLS daemon')
 
+const leaseBroken = failure('refused', 'the lease was given back')
+
 /** A session that nobody has: the daemon answers at once. */
 const nobodysHandle = new Uint8Array(handleOctets)
 
@@ -283,8 +285,17 @@ export class DaemonChannel {
 
   #place(waiting: Waiting): void {
     const lane = this.#laneOf(waiting.call)
+    const { kind, flags, lease } = waiting.call
+    const isBroken = kind === callKinds.release && (flags & frameFlags.broken) !== 0
+    if (isBroken && lease !== 0) this.#dropLease(lane, lease)
     lane.place(waiting, this.#sendCovered)
     if (!lane.isEmpty) this.#waitingLanes.add(lane as Lane)
+  }
+
+  /** What waits of a broken lease would be refused behind its end: it goes nowhere. */
+  #dropLease(lane: Lane<Waiting>, lease: number): void {
+    for (const { end } of lane.dropLease(lease)) end(faultAnswer(leaseBroken))
+    lane.drain(this.#sendCovered)
   }
 
   /** False: the credit does not cover it now. */

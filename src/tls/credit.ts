@@ -10,6 +10,8 @@
  *   last calls are for writes and ends of leases: what others wait for.
  * - A read goes before its session's writes that wait: a peer that echoes is read, else it would
  *   take nothing more.
+ * - A lease that ends as broken waits for none of its own calls: those that were not sent end here.
+ *   Else a peer that takes nothing would keep it from ending.
  *
  * Pure.
  */
@@ -95,6 +97,21 @@ export class Lane<Waiting extends WaitingCall = WaitingCall> {
   clear(): readonly Waiting[] {
     this.#barriers = 0
     return [...this.#reads.splice(0), ...this.#others.splice(0)]
+  }
+
+  /** Takes out the reads and writes of a lease that wait; `drain` what stood behind them. */
+  dropLease(lease: number): readonly Waiting[] {
+    const dropped: Waiting[] = []
+    for (const calls of [this.#reads, this.#others]) {
+      let kept = 0
+      for (const waiting of calls) {
+        const isDropped = waiting.call.lease === lease && barrierOf(waiting) === 0
+        if (isDropped) dropped.push(waiting)
+        else calls[kept++] = waiting
+      }
+      calls.length = kept
+    }
+    return dropped
   }
 
   #drainReads(send: (waiting: Waiting) => boolean): void {

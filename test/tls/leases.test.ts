@@ -67,6 +67,29 @@ describe('A20: leases', () => {
     expect((await session.lease()).code).toBe('none')
   })
 
+  test('a lease that breaks is over at once, whatever of it waits for a peer that takes nothing', async () => {
+    const daemon = await scene.daemon()
+    const peer = await scene.peer('silent')
+    const wrapper = scene.wrapper(daemon.socket)
+    const session = await wrapper.new(scene.optionsOf(peer.port, 'stuck'))
+    await session.connect()
+    ;(await peer.connection(0)).pause()
+    const lease = await session.lease()
+    const call = { lease: lease.id }
+    const writes = [60_000, 12_000_000, 60_000].map((octets) =>
+      session.write(Buffer.alloc(octets), call),
+    )
+    expect(await lease.release('broken')).toMatchObject({ code: 'none' })
+    const ends = await Promise.all(writes)
+    expect(ends[1]?.code).not.toBe('none')
+    expect(ends[2]).toMatchObject({ code: 'refused', written: 0 })
+    const next = await session.lease()
+    expect(next).toMatchObject({ code: 'none' })
+    const whole = Buffer.alloc(200_000, 'whole')
+    expect(await session.write(whole, { lease: next.id })).toMatchObject({ code: 'none' })
+    expect(await next.release()).toMatchObject({ code: 'none' })
+  })
+
   test('a lease given back just before its wrapper closes is given back: the next tenant’s RSET', async () => {
     const daemon = await scene.daemon()
     const peer = await scene.peer('silent')

@@ -116,6 +116,16 @@ test('A20: a write in parts whose connection ended does not go on on the next on
   expect(Buffer.from((await two.read(again, 10)).data).toString()).toBe('whole')
 })
 
+test('A20: a write in parts ends with its broken lease: its client owes no further part', async () => {
+  const session = await opened('given up')
+  const lease = await one.lease(session)
+  const call = { lease: lease.id, isFirst: true, isLast: false }
+  expect(await one.writePart(session, words, call)).toMatchObject({ code: 'none' })
+  expect(one.hasOpenWrite).toBe(true)
+  expect(await lease.release('broken')).toMatchObject({ code: 'none' })
+  expect(one.hasOpenWrite).toBe(false)
+})
+
 test('A3, A14: a lease is good for the session that it is of, and for no other', async () => {
   const [session, other] = [await opened('a'), await opened('b')]
   const lease = await one.lease(session)
