@@ -24,6 +24,7 @@ import { type ChannelCall, Credit, Lane, type WaitingCall } from './credit.ts'
 import { faultOf } from './fault.ts'
 import { deferBehindPromises, FrameStream } from './frame-stream.ts'
 import { hexText } from './handle.ts'
+import { LongWrites } from './long-writes.ts'
 import {
   answerBit,
   callKinds,
@@ -95,6 +96,7 @@ export class DaemonChannel {
   // One call is kept back for the question whether the daemon is there.
   #credit = new Credit(tlsCreditCalls - 1, tlsCreditOctets - handleOctets)
   #fault: Outcome | undefined
+  readonly #longWrites = new LongWrites()
   readonly #header = { kind: 0, flags: 0, priority: 0, code: 0, request: 0, lease: 0 }
   /** Calls without an answer that wait in lanes. */
   #toldWaiting = 0
@@ -298,10 +300,10 @@ export class DaemonChannel {
     lane.drain(this.#sendCovered)
   }
 
-  /** False: the credit does not cover it now. */
+  /** False: the credit does not cover it now, or a write of another handle goes on. */
   readonly #sendCovered = (waiting: Waiting): boolean => {
     const call = this.#credit.fit(waiting.call)
-    if (!this.#credit.covers(call)) return false
+    if (!this.#credit.covers(call) || !this.#longWrites.mayBegin(call)) return false
     waiting.call = call
     this.#send(waiting)
     return true
@@ -309,6 +311,7 @@ export class DaemonChannel {
 
   #send(waiting: Waiting): void {
     const request = this.#put(waiting.call)
+    this.#longWrites.note(waiting.call)
     if (waiting.end === ignore) {
       this.#toldWaiting--
       return

@@ -64,6 +64,24 @@ test('a lease given back keeps the read that it waits for, though others wait, t
   expect(await leaseOfOther).toMatchObject({ code: 'none' })
 })
 
+test('A13: long writes of both at once are whole, one behind the other, and so is what follows', async () => {
+  const { one, other } = await twoHandles()
+  const octets = 1_000_000
+  const ends = await Promise.all([
+    one.write(Buffer.alloc(octets, 'a')),
+    other.write(Buffer.alloc(octets, 'b')),
+    one.write(Buffer.alloc(octets, 'c')),
+  ])
+  expect(ends.map(({ code }) => code)).toEqual(['none', 'none', 'none'])
+  await peer.receives(3 * octets)
+  const runs = peer
+    .received()
+    .toString('latin1')
+    .match(/(.)\1*/g)
+  expect(runs?.map((run) => run.length)).toEqual([octets, octets, octets])
+  expect(await other.write('last')).toMatchObject({ code: 'none' })
+})
+
 test('leases of both at once, where the name has two connections', async () => {
   const { one, other } = await twoHandles({ sessions: 2 })
   const [first, second] = [await one.lease(), await other.lease()]
