@@ -70,6 +70,13 @@ export class NativeLocalStream implements LocalStream {
   readonly #onEvent: OnEvent = (event, start, end, arena) => {
     if (event === dataEvent) this.#events.onData(arena, start, end)
     else if (event === drainEvent) this.#events.onDrain()
-    else this.close()
+    else this.#end()
+  }
+
+  /** At once: what comes to others in the same wake-up finds its owner gone. */
+  #end(): void {
+    this.#isClosed = true
+    this.#addon.closeLocal(this.#stream)
+    this.#events.onClose()
   }
 }

@@ -8,14 +8,15 @@ import type { LocalStream, LocalStreamEvents } from './local-stream.ts'
 /** One connection. */
 export class SocketLocalStream implements LocalStream {
   readonly #socket: net.Socket
+  readonly #events: LocalStreamEvents
+  #isOver = false
 
   constructor(socket: net.Socket, events: LocalStreamEvents) {
     this.#socket = socket
+    this.#events = events
     socket.on('data', (chunk: Buffer) => events.onData(chunk, 0, chunk.length))
     socket.on('drain', () => events.onDrain())
-    socket.on('error', () => socket.destroy())
-    socket.on('end', () => socket.destroy())
-    socket.on('close', () => events.onClose())
+    socket.on('error', this.#end).on('end', this.#end).on('close', this.#end)
     socket.resume()
   }
 
@@ -37,5 +38,13 @@ export class SocketLocalStream implements LocalStream {
 
   close(): void {
     this.#socket.destroy()
+  }
+
+  /** At once: what comes to others in the same wake-up finds its owner gone. */
+  readonly #end = (): void => {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#socket.destroy()
+    this.#events.onClose()
   }
 }

@@ -159,6 +159,21 @@ describe.each(streams)('$name', ({ open }) => {
     expect(events.at(-1)).toBe('close')
   })
 
+  test('an end is told before what came to another stream behind it', async () => {
+    const ending = await pairOf(open)
+    const other = await pairOf(open)
+    const order: string[] = []
+    const ended = ending.until('close').then(() => order.push('close'))
+    const heard = other.until('data').then(() => order.push('data'))
+    ending.far.destroy()
+    other.far.write('behind it')
+    await Promise.all([ended, heard])
+    expect(order).toEqual(['close', 'data'])
+    expect(ending.events).toEqual(['close'])
+    other.far.destroy()
+    await other.until('close')
+  })
+
   test('close: never from inside the method, once, and nothing comes behind it', async () => {
     const { stream, far, events, until } = await pairOf(open)
     far.write('too late')
