@@ -9,9 +9,9 @@
  * Between two tenants of an SMTP session: RSET, and its 250 awaited. A conversation that stopped
  * half-way (its holder died, or says so), octets that nobody has read, or any other answer end the
  * connection instead, without the final dot that would send half a message; the next lease connects
- * anew. A session idle for long is asked by RSET before it is given away. Sessions that carry no
- * such dialogue are given back as they are. A tenant that keeps its lease from one conversation to
- * the next is told when others wait.
+ * anew, also where such octets come later. A session idle for long is asked by RSET before it is
+ * given away. Sessions that carry no such dialogue are given back as they are. A tenant that keeps
+ * its lease from one conversation to the next is told when others wait.
  */
 import type tls from 'node:tls'
 import { tlsProbeAfterIdleMs, tlsQueueCallsMax } from '../base/limits.ts'
@@ -328,7 +328,9 @@ export class SessionGroup {
   #grant(session: Session, tenancy: Tenancy): void {
     tenancy.state = 'granting'
     const isStale = performance.now() - session.usedAtMs > tlsProbeAfterIdleMs
-    if (session.isOpen && !(isStale && this.#speaksSmtp)) this.#settle(session, tenancy)
+    // What its peer has said since the last tenant would answer the next one's first command.
+    const mustAsk = this.#speaksSmtp && (isStale || session.pending > 0)
+    if (session.isOpen && !mustAsk) this.#settle(session, tenancy)
     else void this.#prepare(session, tenancy)
   }
 

@@ -225,7 +225,7 @@ test('A17, A20: octets of a broken conversation end with it: no program, no read
   expect(sessionOf(session)?.pending).toBe(0)
 })
 
-describe('an SMTP session that is ended', () => {
+describe('an SMTP session', () => {
   const smtp = { conversation: 'smtp' } as const
 
   /** A session whose peer has greeted and had its EHLO, and answers nothing else. */
@@ -240,7 +240,23 @@ describe('an SMTP session that is ended', () => {
     return [await opening, socket]
   }
 
-  test('in the midst of a write: no QUIT gets into the message, nor what waits behind it', async () => {
+  test('A14: what its peer says between two tenants answers no command of the next', async () => {
+    const [session, socket] = await greeted('unasked')
+    socket.write('250 an answer that comes late\r\n')
+    await expect.poll(() => sessionOf(session)?.pending, waiting).toBeGreaterThan(0)
+    const leasing = one.lease(session)
+    const again = peer.connection(1)
+    const firsts = [again.then(() => 'opened anew'), leasing.then(() => 'granted')]
+    expect(await Promise.race(firsts)).toBe('opened anew')
+    ;(await again).write('220 peer.test ESMTP\r\n')
+    await expect.poll(() => peer.received().toString().match(/EHLO/g)?.length, waiting).toBe(2)
+    ;(await again).write('250 peer.test\r\n')
+    expect(await leasing).toMatchObject({ code: 'none' })
+    expect(sessionOf(session)?.pending).toBe(0)
+    expect(peer.received().includes('RSET')).toBe(false)
+  })
+
+  test('that is ended in the midst of a write: no QUIT gets into the message, nor what waits behind it', async () => {
     const [session, socket] = await greeted('amid')
     const lease = await one.lease(session)
     const call = { lease: lease.id }
@@ -260,7 +276,7 @@ describe('an SMTP session that is ended', () => {
     expect(peer.received().includes('\r\n.\r\n')).toBe(false)
   })
 
-  test('while it is asked for the next tenant: it is not opened again', async () => {
+  test('that is ended while it is asked for the next tenant: it is not opened again', async () => {
     vi.useFakeTimers({ toFake: ['performance'] })
     const [session, socket] = await greeted('asked')
     vi.advanceTimersByTime(tlsProbeAfterIdleMs + 1)
