@@ -200,7 +200,7 @@ export class ListCommands {
   }
 
   async #remove(list: string, text: string): Promise<{ readonly removed: boolean }> {
-    if (list === 'whitelist') return { removed: this.#whitelist().remove(text) }
+    if (list === 'whitelist') return { removed: this.#removeSender(text) }
     checkKept(list)
     const prefix = prefixKey(text)
     if (prefix === undefined) return { removed: false }
@@ -213,6 +213,13 @@ export class ListCommands {
     table.onRemoved(prefix, nowMs)
     this.#keep(prefix)
     return { removed: true }
+  }
+
+  #removeSender(text: string): boolean {
+    const removed = this.#whitelist().remove(text)
+    if (removed !== undefined) return removed
+    const message = `entry ${text}: not removed from the store: the log says what is wrong`
+    throw new OperatingError('STORE_FAULT', message)
   }
 
   #keep(entry: string): void {

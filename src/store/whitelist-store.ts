@@ -91,13 +91,13 @@ export class WhitelistStore {
     })
   }
 
-  /** @returns whether it was there. */
-  remove(address: string): boolean {
+  /** @returns whether it was there; undefined: the store failed, and it is as it was. */
+  remove(address: string): boolean | undefined {
     let wasThere = false
-    this.#store.transact(() => {
+    const isDone = this.#store.transact(() => {
       wasThere = this.#table.remove(address)
     })
-    return wasThere
+    return isDone ? wasThere : undefined
   }
 
   /** Enters what was mined and the place that it was mined up to, in one transaction. */
