@@ -112,7 +112,8 @@ function isAdmitted(socket: Socket, path: string): boolean {
 }
 
 function deny(socket: Socket): void {
-  socket.on('error', () => socket.destroy())
+  // Its request is dropped: unread it would keep the connection, and its place, for ever.
+  socket.on('error', () => socket.destroy()).resume()
   send(socket, {
     kind: 'fault',
     code: 'CONTROL_DENIED',

@@ -94,10 +94,12 @@ export class DynamicEntries {
     return this.#table.neverBlockReason(prefix)
   }
 
-  /** Feedback found something. */
+  /** Feedback found something. What stands for longer, an operator's word perhaps, stays. */
   learn(listing: Listing, nowMs: number): void {
     const { prefix, reason, evidence, ttlMs } = listing
     const expiresAtMs = ttlMs === 0 ? 0 : nowMs + ttlMs
+    const standing = this.#entered.get(prefix)
+    if (standing !== undefined && endOf(standing) >= endOf({ expiresAtMs })) return
     if (!this.#tryEnter({ prefix, expiresAtMs }, nowMs)) return
     const source = 'feedback'
     this.#kept?.add({ prefix, source, reason, evidence, addedAtMs: nowMs, expiresAtMs })
@@ -201,6 +203,10 @@ export class DynamicEntries {
     this.#listener.onBarred(`dynamic ${prefix}: removed, since it ${reason}`)
     return true
   }
+}
+
+function endOf({ expiresAtMs }: Pick<Entered, 'expiresAtMs'>): number {
+  return expiresAtMs === 0 ? Number.POSITIVE_INFINITY : expiresAtMs
 }
 
 function isAlive({ expiresAtMs }: Entered, nowMs: number): boolean {

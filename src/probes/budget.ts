@@ -46,7 +46,8 @@ export class RateBudget {
   /** What was taken came to nothing: nobody was asked. */
   giveBack(key: string, nowMs: number): void {
     const bucket = this.#buckets.get(key)
-    if (bucket === undefined) return
+    // Without a limit there is no level: 0 / 0 would stay one that is never reached.
+    if (bucket === undefined || this.#rate.count === 0) return
     bucket.level = Math.min(this.#rate.count, this.#levelOf(key, nowMs) + 1)
     bucket.atMs = nowMs
   }

@@ -64,9 +64,11 @@ export class DynamicList {
     }
   }
 
-  /** Removes what has ended. @returns how many. */
+  /** Removes what has ended, unless it is being entered anew. @returns how many. */
   sweep(nowMs: number): number {
-    const ended = [...this.#table.entries()].filter(([, stored]) => !isAlive(stored, nowMs))
+    const ended = [...this.#table.entries()].filter(
+      ([prefix, stored]) => !isAlive(stored, nowMs) && this.get(prefix, nowMs) === undefined,
+    )
     for (const [prefix] of ended) this.#table.remove(prefix)
     return ended.length
   }

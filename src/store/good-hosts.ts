@@ -35,11 +35,14 @@ export class GoodHosts {
     this.#table.put(key, nowMs)
   }
 
-  /** Takes away what was noted before, a bounded part of the table at a time. */
+  /** Takes away what was noted before and not since, a bounded part of the table at a time. */
   sweep(beforeMs: number): void {
     const part = [...this.#table.entries(this.#sweptTo, storeSweepPartMax)]
     const isEnd = part.length < storeSweepPartMax
     this.#sweptTo = isEnd ? '' : (part.at(-1)?.[0] ?? '')
-    for (const [key, atMs] of part) if (atMs < beforeMs) this.#table.remove(key)
+    for (const [key, atMs] of part) {
+      // A later note may still be on its way.
+      if (atMs < beforeMs && this.goodAtMs(key) < beforeMs) this.#table.remove(key)
+    }
   }
 }

@@ -132,6 +132,39 @@ test('entries that have ended are forgotten while others come, without a load', 
   expect(entries.holds(prefixOf(10), 20_000)).toBe(false)
 })
 
+test("feedback shortens no operator's entry; what ends earlier is renewed by it", () => {
+  const kept: DynamicEntry[] = []
+  const entered: number[] = []
+  const table = {
+    enterDynamic: ({ ttlMs }: { readonly ttlMs: number }) => void entered.push(ttlMs),
+    removeDynamic: (prefix: string) => prefix,
+    neverBlockReason: () => '',
+  }
+  const list = {
+    sweep: () => 0,
+    entries: () => [],
+    add: (entry: DynamicEntry) => kept.push(entry),
+  } as unknown as DynamicList
+  const dynamic = new DynamicEntries(table, {
+    onRemoved: () => {},
+    onBarred: () => {},
+    onFault: () => {},
+  })
+  dynamic.keepIn(list, 0)
+  const word = { source: 'operator', reason: 'ours', evidence: [], addedAtMs: 0 } as const
+  dynamic.onAdded({ ...word, prefix: '62.1.2.1/32', expiresAtMs: 0 }, 0)
+  dynamic.onAdded({ ...word, prefix: '62.1.2.2/32', expiresAtMs: 5000 }, 0)
+  for (const prefix of ['62.1.2.1/32', '62.1.2.2/32']) {
+    for (const ttlMs of [4000, 9000]) {
+      dynamic.learn({ prefix, reason: 'open-relay', evidence: [], ttlMs }, 0)
+    }
+  }
+  expect(entered).toEqual([0, 5000, 9000])
+  expect(kept.map(({ prefix, expiresAtMs }) => [prefix, expiresAtMs])).toEqual([
+    ['62.1.2.2/32', 9000],
+  ])
+})
+
 test('a load looks at many entries in parts, and at all of them', async () => {
   const barred = new Set([prefixOf(0), prefixOf(9_999)])
   const { entries, removed } = countingEntries(barred)

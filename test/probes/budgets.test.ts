@@ -334,4 +334,14 @@ describe('a busy host is left alone', () => {
     await ask('127.0.9.1', 'known4@one.example')
     expect(asked).toHaveLength(4)
   })
+
+  test('what is given back while there is no limit leaves the next limit one', () => {
+    const rate = { count: 2, windowMs: 1000 }
+    const budget = new RateBudget(rate)
+    budget.take('a', 0)
+    budget.configure({ count: 0, windowMs: 0 })
+    budget.giveBack('a', 0)
+    budget.configure(rate)
+    expect([1, 2, 3].map(() => budget.take('a', 0))).toEqual([true, false, false])
+  })
 })

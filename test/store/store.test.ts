@@ -17,6 +17,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { DynamicList } from '../../src/store/dynamic-list.ts'
+import { GoodHosts } from '../../src/store/good-hosts.ts'
 import { checkLmdbFile } from '../../src/store/lmdb-check.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { Store } from '../../src/store/store.ts'
@@ -275,6 +276,25 @@ describe('what is learnt', () => {
     again.flush()
     expect([...kept.entries(now)]).toEqual([])
     await again.close()
+  })
+
+  test('a sweep leaves what is being entered anew', async () => {
+    const store = newStore()
+    const list = new DynamicList(store)
+    const good = new GoodHosts(store)
+    const found = { source: 'feedback', reason: 'open-relay', evidence: [] } as const
+    const one = { ...found, prefix: '192.0.2.7/32', addedAtMs: 0 }
+    list.add({ ...one, expiresAtMs: 10 })
+    good.note('4:c0000207', 1)
+    store.flush()
+    list.add({ ...one, expiresAtMs: 100 })
+    good.note('4:c0000207', 50)
+    expect(list.sweep(20)).toBe(0)
+    good.sweep(20)
+    store.flush()
+    expect(list.get('192.0.2.7', 20)?.expiresAtMs).toBe(100)
+    expect(good.goodAtMs('4:c0000207')).toBe(50)
+    await store.close()
   })
 })
 
