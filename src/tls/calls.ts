@@ -39,6 +39,15 @@ export interface Directory {
   free(handle: SessionHandle, holder: Holder): Outcome
 }
 
+/** A write in parts that is not whole. */
+interface OpenWrite {
+  readonly call: WriteCall
+  /** Parts that have come and are not answered. */
+  unanswered: number
+  /** When none was left, on the clock of `performance.now()`. */
+  answeredAtMs: number
+}
+
 const badToken = failure('badToken', 'no such session of this user')
 const noLease = failure('refused', 'no such lease')
 const leaseRefused = failure('refused', 'lease id in use, or too many')
@@ -48,7 +57,7 @@ export class GroupCalls implements TlsCalls {
   readonly #directory: Directory
   readonly #holder: Holder
   readonly #tenancies = new Map<number, Tenancy>()
-  readonly #openWrites = new Map<string, WriteCall>()
+  readonly #openWrites = new Map<string, OpenWrite>()
   readonly #errors = new Map<string, Outcome>()
 
   constructor(directory: Directory, holder: Holder) {
@@ -99,12 +108,15 @@ export class GroupCalls implements TlsCalls {
   ): Promise<WriteOutcome> {
     const key = keyOf(handle, options.lease)
     return new Promise((resolve) => {
+      const open = this.#openWrite(key, options.isFirst)
       const done = (outcome: Outcome): void => {
         if (outcome.code !== 'none') this.#openWrites.delete(key)
+        if (open !== undefined) answered(open)
         resolve(this.#written(handle, outcome, data))
       }
-      const call = this.#openWrite(key, options.isFirst)
-      if (call === undefined) return done(failure('refused', 'continues no write'))
+      if (open === undefined) return done(failure('refused', 'continues no write'))
+      const { call } = open
+      open.unanswered++
       // Ended while none of its parts waited: what remains of it belongs nowhere.
       if (call.isClosed)
         return done(failure('zeroReturn', 'the connection of this write has ended'))
@@ -118,9 +130,13 @@ export class GroupCalls implements TlsCalls {
     })
   }
 
-  /** True while a write in parts waits for its next one. */
-  get hasOpenWrite(): boolean {
-    return this.#openWrites.size > 0
+  /** True where a write in parts has waited for its next one since then, or for longer. */
+  owesPart(sinceMs: number): boolean {
+    for (const { unanswered, answeredAtMs } of this.#openWrites.values()) {
+      // Whose turn has not come, or whose peer takes nothing, waits as any other call.
+      if (unanswered === 0 && answeredAtMs <= sinceMs) return true
+    }
+    return false
   }
 
   read(handle: SessionHandle, octetsMax: number, options: CallOptions = {}): Promise<ReadOutcome> {
@@ -225,12 +241,13 @@ export class GroupCalls implements TlsCalls {
     }
   }
 
-  #openWrite(key: string, isFirst: boolean): WriteCall | undefined {
+  #openWrite(key: string, isFirst: boolean): OpenWrite | undefined {
     const open = this.#openWrites.get(key)
     if (!isFirst || open !== undefined) return isFirst ? undefined : open
     const call: WriteCall = { holder: this.#holder, parts: [], isClosed: false }
-    this.#openWrites.set(key, call)
-    return call
+    const begun = { call, unanswered: 0, answeredAtMs: 0 }
+    this.#openWrites.set(key, begun)
+    return begun
   }
 
   #place(handle: SessionHandle, call: WriteCall, options: CallOptions): Outcome | undefined {
@@ -275,6 +292,11 @@ export class GroupCalls implements TlsCalls {
     if (outcome.code !== 'none' && outcome !== badToken) this.#errors.set(handle.token, outcome)
     return outcome
   }
+}
+
+function answered(open: OpenWrite): void {
+  open.unanswered--
+  open.answeredAtMs = performance.now()
 }
 
 /** What a client writes in parts: one at a time on a session and lease. */

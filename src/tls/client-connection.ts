@@ -83,8 +83,8 @@ export class ClientConnection {
   /** Closes the client if it is late; the owner asks every second or so. */
   checkTime(nowMs: number): void {
     const isSilent = nowMs - this.#heardAtMs > tlsClientTurnMsMax
-    const isLate =
-      isSilent && (!this.#isGreeted || this.#calls.hasOpenWrite || this.#frames.held > 0)
+    const isCutOff = !this.#isGreeted || this.#frames.held > 0
+    const isLate = isSilent && (isCutOff || this.#calls.owesPart(nowMs - tlsClientTurnMsMax))
     // Not read any more because it takes no answers: its answers come from elsewhere, too.
     if (this.#frames.backlog > tlsAnswerBacklogOctetsMax) this.#stall()
     const isStalled = this.#stalledAtMs !== 0 && nowMs - this.#stalledAtMs > tlsClientStallMsMax
