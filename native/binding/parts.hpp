@@ -14,7 +14,7 @@ void add_local_datagram(Napi::Env env, Napi::Object exports);
 // newLocalInput, openLocalStream and its calls: src/tls/native-local-stream.ts
 void add_local_stream(Napi::Env env, Napi::Object exports);
 
-// disableCoreDumps()
+// disableCoreDumps(), tryLock(fd)
 void add_process(Napi::Env env, Napi::Object exports);
 
 // tableCompile, tableLoad, tableRepeat, tableDiscard, tableCreate, tableForget, tableAttach;

@@ -1,4 +1,5 @@
 // What Node cannot say to the kernel about its own process.
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -19,10 +20,18 @@ Napi::Value disable_core_dumps(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// tryLock(fd) → whether nobody else has it. It ends with the descriptor, so with the process at the
+// latest (flock(2)).
+Napi::Value try_lock(const Napi::CallbackInfo& info) {
+  const int fd = info[0].ToNumber().Int32Value();
+  return Napi::Boolean::New(info.Env(), ::flock(fd, LOCK_EX | LOCK_NB) == 0);
+}
+
 }  // namespace
 
 void add_process(Napi::Env env, Napi::Object exports) {
   exports.Set("disableCoreDumps", Napi::Function::New(env, disable_core_dumps));
+  exports.Set("tryLock", Napi::Function::New(env, try_lock));
 }
 
 }  // namespace activemx

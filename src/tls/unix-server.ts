@@ -4,16 +4,21 @@
  *
  * The socket never exists with wider rights. Who may connect: the user that the process runs as,
  * and root. A file left behind by a process that died is replaced; one that still answers is an
- * error.
+ * error. Meanwhile the folder is locked: of two that start at the same instant the second would
+ * else take the first one's socket for that of the dead.
  */
-import { lstatSync, mkdirSync, rmSync } from 'node:fs'
+import { closeSync, constants, lstatSync, mkdirSync, openSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import { dirname } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { addonFault, loadAddon } from '../addon/addon.ts'
 import { isOwnUser, type PeerCredentials, peerCredentials } from '../addon/peer-credentials.ts'
+import { tryLock } from '../addon/process.ts'
 import { OperatingError } from '../base/errors.ts'
-import { tlsClientsMax } from '../base/limits.ts'
+import { tlsClientsMax, tlsTakeoverMsMax } from '../base/limits.ts'
 import { refuse } from './client-connection.ts'
+
+const lockAgainMs = 5
 
 /**
  * Listens on `path` and hands over the clients that may stay, read by nobody yet; their owner calls
@@ -24,7 +29,6 @@ export async function listenForClients(
   onClient: (socket: net.Socket, peer: PeerCredentials, onGone: () => void) => void,
 ): Promise<net.Server> {
   requireCredentials()
-  await removeStale(path)
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   let clients = 0
   const onGone = (): void => {
@@ -37,8 +41,23 @@ export async function listenForClients(
     clients++
     onClient(socket, peer, onGone)
   })
-  await bind(server, path)
+  await alone(dirname(path), async () => {
+    await removeStale(path)
+    await bind(server, path)
+  })
   return server
+}
+
+/** Acts while nobody else does so in this folder. */
+async function alone(folder: string, act: () => Promise<void>): Promise<void> {
+  const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY)
+  try {
+    const untilMs = performance.now() + tlsTakeoverMsMax
+    while (!tryLock(fd) && performance.now() < untilMs) await pause(lockAgainMs)
+    await act()
+  } finally {
+    closeSync(fd)
+  }
 }
 
 async function bind(server: net.Server, path: string): Promise<void> {
