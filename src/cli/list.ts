@@ -96,12 +96,15 @@ async function showEntries(
     if (next === undefined || next === after) break
     after = next
     if (isJson) for (const { next: _, ...entry } of part) all.push(entry)
-    else for (const entry of part) print(action === 'export' ? entry.entry : shownEntry(entry))
+    else for (const one of part) print(action === 'export' ? exported(one.entry) : shownEntry(one))
   }
   if (isJson) print(JSON.stringify(all))
 }
 
-/** One entry a line, `#` begins a comment; a line that is refused is said and skipped. */
+/**
+ * One entry a line; `#` at its start or behind a blank begins a comment (within a word it may be
+ * of a local part). A line that is refused is said and skipped.
+ */
 async function importFile(
   list: string,
   file: string,
@@ -137,7 +140,7 @@ function* partsOf(text: string): Generator<readonly ImportLine[]> {
   let part: ImportLine[] = []
   let room = controlEntriesOctetsMax
   for (const [at, line] of text.split(/\r?\n/).entries()) {
-    const entry = line.replace(/#.*/, '').trim().slice(0, controlEntryCharactersMax)
+    const entry = line.replace(/(?:^|\s)#.*/, '').trim().slice(0, controlEntryCharactersMax)
     if (entry === '') continue
     if (part.length === controlEntriesMax || entry.length > room) {
       yield part
@@ -152,6 +155,11 @@ function* partsOf(text: string): Generator<readonly ImportLine[]> {
 
 /** ECMA-262 §21.4.1.1: beyond it nothing is a date. */
 const dateMsMax = 8.64e15
+
+/** So that an import does not take it for a comment. */
+function exported(entry: string): string {
+  return entry.startsWith('#') ? `<${entry}>` : entry
+}
 
 function shownEntry({ entry, reason = '', expiresAtMs = 0 }: Entry): string {
   const hasEnd = expiresAtMs !== 0 && expiresAtMs <= dateMsMax

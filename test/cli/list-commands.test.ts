@@ -1,12 +1,14 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { ListCommands } from '../../src/cli/list-commands.ts'
+import { openControlServer } from '../../src/control/control-server.ts'
 import { DynamicList } from '../../src/store/dynamic-list.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { Store } from '../../src/store/store.ts'
 import { WhitelistStore } from '../../src/store/whitelist-store.ts'
+import { runCommand } from '../support/command-line.ts'
 
 test('a sender whose removal the disk did not take is not said to be removed', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'activemx-lists-'))
@@ -34,6 +36,32 @@ test('a sender whose removal the disk did not take is not said to be removed', a
   full.mockRestore()
   expect(await remove()).toEqual({ removed: true })
   expect(await remove()).toEqual({ removed: false })
+  await store.close()
+  rmSync(folder, { recursive: true })
+})
+
+test('an export comes back whole by import, also senders with # in their names', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'activemx-lists-'))
+  const store = new Store(openStore(folder, () => {}), { sizeMaxOctets: 2 ** 30, report: () => {} })
+  const whitelist = new WhitelistStore(store)
+  const learnt = { store, whitelist, dynamic: new DynamicList(store) }
+  const commands = new ListCommands({ proxy: {} as never, learnt }, () => ({}) as never)
+  const server = await openControlServer(join(folder, 'a.sock'), commands.handlers())
+  const run = (action: string, ...words: readonly string[]) =>
+    runCommand('list', 'whitelist', action, ...words, '--socket', server.path)
+  const kept = () => [...whitelist.list('', Date.now())].map(({ address }) => address)
+
+  const senders = ['#c@x.example', 'a#b@x.example', 'bob@x.example']
+  whitelist.addMany(senders, 'operator', Date.now())
+  const { printed } = await run('export')
+  for (const sender of senders) await run('remove', sender)
+  expect(kept()).toEqual([])
+  const source = join(folder, 'senders.txt')
+  writeFileSync(source, `# ours\n#none@x.example\n${printed.join(' # friend\n')}\t#\n  # end`)
+  const imported = { status: 0, printed: ['3 added, 0 refused'], warned: [] }
+  expect(await run('import', source)).toEqual(imported)
+  expect(kept()).toEqual(senders)
+  await server.close()
   await store.close()
   rmSync(folder, { recursive: true })
 })
