@@ -140,7 +140,10 @@ function* partsOf(text: string): Generator<readonly ImportLine[]> {
   let part: ImportLine[] = []
   let room = controlEntriesOctetsMax
   for (const [at, line] of text.split(/\r?\n/).entries()) {
-    const entry = line.replace(/(?:^|\s)#.*/, '').trim().slice(0, controlEntryCharactersMax)
+    const entry = line
+      .replace(/(?:^|\s)#.*/, '')
+      .trim()
+      .slice(0, controlEntryCharactersMax)
     if (entry === '') continue
     if (part.length === controlEntriesMax || entry.length > room) {
       yield part

@@ -42,7 +42,10 @@ test('a sender whose removal the disk did not take is not said to be removed', a
 
 test('an export comes back whole by import, also senders with # in their names', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'activemx-lists-'))
-  const store = new Store(openStore(folder, () => {}), { sizeMaxOctets: 2 ** 30, report: () => {} })
+  const store = new Store(
+    openStore(folder, () => {}),
+    { sizeMaxOctets: 2 ** 30, report: () => {} },
+  )
   const whitelist = new WhitelistStore(store)
   const learnt = { store, whitelist, dynamic: new DynamicList(store) }
   const commands = new ListCommands({ proxy: {} as never, learnt }, () => ({}) as never)
