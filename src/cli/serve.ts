@@ -67,6 +67,7 @@ async function serveUntilSignal(config: Config, file: string): Promise<void> {
   const fatal = newFatal()
   const proxy = await serve(config, log, { ...fatal, configFile: file }).catch(
     async (fault: unknown) => {
+      signals.ignore()
       await log.close()
       throw fault
     },
@@ -74,6 +75,7 @@ async function serveUntilSignal(config: Config, file: string): Promise<void> {
   const instance = { file, load: () => loadWithFiles(file), log, proxy }
   const control = await openInstanceControl(config, instance).catch(async (error: unknown) => {
     await proxy.stop()
+    signals.ignore()
     await log.close()
     throw error
   })
@@ -82,20 +84,20 @@ async function serveUntilSignal(config: Config, file: string): Promise<void> {
   const fault = await Promise.race([signalled, fatal.failed])
   await control.server.close()
   await proxy.stop()
-  signals.off()
+  signals.ignore()
   await log.close()
   if (fault !== undefined) throw fault
 }
 
 /** SIGHUP and SIGUSR1. A SIGHUP that comes before there is anything to reload waits for that. */
 class ServiceSignals {
-  readonly #onReopen: () => void
+  #reopen: () => void
   #reload: (() => void) | undefined
   #isReloadDue = false
 
   constructor(log: SystemLog) {
-    this.#onReopen = () => log.reopen()
-    process.on('SIGHUP', this.#onReload).on('SIGUSR1', this.#onReopen)
+    this.#reopen = () => log.reopen()
+    process.on('SIGHUP', () => this.#onReload()).on('SIGUSR1', () => this.#reopen())
   }
 
   set reload(reload: () => void) {
@@ -103,13 +105,15 @@ class ServiceSignals {
     if (this.#isReloadDue) reload()
   }
 
-  readonly #onReload = (): void => {
-    if (this.#reload === undefined) this.#isReloadDue = true
-    else this.#reload()
+  /** To the end: who heard them no longer would be ended by them, and the log's last words lost. */
+  ignore(): void {
+    this.#reload = () => {}
+    this.#reopen = () => {}
   }
 
-  off(): void {
-    process.off('SIGHUP', this.#onReload).off('SIGUSR1', this.#onReopen)
+  #onReload(): void {
+    if (this.#reload === undefined) this.#isReloadDue = true
+    else this.#reload()
   }
 }
 
