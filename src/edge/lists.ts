@@ -178,8 +178,8 @@ export class Lists implements ListService {
   nameHoldingsOf(name: string): readonly Holding[] {
     const rule = this.tables?.trustedNames.find(name)
     if (rule === undefined) return []
-    const { name: entry, file = '', line = 0 } = rule
-    return [{ kind: 'trusted', list: listNameOf(file), entry, file, line }]
+    const { name: entry, list = '', file = '', line = 0 } = rule
+    return [{ kind: 'trusted', list, entry, file, line }]
   }
 
   enterDynamic({ prefix, ttlMs }: Parameters<DynamicTable['enterDynamic']>[0]): void {

@@ -14,7 +14,7 @@ import { resolve } from 'node:path'
 import { OperatingError } from '../base/errors.ts'
 import { type PrefixColumns, prefixText } from '../base/prefix-columns.ts'
 import type { IpTableFormName } from '../tables/ip-table.ts'
-import { type NameTable, newNameTable } from '../tables/name-table.ts'
+import { type NameRule, type NameTable, newNameTable } from '../tables/name-table.ts'
 import { widenedPrefix } from '../tables/widened-prefix.ts'
 import { listNameOf } from './list-name.ts'
 import type { PlaceDescription } from './list-place.ts'
@@ -119,12 +119,17 @@ export async function loadLists(
     .filter(({ report }) => report.kind !== 'blacklist')
     .flatMap(({ columns }) => prefixes6Of(columns))
   const tables = await publishLists(config.blacklistForm, parts, results, previous?.tables)
-  const trustedNames = newNameTable(results.flatMap((result) => result.names))
+  const trustedNames = newNameTable(results.flatMap(namesOf))
   const { length } = results
   parts.onProgress?.({ done: length + 1, total: length + 1, last: 'tables' })
   const reports = results.map((result) => result.report)
   const space = new NeverBlockSpace(networks)
   return { tables: { ...tables, trustedNames }, reports, neverBlock: space, exempt6 }
+}
+
+/** The names with the name of their list. */
+function namesOf({ names, report: { list } }: ReadListResult): readonly NameRule[] {
+  return names.map((rule) => ({ ...rule, list }))
 }
 
 interface Tasks {

@@ -10,6 +10,8 @@ import { domainOctetsMax } from '../base/limits.ts'
 /** An entry. */
 export interface NameRule {
   readonly name: string
+  /** Name of the list that it stands in. */
+  readonly list?: string
   readonly file?: string
   readonly line?: number
 }

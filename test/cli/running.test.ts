@@ -23,7 +23,10 @@ beforeAll(async () => {
   black = join(proxy.folder, 'black.txt')
   writeFileSync(black, '# listed\n127.0.0.9\n')
   writeFileSync(join(proxy.folder, 'friends.txt'), '127.0.0.10\n*.friend.example\n')
-  const lists = `[[lists.blacklist]]\nfile = "black.txt"\n[[lists.trusted]]\nfile = "friends.txt"\n`
+  writeFileSync(join(proxy.folder, 'names.txt'), '*.partner.example\n')
+  const lists =
+    `[[lists.blacklist]]\nfile = "black.txt"\n[[lists.trusted]]\nfile = "friends.txt"\n` +
+    `[[lists.trusted]]\nname = "partners"\nfile = "names.txt"\n`
   proxy.rewrite((text) => text + lists)
   expect(await run('reload')).toMatchObject({ status: 0 })
 })
@@ -52,6 +55,9 @@ test('lookup: what is trusted, unlisted, a sender, a name, and nonsense', async 
     expect.stringMatching(/: trusted: a client of/),
     `  trusted friends  *.friend.example  ${join(proxy.folder, 'friends.txt')}:2`,
   ])
+  expect((await run('lookup', 'mx.partner.example')).printed[1]).toBe(
+    `  trusted partners  *.partner.example  ${join(proxy.folder, 'names.txt')}:1`,
+  )
   const unlisted = await run('lookup', '127.0.0.8')
   expect(unlisted).toMatchObject({ status: 1, printed: ['127.0.0.8: unlisted: in no list'] })
   const known = ['whitelist', 'add', 'Ann@remote.example'] as const
