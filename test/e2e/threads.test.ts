@@ -223,6 +223,7 @@ mailhost = { addresses = ["127.0.0.1:${mailhost.port}"] }
 recipients = { domains = ["example.test"] }
 log = { to = "log" }
 store = { path = "store" }
+control = { socket = "control.sock" }
 process = { user = "" }
 `
     const other = createServer().listen(0, '127.0.0.1')

@@ -2,7 +2,7 @@
  * TCP options of another process's sockets, as the kernel has them: its descriptors are borrowed by
  * pidfd_getfd(2), which needs the rights of a debugger.
  */
-import { findProgram } from './needs.ts'
+import { findProgram, needsRoot } from './needs.ts'
 import { runProgram } from './programs.ts'
 
 /** One established TCP socket. */
@@ -42,6 +42,8 @@ print(json.dumps(found))
 /** Reason why descriptors cannot be borrowed here, or undefined. */
 export async function needsBorrowing(): Promise<string | undefined> {
   if (findProgram('python3') === undefined) return 'python3 is not installed'
+  // The programs have no core dumps: their descriptors are root's alone.
+  if (needsRoot() !== undefined) return needsRoot()
   const { status, output } = await runProgram('python3', ['-c', script, String(process.pid)])
   return status === 0 ? undefined : `descriptors cannot be borrowed: ${output.trim()}`
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { DaemonStub } from '../../src/tls/daemon-stub.ts'
 import { TlsWrapper } from '../../src/tls/wrapper.ts'
+import { describeWith, needsRoot } from '../support/needs.ts'
 import { layCable } from './support/peer.ts'
 import { newFolder, startDaemon, startWrap } from './support/processes.ts'
 import { base64, open, sessionScene, textOf } from './support/session-scene.ts'
@@ -25,46 +26,49 @@ async function wrapped() {
   return { daemon, peer, api, wrap }
 }
 
-test('A1: application, wrapper and daemon are three processes; the socket to the peer is the daemon’s', async () => {
-  const { daemon, peer, api, wrap } = await wrapped()
-  const app = scene.application(api)
-  await open(app, scene.optionsOf(peer.port, 'three'))
-  await app.ask({ do: 'write', session: 's', data: base64('through three') })
-  expect(textOf(await app.ask({ do: 'read', session: 's' }))).toBe('through three')
-  // The daemon's own descriptors cannot be read (it is not dumpable); it is the one that is left.
-  const owners = [app, wrap].filter(({ pid }) => ownsConnectionTo(pid, peer.port))
-  expect(owners).toEqual([])
-  expect(connectionsTo(peer.port).length).toBe(1)
-  expect(new Set([app.pid, wrap.pid, daemon.pid]).size).toBe(3)
-})
+// Neither wrapper nor daemon has core dumps: whose sockets are whose, /proc tells root alone.
+describeWith([needsRoot()], 'A1: whose socket it is', () => {
+  test('A1: application, wrapper and daemon are three processes; the socket to the peer is the daemon’s', async () => {
+    const { daemon, peer, api, wrap } = await wrapped()
+    const app = scene.application(api)
+    await open(app, scene.optionsOf(peer.port, 'three'))
+    await app.ask({ do: 'write', session: 's', data: base64('through three') })
+    expect(textOf(await app.ask({ do: 'read', session: 's' }))).toBe('through three')
+    // The daemon's own descriptors cannot be read (it is not dumpable); it is the one that is left.
+    const owners = [app, wrap].filter(({ pid }) => ownsConnectionTo(pid, peer.port))
+    expect(owners).toEqual([])
+    expect(connectionsTo(peer.port).length).toBe(1)
+    expect(new Set([app.pid, wrap.pid, daemon.pid]).size).toBe(3)
+  })
 
-test('A1: the wrapper process routes by the first parameter: unshared without a daemon, shared codes', async () => {
-  const peer = await scene.peer('echo')
-  const folder = newFolder()
-  const api = join(folder, 'api.sock')
-  const nowhere = join(folder, 'nobody.sock')
-  const wrap = await startWrap('--api', api, '--daemon', nowhere)
-  scene.atEnd(() => rmSync(folder, { recursive: true }))
-  scene.atEnd(() => wrap.end('SIGKILL'))
-  // The stub speaks the frames to the wrapper's process for both routes.
-  const stub = new DaemonStub(api)
-  const own = await stub.new({ ...scene.optionsOf(peer.port, 'x'), shared: false })
-  expect(own.route).toBe('unshared')
-  expect(await stub.connect(own)).toMatchObject({ code: 'none' })
-  expect(ownsConnectionTo(wrap.pid, peer.port)).toBe(true)
-  const data = randomBytes(200_000)
-  const written = stub.write(own, data)
-  const parts: Uint8Array[] = []
-  for (let left = data.length; left > 0; ) {
-    const { data: part } = await stub.read(own, left)
-    parts.push(part)
-    left -= part.length
-  }
-  expect((await written).written).toBe(data.length)
-  expect(Buffer.concat(parts).equals(data)).toBe(true)
-  const shared = await stub.new(scene.optionsOf(peer.port, 'x'))
-  expect(shared.fault?.code).toBe('daemonGone')
-  stub.close()
+  test('A1: the wrapper process routes by the first parameter: unshared without a daemon, shared codes', async () => {
+    const peer = await scene.peer('echo')
+    const folder = newFolder()
+    const api = join(folder, 'api.sock')
+    const nowhere = join(folder, 'nobody.sock')
+    const wrap = await startWrap('--api', api, '--daemon', nowhere)
+    scene.atEnd(() => rmSync(folder, { recursive: true }))
+    scene.atEnd(() => wrap.end('SIGKILL'))
+    // The stub speaks the frames to the wrapper's process for both routes.
+    const stub = new DaemonStub(api)
+    const own = await stub.new({ ...scene.optionsOf(peer.port, 'x'), shared: false })
+    expect(own.route).toBe('unshared')
+    expect(await stub.connect(own)).toMatchObject({ code: 'none' })
+    expect(ownsConnectionTo(wrap.pid, peer.port)).toBe(true)
+    const data = randomBytes(200_000)
+    const written = stub.write(own, data)
+    const parts: Uint8Array[] = []
+    for (let left = data.length; left > 0; ) {
+      const { data: part } = await stub.read(own, left)
+      parts.push(part)
+      left -= part.length
+    }
+    expect((await written).written).toBe(data.length)
+    expect(Buffer.concat(parts).equals(data)).toBe(true)
+    const shared = await stub.new(scene.optionsOf(peer.port, 'x'))
+    expect(shared.fault?.code).toBe('daemonGone')
+    stub.close()
+  })
 })
 
 test('A9, A6: one handshake, octets of two processes; one reads while the other writes', async () => {
