@@ -23,9 +23,10 @@ import { ProxyProgram } from '../support/proxy-program.ts'
 import { asUser, publicBuild } from '../support/public-build.ts'
 import { type RecordingMailhost, startRecordingMailhost } from '../support/recording-mailhost.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
+import { makeAuthority } from '../tls/support/certificates.ts'
 
 const user = 'nobody'
-const needs = [needsRoot(), needsProgram('setpriv'), needsProgram('openssl')]
+const needs = [needsRoot(), needsProgram('setpriv')]
 describeWith(needs, 'process.user', () => {
   let build: ReturnType<typeof publicBuild>
   let mailhost: RecordingMailhost
@@ -192,11 +193,11 @@ describeWith(needs, 'process.user', () => {
   test('files that root alone may read are named at start, and a reload is refused by name', async () => {
     const key = join(proxy.folder, 'key.pem')
     const list = join(proxy.folder, 'black.txt')
-    execFileSync('openssl', [
-      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'],
-      ...['-subj', '/CN=mx.example.test', '-days', '2', '-keyout', key],
-      ...['-out', join(proxy.folder, 'cert.pem')],
-    ])
+    const authority = makeAuthority()
+    const { certificate, key: secret } = authority.issue('mx.example.test')
+    authority.remove()
+    writeFileSync(join(proxy.folder, 'cert.pem'), certificate)
+    writeFileSync(key, secret)
     chmodSync(key, 0o600)
     chmodSync(list, 0o640)
     proxy.rewrite((text) => `${text}[tls]\ncertificate = "cert.pem"\nkey = "key.pem"\n`)

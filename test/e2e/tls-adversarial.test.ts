@@ -13,7 +13,7 @@ import { tlsSessionsMax } from '../../src/base/limits.ts'
 import { SharedSessions } from '../../src/tls/shared-sessions.ts'
 import { TlsWrapper } from '../../src/tls/wrapper.ts'
 import { type AdversarialCase, adversarialCases } from '../support/adversarial.ts'
-import { describeWith, needsProgram, needsRoot, needsSharedData } from '../support/needs.ts'
+import { describeWith, needsRoot, needsSharedData } from '../support/needs.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 import { startPeer } from '../tls/support/peer.ts'
 import { startApplication, startDaemon } from '../tls/support/processes.ts'
@@ -259,7 +259,7 @@ const runs: Readonly<Record<string, (found: AdversarialCase) => Promise<void>>> 
   'tls-session-daemon-332': runCrash,
 }
 
-describeWith([needsSharedData(), needsProgram('openssl'), needsRoot()], 'hostile cases', () => {
+describeWith([needsSharedData(), needsRoot()], 'hostile cases', () => {
   for (const area of ['starttls', 'tls-session-daemon']) {
     for (const found of adversarialCases(area)) {
       test(`${found.id} ${found.name}`, async () => {

@@ -5,7 +5,7 @@
 import { rmSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { tlsCodes } from '../../src/tls/api.ts'
 import {
   answerBit,
@@ -15,7 +15,6 @@ import {
   helloMagic,
   wireVersion,
 } from '../../src/tls/wire.ts'
-import { describeWith, needsProgram } from '../support/needs.ts'
 import { startRecordingMailhost } from '../support/recording-mailhost.ts'
 import type { TestProxy } from '../support/running-proxy.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
@@ -67,7 +66,7 @@ function told(proxy: TestProxy): readonly string[] {
     .map(({ detail }) => String(detail))
 }
 
-describeWith([needsProgram('openssl')], 'how the TLS daemon stands', () => {
+describe('how the TLS daemon stands', () => {
   test('of another version: one line with both versions and the remedy, and one when it serves', async () => {
     const mailhost = await startRecordingMailhost({ tls: scene.mailhost })
     scene.atEnd(() => mailhost.stop())

@@ -41,7 +41,7 @@ interface Tally {
   failed: string[]
 }
 
-describeWith([needsProgram('postfix', 'openssl'), needsRoot()], 'the daemon is killed', () => {
+describeWith([needsProgram('postfix'), needsRoot()], 'the daemon is killed', () => {
   test(`${messages} messages, ${kills} kills: none lost, none failed; the daemon is used again`, {
     timeout: 3_600_000,
   }, async () => {

@@ -2,11 +2,10 @@
  * The transfer leg over the daemon's sessions: a session is kept from message to message, given up
  * to others who wait, and clean for each tenant; a stopped daemon holds no mail.
  */
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { DaemonStub } from '../../src/tls/daemon-stub.ts'
 import { sharedNameOf } from '../../src/tls/options.ts'
 import { TlsWrapper } from '../../src/tls/wrapper.ts'
-import { describeWith, needsProgram } from '../support/needs.ts'
 import { type RecordingMailhost, startRecordingMailhost } from '../support/recording-mailhost.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 import { tlsScene } from '../tls/support/scene.ts'
@@ -52,7 +51,7 @@ function sharedOptions(port: number) {
   return { ...asked, shared: sharedNameOf(`mailhost-127.0.0.1:${port}`, asked) }
 }
 
-describeWith([needsProgram('openssl')], 'the transfer leg over shared sessions', () => {
+describe('the transfer leg over shared sessions', () => {
   test('two instances in turns: one session, and RSET before each change of the tenant', async () => {
     const mailhost = await mailhostWithTls()
     const daemon = await scene.daemon()

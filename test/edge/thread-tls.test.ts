@@ -2,12 +2,11 @@
  * Which mailhost connections of a thread are to be given back: one that was kept for long, alone.
  * And clients that ask for TLS when it is gone.
  */
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { ClientConnection } from '../../src/edge/client-connection.ts'
 import { ThreadTls } from '../../src/edge/thread-tls.ts'
 import type { ConnectionId, EngineHandler } from '../../src/io/engine.ts'
 import { MemoryEngine } from '../support/memory-engine.ts'
-import { describeWith, needsProgram } from '../support/needs.ts'
 import { startRecordingMailhost } from '../support/recording-mailhost.ts'
 import { tlsScene } from '../tls/support/scene.ts'
 
@@ -26,7 +25,7 @@ function handlerThatNotes(onClose: (id: ConnectionId) => void): EngineHandler {
   }
 }
 
-describeWith([needsProgram('openssl')], 'a direct connection in place of a shared session', () => {
+describe('a direct connection in place of a shared session', () => {
   test('is overdue after its time, by itself, until it is closed', async () => {
     const mailhost = await startRecordingMailhost({ tls: scene.mailhost })
     scene.atEnd(() => mailhost.stop())

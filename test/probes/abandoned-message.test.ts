@@ -8,7 +8,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { converse } from '../../src/probes/converse.ts'
 import type { Depth } from '../../src/probes/settings.ts'
 import type { ProbePlan } from '../../src/probes/smtp-probe.ts'
-import { describeWith, needsProgram } from '../support/needs.ts'
 import { type Authority, makeAuthority } from '../tls/support/certificates.ts'
 
 function planOf(depth: Depth, isTlsTried: boolean): ProbePlan {
@@ -80,7 +79,7 @@ class Watcher {
   }
 }
 
-describeWith([needsProgram('openssl')], 'a probe at the depths behind DATA', () => {
+describe('a probe at the depths behind DATA', () => {
   let authority: Authority
   beforeAll(() => {
     authority = makeAuthority()

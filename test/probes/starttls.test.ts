@@ -10,7 +10,6 @@ import { converse } from '../../src/probes/converse.ts'
 import { ProbeSwitch } from '../../src/probes/probe-switch.ts'
 import type { ProbePlan } from '../../src/probes/smtp-probe.ts'
 import { testProbeSettings } from '../support/broker.ts'
-import { describeWith, needsProgram } from '../support/needs.ts'
 import { type Authority, makeAuthority } from '../tls/support/certificates.ts'
 
 const plan: ProbePlan = {
@@ -40,7 +39,7 @@ async function askAt(port: number): Promise<readonly string[]> {
   return attempt.kind === 'made' ? attempt.report.dialogue : []
 }
 
-describeWith([needsProgram('openssl')], 'STARTTLS in probes', () => {
+describe('STARTTLS in probes', () => {
   let authority: Authority
   const servers: Server[] = []
   beforeAll(() => {

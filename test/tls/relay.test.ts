@@ -4,16 +4,15 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import net from 'node:net'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { RelayWrap } from '../../src/tls/wrap-relay.ts'
-import { describeWith, needsProgram } from '../support/needs.ts'
 import { startRecordingMailhost } from '../support/recording-mailhost.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 import { sessionScene } from './support/session-scene.ts'
 
 const scene = sessionScene()
 
-describeWith([needsProgram('openssl')], 'the clients of a relay', () => {
+describe('the clients of a relay', () => {
   test.each([
     { command: 'NOOP', connections: 1 },
     { command: 'AUTH PLAIN AGEAYg==', connections: 2 },

@@ -1,12 +1,12 @@
 /**
- * Certificates of a test's own authority, made on the fly by openssl: good, expired, self-signed,
- * of another name, of another authority.
+ * Certificates of a test's own authority, made on the fly: good, expired, self-signed, of another
+ * name, of another authority.
  */
-import { execFileSync } from 'node:child_process'
 import { createHash, X509Certificate } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { type CertificateWish, makeCertificate } from './x509.ts'
 
 export interface Identity {
   readonly certificate: string
@@ -27,90 +27,34 @@ export interface Authority {
   remove(): void
 }
 
-const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
+const dayMs = 86_400_000
+const authorityName = 'Test Authority'
 
 export function makeAuthority(): Authority {
   const folder = mkdtempSync(join(tmpdir(), 'activemx-ca-'))
-  const caFile = join(folder, 'ca.pem')
-  const caKeyFile = join(folder, 'ca.key')
-  openssl([
-    'req',
-    '-x509',
-    ...ec,
-    '-days',
-    '30',
-    '-subj',
-    '/CN=Test Authority',
-    '-keyout',
-    caKeyFile,
-    '-out',
-    caFile,
-  ])
-  let serial = 0
-  const filesOf = (name: string) => {
-    const stem = join(folder, `${name.replaceAll(/[^a-z0-9]/g, '-')}-${serial++}`)
-    return { stem, certificateFile: `${stem}.pem`, keyFile: `${stem}.key` }
+  let count = 0
+  const make = (
+    wish: Pick<CertificateWish, 'name' | 'kind' | 'signer'>,
+    days: number,
+  ): Identity => {
+    const stem = join(folder, `${wish.name.replaceAll(/[^a-z0-9]/g, '-')}-${count++}`)
+    const notAfterMs = Date.now() + days * dayMs
+    const notBeforeMs = Math.min(Date.now(), notAfterMs - dayMs)
+    const made = makeCertificate({ ...wish, notBeforeMs, notAfterMs })
+    const [certificateFile, keyFile] = [`${stem}.pem`, `${stem}.key`]
+    writeFileSync(certificateFile, made.certificate)
+    writeFileSync(keyFile, made.key, { mode: 0o600 })
+    return { ...made, certificateFile, keyFile }
   }
+  const authority = make({ name: authorityName, kind: 'authority' }, 30)
+  const signer = { name: authorityName, key: authority.key }
   return {
     folder,
-    ca: readFileSync(caFile, 'utf8'),
-    caFile,
-    issue(name, validity = 'current') {
-      const { stem, certificateFile, keyFile } = filesOf(name)
-      openssl([
-        'req',
-        '-new',
-        ...ec,
-        '-subj',
-        `/CN=${name}`,
-        '-keyout',
-        keyFile,
-        '-out',
-        `${stem}.csr`,
-      ])
-      writeFileSync(
-        `${stem}.ext`,
-        `subjectAltName=DNS:${name}\nextendedKeyUsage=serverAuth,clientAuth\n`,
-      )
-      const days = validity === 'expired' ? ['-days', '-1'] : ['-days', '10']
-      openssl([
-        'x509',
-        '-req',
-        '-in',
-        `${stem}.csr`,
-        '-CA',
-        caFile,
-        '-CAkey',
-        caKeyFile,
-        '-set_serial',
-        String(serial),
-        ...days,
-        '-extfile',
-        `${stem}.ext`,
-        '-out',
-        certificateFile,
-      ])
-      return identityOf(certificateFile, keyFile)
-    },
-    selfSigned(name) {
-      const { certificateFile, keyFile } = filesOf(name)
-      openssl([
-        'req',
-        '-x509',
-        ...ec,
-        '-days',
-        '10',
-        '-subj',
-        `/CN=${name}`,
-        '-addext',
-        `subjectAltName=DNS:${name}`,
-        '-keyout',
-        keyFile,
-        '-out',
-        certificateFile,
-      ])
-      return identityOf(certificateFile, keyFile)
-    },
+    ca: authority.certificate,
+    caFile: authority.certificateFile,
+    issue: (name, validity = 'current') =>
+      make({ name, kind: 'service', signer }, validity === 'expired' ? -1 : 10),
+    selfSigned: (name) => make({ name, kind: 'self-signed' }, 10),
     remove: () => rmSync(folder, { recursive: true, force: true }),
   }
 }
@@ -121,17 +65,4 @@ export function pinOf(identity: Identity): string {
   return createHash('sha256')
     .update(key.export({ type: 'spki', format: 'der' }))
     .digest('base64')
-}
-
-function identityOf(certificateFile: string, keyFile: string): Identity {
-  return {
-    certificate: readFileSync(certificateFile, 'utf8'),
-    key: readFileSync(keyFile, 'utf8'),
-    certificateFile,
-    keyFile,
-  }
-}
-
-function openssl(words: readonly string[]): void {
-  execFileSync('openssl', words, { stdio: ['ignore', 'pipe', 'pipe'] })
 }
