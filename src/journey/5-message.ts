@@ -69,7 +69,8 @@ export function proceedChunk(
     return true
   }
   const untimely = untimelyMessage(transaction)
-  if (transaction !== undefined && untimely === '' && transaction.message === undefined) {
+  const isFirst = transaction?.message === undefined
+  if (transaction !== undefined && untimely === '' && isFirst) {
     const permission = mayBegin(session, transaction, nowMs)
     if (permission === 'later') return false
     const message = newMessage(session, transaction, true, nowMs)
@@ -84,7 +85,8 @@ export function proceedChunk(
   session.chunkOctetsLeft = octets
   session.chunkIsLast = isLast
   session.chunkRefusal = untimely || replyLine(503, '5.5.1', 'no transaction for this chunk')
-  watchRate(session, nowMs)
+  // One minute for all chunks of a message, however they are cut.
+  if (isFirst) watchRate(session, nowMs)
   if (octets === 0) endChunk(session, nowMs)
   return true
 }

@@ -42,13 +42,18 @@ export function expire(session: Session, nowMs: number): void {
 }
 
 function dueAt(session: Session): number {
-  const timeouts = timeoutsNow(session.compiled)
-  const { waiting, waitingSinceMs, idleSinceMs } = session
+  const { waiting, waitingSinceMs } = session
   if (waiting === 'trust' || waiting === 'verdict') return waitingSinceMs + answerWaitMs
   if (isMailhostAwaited(session)) return waitingSinceMs + mailhostWaitMs
-  if (session.reading !== 'commands') {
-    return Math.min(idleSinceMs + timeouts.dataMs, session.rateSinceMs + minuteMs)
-  }
+  const ownDue = ownDueAt(session)
+  return isRateWatched(session) ? Math.min(ownDue, session.rateSinceMs + minuteMs) : ownDue
+}
+
+/** Until when the client may say nothing. */
+function ownDueAt(session: Session): number {
+  const timeouts = timeoutsNow(session.compiled)
+  const { idleSinceMs } = session
+  if (session.reading !== 'commands') return idleSinceMs + timeouts.dataMs
   const isFirst = session.commands === 0
   const next = idleSinceMs + (isFirst ? timeouts.firstCommandMs : timeouts.commandMs)
   if (session.held === undefined && session.lineOctetsDropped === 0) return next
@@ -65,11 +70,14 @@ function isMailhostAwaited(session: Session): boolean {
   return transaction.recipientsOffered.length > 0 || isPausedForOpening
 }
 
+/** Inside a message, which goes on between two chunks of BDAT: there it holds a mailhost, too. */
+function isRateWatched({ reading, transaction }: Session): boolean {
+  return reading !== 'commands' || transaction?.message !== undefined
+}
+
 /** Inside a message: has the minute brought enough, and the last octet not long ago? */
 function isRateKept(session: Session, nowMs: number): boolean {
-  if (session.reading !== 'data' && session.reading !== 'chunk') return false
-  const { dataMs } = timeoutsNow(session.compiled)
-  if (nowMs >= session.idleSinceMs + dataMs) return false
+  if (!isRateWatched(session) || nowMs >= ownDueAt(session)) return false
   const isSilent = session.idleSinceMs <= session.rateSinceMs
   return isSilent || octetsOf(session) - session.rateOctets >= dataOctetsPerMinuteMin
 }

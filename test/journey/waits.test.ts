@@ -50,6 +50,29 @@ test('a chunk that belongs to no transaction must come as fast as any message', 
   expect(world.take()).toBe('421 4.4.2 protocol: timeout, closing, id=ID1\r\n')
 })
 
+test.each(['BDAT 1\r\nx', 'BDAT 0\r\n', 'NOOP\r\n'])(
+  'a message in chunks must come as fast as any, whatever stands between them: %j',
+  (word) => {
+    const world = withEnvelope(new World())
+    world.send('BDAT 14\r\nSubject: x\r\n\r\n').passes(100)
+    world.take()
+    for (let at = 0; at < 5; at++) world.passes(10_000).send(word)
+    expect(world.isClosed).toBe(false)
+    world.passes(10_000)
+    expect(world.take()).toMatch(/421 4\.4\.2 protocol: timeout, closing, id=ID1\r\n$/)
+    expect(world.isClosed).toBe(true)
+  },
+)
+
+test('a message in chunks that come as fast as any may take many minutes, with silent ones', () => {
+  const world = withEnvelope(new World())
+  for (let at = 0; at < 6; at++) {
+    world.send(`BDAT 2000\r\n${'x'.repeat(1998)}\r\n`).passes(100_000)
+  }
+  expect(world.isClosed).toBe(false)
+  expect(world.take()).toMatch(/(250 2\.0\.0 2000 octets received\r\n){6}$/)
+})
+
 test('the end of a client that was silent for too long is not awaited, that of a faulty one is', () => {
   expect(new World().passes(firstCommandMs + 1).isEndAwaited).toBe(false)
   const faulty = new World().send('NONSENSE\r\n'.repeat(20))
