@@ -90,6 +90,7 @@ class WrapClient {
       return true
     }
     const call = { ...passed, flags: flags & ~frameFlags.quiet }
+    const freed = kind === callKinds.free ? tokenOf(frame) : undefined
     const charge = weightOf(call)
     this.#unansweredCalls++
     this.#unansweredOctets += charge
@@ -100,6 +101,7 @@ class WrapClient {
     void this.#call(call).then((answer) => {
       this.#unansweredCalls--
       this.#unansweredOctets -= charge
+      if (freed !== undefined) this.#forgetLane(freed)
       if (!isQuiet || answer.outcome.code !== 'none') this.#answer(kind, request, answer)
     })
     return true
@@ -111,13 +113,18 @@ class WrapClient {
     if (isNone) return undefined
     const token = tokenOf(frame)
     const known = this.#lanes.get(token)
-    const lane = known ?? new Lane()
-    if (frame.kind === callKinds.free) this.#lanes.delete(token)
+    if (known !== undefined) return known
     // Tokens that nobody gave out share one: the map does not grow with what a client says.
-    else if (known === undefined && this.#lanes.size < tlsHandlesPerClientMax) {
-      this.#lanes.set(token, lane)
-    } else if (known === undefined) return undefined
+    if (this.#lanes.size >= tlsHandlesPerClientMax) return undefined
+    const lane = new Lane()
+    this.#lanes.set(token, lane)
     return lane
+  }
+
+  /** Unless calls are on their way in it: the client may have had two handles of one token. */
+  #forgetLane(token: string): void {
+    const lane = this.#lanes.get(token)
+    if (lane?.isEmpty === true && lane.calls === 0) this.#lanes.delete(token)
   }
 
   /** A lease or its end, which is never answered. In step with `#call`. */

@@ -124,3 +124,34 @@ test('tls wrap --api keeps the handle of a quiet lease that waits, not what else
   const told = { kind: callKinds.lease, flags: frameFlags.quiet, bodyOctets: handleOctets }
   await expect.poll(() => heard.slice(1), { timeout: 20_000 }).toEqual([told])
 })
+
+test('tls wrap --api keeps the order of a session’s writes when one of two handles is freed', async () => {
+  const { path, heard } = await silentDaemon(20)
+  const wrapPath = join(path, '..', 'api.sock')
+  const wrap = await ApiWrap.start(wrapPath, path)
+  scene.atEnd(() => wrap.stop())
+  const socket = net.connect({ path: wrapPath })
+  scene.atEnd(() => socket.destroy())
+  const send = (kind: number, request: number, body: Uint8Array, flags = 0): void => {
+    const header = { kind, flags, priority: 0, code: 0, request, lease: 0 }
+    socket.write(encodeFrame(header, body))
+  }
+  const [one, other] = [Buffer.alloc(handleOctets, 1), Buffer.alloc(handleOctets, 1)]
+  other[handleOctets - 1] = 2
+  const { more, continues } = frameFlags
+  send(callKinds.hello, 0, Buffer.from(`${helloMagic}${String.fromCharCode(wireVersion)}\0`))
+  // The silent daemon answers none of them: those behind the first wait for credit.
+  for (let part = 1; part <= 8; part++) {
+    const flags = more | (part === 1 ? 0 : continues)
+    send(callKinds.write, part, Buffer.concat([one, Buffer.alloc(part)]), flags)
+  }
+  send(callKinds.free, 9, one)
+  send(callKinds.write, 10, Buffer.concat([one, Buffer.alloc(10)]), continues)
+  send(callKinds.pending, 11, other)
+  const isHeard = () => heard.some(({ kind }) => kind === callKinds.pending)
+  await expect.poll(isHeard, { timeout: 20_000 }).toBe(true)
+  const writes = heard.filter(({ kind }) => kind === callKinds.write)
+  const parts = writes.map(({ bodyOctets }) => bodyOctets - handleOctets)
+  expect(parts.length).toBeLessThan(8)
+  expect(parts).toEqual(parts.map((_, at) => at + 1))
+})
