@@ -182,7 +182,10 @@ export interface TlsCalls {
   readonly new: (options: NewOptions) => Promise<SessionHandle>
   /** Connects and shakes hands; `none` at once where a shared session is connected already. */
   connect(session: SessionHandle): Promise<Outcome>
-  /** Waits for one client on the local endpoint and shakes hands. */
+  /**
+   * Waits for one client on the local endpoint that shakes hands; those whose handshake fails lose
+   * their connection, and the call goes on.
+   */
   accept(session: SessionHandle): Promise<Outcome>
   /** Writes all of `data`, whole: never interleaved with another call's. */
   write(session: SessionHandle, data: Uint8Array, options?: CallOptions): Promise<WriteOutcome>

@@ -2,13 +2,12 @@
  * ClientListener: the local endpoint of a server session, for `accept`.
  *
  * A client that comes while nobody waits for it shakes hands and waits in its turn; nothing of it
- * is read until then. Bounded: of those above `tlsWaitingClientsMax`, and of all when the endpoint
- * closes, the connection is closed.
+ * is read until then. One whose handshake fails costs its own connection, and no call. Bounded: of
+ * those above `tlsWaitingClientsMax`, and of all when the endpoint closes, the connection is closed.
  */
 import tls from 'node:tls'
 import { tlsWaitingClientsMax } from '../base/limits.ts'
 import { failure, type NewOptions, type Outcome } from './api.ts'
-import { faultOf } from './fault.ts'
 import { connectTimeoutMsDefault, secureOptions } from './link.ts'
 
 const closed = failure('zeroReturn', 'the session was closed')
@@ -25,7 +24,6 @@ export class ClientListener {
     this.#server = server
     server.maxConnections = 2 * tlsWaitingClientsMax
     server.on('secureConnection', (socket) => this.#onClient(socket))
-    server.on('tlsClientError', (error) => this.#give(faultOf(error)))
   }
 
   /** Opens the endpoint of `options.listen`. Throws where it cannot be bound, and on bad PEM. */
