@@ -34,6 +34,8 @@ import {
   type ReadCall,
   Session,
   type WriteCall,
+  wouldRead,
+  wouldWrite,
 } from './session.ts'
 
 /** A conversation: asked for, held, given back. */
@@ -205,6 +207,7 @@ export class SessionGroup {
     const fault = faultOfTenancy(tenancy)
     if (fault !== undefined) answerParts(call, fault)
     else if (session !== undefined) session.write(lanes, call, priority, wait)
+    else if (!wait) answerParts(call, wouldWrite)
     else if (!lanes.writers.push(call, priority, 0)) answerParts(call, queueFull)
   }
 
@@ -218,6 +221,7 @@ export class SessionGroup {
       tenancy.telling = 'told'
       call.done(othersWait)
     } else if (session !== undefined) session.read(lanes, call, priority, wait)
+    else if (!wait) call.done(wouldRead)
     else if (!lanes.readers.push(call, priority, 0)) call.done(emptyRead(queueFull))
   }
 

@@ -95,8 +95,10 @@ export interface SessionEvents {
 const notConnected = failure('syscall', 'the session is not connected')
 const queueFull = failure('refused', `more than ${tlsQueueCallsMax} calls wait for the session`)
 const freed = failure('badToken', 'the handle was freed')
-const wouldRead = emptyRead(failure('wantRead', 'nothing to read yet'))
-const wouldWrite = failure('wantWrite', 'the session is busy')
+/** How a read ends that would have to wait. */
+export const wouldRead = emptyRead(failure('wantRead', 'nothing to read yet'))
+/** How a write ends that would have to wait. */
+export const wouldWrite = failure('wantWrite', 'the session is busy')
 
 /** One connection, opened again when asked after it ended. */
 export class Session {

@@ -126,6 +126,19 @@ test('A20: a write in parts ends with its broken lease: its client owes no furth
   expect(one.owesPart(performance.now())).toBe(false)
 })
 
+test('A20: a call that is told not to wait does not wait for its lease to be granted', async () => {
+  const session = await opened('no waiting')
+  const held = await one.lease(session)
+  const asked = await one.lease(session, { eager: true })
+  const options = { lease: asked.id, wait: false }
+  expect(await one.write(session, words, options)).toMatchObject({ code: 'wantWrite', written: 0 })
+  expect(await one.read(session, 10, options)).toMatchObject({ code: 'wantRead' })
+  await held.release()
+  expect(await one.write(session, words, options)).toMatchObject({ code: 'none' })
+  await peer.receives(words.length)
+  expect(peer.received().toString()).toBe('words')
+})
+
 test('A3, A14: a lease is good for the session that it is of, and for no other', async () => {
   const [session, other] = [await opened('a'), await opened('b')]
   const lease = await one.lease(session)
