@@ -100,7 +100,10 @@ export class GroupCalls implements TlsCalls {
     if (fault !== undefined) done(fault)
   }
 
-  /** A write that comes in parts. @param isFirst begins it. @param isLast ends it. */
+  /**
+   * A write that comes in parts. @param isFirst begins it: not while one has begun, see `hasBegun`.
+   * @param isLast ends it.
+   */
   writePart(
     handle: SessionHandle,
     data: Uint8Array,
@@ -108,9 +111,10 @@ export class GroupCalls implements TlsCalls {
   ): Promise<WriteOutcome> {
     const key = keyOf(handle, options.lease)
     return new Promise((resolve) => {
-      const open = this.#openWrite(key, options.isFirst)
+      const open = options.isFirst ? this.#begin(key) : this.#openWrites.get(key)
       const done = (outcome: Outcome): void => {
-        if (outcome.code !== 'none') this.#openWrites.delete(key)
+        const isOver = outcome.code !== 'none' && this.#openWrites.get(key) === open
+        if (isOver) this.#openWrites.delete(key)
         if (open !== undefined) answered(open)
         resolve(this.#written(handle, outcome, data))
       }
@@ -130,11 +134,16 @@ export class GroupCalls implements TlsCalls {
     })
   }
 
+  /** True where a write in parts has begun and its last one has not come. */
+  hasBegun(handle: SessionHandle, lease: number): boolean {
+    return this.#openWrites.get(keyOf(handle, lease))?.call.isClosed === false
+  }
+
   /** True where a write in parts has waited for its next one since then, or for longer. */
   owesPart(sinceMs: number): boolean {
-    for (const { unanswered, answeredAtMs } of this.#openWrites.values()) {
+    for (const { call, unanswered, answeredAtMs } of this.#openWrites.values()) {
       // Whose turn has not come, or whose peer takes nothing, waits as any other call.
-      if (unanswered === 0 && answeredAtMs <= sinceMs) return true
+      if (!call.isClosed && unanswered === 0 && answeredAtMs <= sinceMs) return true
     }
     return false
   }
@@ -229,8 +238,9 @@ export class GroupCalls implements TlsCalls {
     if (tenancy === undefined || tenancy.group !== group) return noLease
     this.#tenancies.delete(id)
     // Nobody continues it: what its writer had not sent by then is not sent any more.
-    if (ending === 'broken') this.#openWrites.delete(keyOf(handle, id))
-    group.release(tenancy, ending)
+    const isHalfWritten = this.hasBegun(handle, id)
+    this.#openWrites.delete(keyOf(handle, id))
+    group.release(tenancy, isHalfWritten ? 'broken' : ending)
     return success
   }
 
@@ -241,9 +251,8 @@ export class GroupCalls implements TlsCalls {
     }
   }
 
-  #openWrite(key: string, isFirst: boolean): OpenWrite | undefined {
-    const open = this.#openWrites.get(key)
-    if (!isFirst || open !== undefined) return isFirst ? undefined : open
+  /** A write whose connection has ended is none that another could come between. */
+  #begin(key: string): OpenWrite {
     const call: WriteCall = { holder: this.#holder, parts: [], isClosed: false }
     const begun = { call, unanswered: 0, answeredAtMs: 0 }
     this.#openWrites.set(key, begun)

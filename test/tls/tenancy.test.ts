@@ -126,6 +126,32 @@ test('A20: a write in parts ends with its broken lease: its client owes no furth
   expect(one.owesPart(performance.now())).toBe(false)
 })
 
+test('A20: a lease given back in the midst of a write in parts ends as broken, at once', async () => {
+  const session = await opened('half a write')
+  const lease = await one.lease(session)
+  const call = { lease: lease.id, isFirst: true, isLast: false }
+  expect(await one.writePart(session, words, call)).toMatchObject({ code: 'none' })
+  const attached = await two.new({ shared: 'x', token: session.token })
+  const next = two.lease(attached)
+  expect(await lease.release()).toMatchObject({ code: 'none' })
+  const rest = { ...call, isFirst: false, isLast: true }
+  expect(await one.writePart(session, words, rest)).toMatchObject({ code: 'refused' })
+  expect(await next).toMatchObject({ code: 'none' })
+  await peer.ended(0)
+  expect(peer.received().toString()).toBe('words')
+})
+
+test('a client owes no part of a write whose connection has ended', async () => {
+  const session = await opened('ended')
+  const call = { isFirst: true, isLast: false }
+  expect(await one.writePart(session, words, call)).toMatchObject({ code: 'none' })
+  await peer.receives(words.length)
+  await peerCloses(session)
+  expect(one.owesPart(performance.now())).toBe(false)
+  expect(await one.connect(session)).toMatchObject({ code: 'none' })
+  expect(await one.writePart(session, words, call)).toMatchObject({ code: 'none' })
+})
+
 test('A20: a call that is told not to wait does not wait for its lease to be granted', async () => {
   const session = await opened('no waiting')
   const held = await one.lease(session)
