@@ -188,6 +188,8 @@ export class CallServer {
       else this.#answerWrite(ask, outcome)
     }
     if (isFirst && isLast) this.#calls.writeThen(handle, data, { priority, lease, wait }, end)
+    // Nobody could tell which of the two the next part continues.
+    else if (isFirst && this.#calls.hasBegun(handle, lease)) this.fault = 'bad-frame'
     else {
       const options = { priority, lease, wait, isFirst, isLast }
       void this.#calls.writePart(handle, data, options).then(end)

@@ -18,7 +18,7 @@ export class LongWrites {
   mayBegin(call: ChannelCall): boolean {
     if (!hasFlag(call, frameFlags.more) || hasFlag(call, frameFlags.continues)) return true
     const key = keyOf(call)
-    // What a lane does not keep in order by itself is for the daemon to refuse.
+    // Who begins two in one lane is closed by the daemon.
     return !this.#lanes.has(key) || this.#lanes.get(key) === call.lane
   }
 

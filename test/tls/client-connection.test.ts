@@ -31,7 +31,8 @@ const tooLateMs = tlsClientTurnMsMax + 1
 async function clientWithSession() {
   vi.useFakeTimers({ toFake: ['performance'] })
   const sessions = new SharedSessions({ kind: 'fifo' }, 40)
-  const calls = new GroupCalls(sessions, { userId: 1 })
+  const client = { userId: 1 }
+  const calls = new GroupCalls(sessions, client)
   const other = new GroupCalls(sessions, { userId: 1 })
   const options = scene.optionsOf((await scene.peer('silent')).port, 'shared')
   const session = await calls.new(options)
@@ -44,6 +45,7 @@ async function clientWithSession() {
     extra: () => undefined,
     onGone: () => {
       isGone = true
+      sessions.forget(client)
     },
   })
   scene.atEnd(() => connection.close())
@@ -59,7 +61,7 @@ async function clientWithSession() {
   const isAnswered = (request: number) => expect.poll(() => answered).toContain(request)
   send(callKinds.hello, 1, 0, `${helloMagic}${String.fromCharCode(wireVersion)}\0`)
   await isAnswered(0)
-  return { connection, other, sessionOfOther, send, isAnswered, isGone: () => isGone }
+  return { connection, other, sessionOfOther, handle, far, send, isAnswered, isGone: () => isGone }
 }
 
 async function socketPair() {
@@ -95,4 +97,14 @@ test('a client whose part of a write waits for the session owes no further one; 
   vi.advanceTimersByTime(tooLateMs)
   connection.checkTime(performance.now())
   await expect.poll(isGone).toBe(true)
+})
+
+test('a client that begins a second write before the end of the first is closed', async () => {
+  const { other, sessionOfOther, send, isAnswered, isGone } = await clientWithSession()
+  send(callKinds.write, 1, frameFlags.more, 'the first part')
+  await isAnswered(1)
+  const waiting = other.write(sessionOfOther, Buffer.from('behind it'))
+  send(callKinds.write, 2, frameFlags.more, 'another first part')
+  await expect.poll(isGone).toBe(true)
+  expect(await waiting).toMatchObject({ code: 'zeroReturn' })
 })
