@@ -55,6 +55,8 @@ export class ClientConnection {
   #isGreeted = false
   #heardAtMs = performance.now()
   #stalledAtMs = 0
+  /** Since when it has been read without a break. */
+  #readSinceMs = this.#heardAtMs
 
   constructor(socket: net.Socket, calls: GroupCalls, owner: ClientOwner) {
     this.#calls = calls
@@ -82,9 +84,12 @@ export class ClientConnection {
 
   /** Closes the client if it is late; the owner asks every second or so. */
   checkTime(nowMs: number): void {
-    const isSilent = nowMs - this.#heardAtMs > tlsClientTurnMsMax
+    const sinceMs = nowMs - tlsClientTurnMsMax
+    const isSilent = this.#heardAtMs < sinceMs
     const isCutOff = !this.#isGreeted || this.#frames.held > 0
-    const isLate = isSilent && (isCutOff || this.#calls.owesPart(nowMs - tlsClientTurnMsMax))
+    const owes = (isSilent && isCutOff) || this.#calls.owesPart(sinceMs)
+    // What is not read cannot come.
+    const isLate = owes && this.#stalledAtMs === 0 && this.#readSinceMs < sinceMs
     // Not read any more because it takes no answers: its answers come from elsewhere, too.
     if (this.#frames.backlog > tlsAnswerBacklogOctetsMax) this.#stall()
     const isStalled = this.#stalledAtMs !== 0 && nowMs - this.#stalledAtMs > tlsClientStallMsMax
@@ -105,6 +110,7 @@ export class ClientConnection {
   #onDrain(): void {
     if (this.#stalledAtMs === 0) return
     this.#stalledAtMs = 0
+    this.#readSinceMs = performance.now()
     this.#frames.read(true)
   }
 

@@ -6,12 +6,13 @@ import { rmSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
-import { tlsClientTurnMsMax } from '../../src/base/limits.ts'
+import { tlsClientTurnMsMax, tlsDataOctetsMax } from '../../src/base/limits.ts'
 import { GroupCalls } from '../../src/tls/calls.ts'
 import { ClientConnection } from '../../src/tls/client-connection.ts'
 import { encodeHandle } from '../../src/tls/handle.ts'
 import { SharedSessions } from '../../src/tls/shared-sessions.ts'
 import {
+  answerBit,
   callKinds,
   encodeFrame,
   FrameReader,
@@ -99,6 +100,21 @@ test('a client whose part of a write waits for the session owes no further one; 
   await expect.poll(isGone).toBe(true)
 })
 
+test('a client that owes a part of a write is late, whatever else it calls', async () => {
+  const { connection, send, isAnswered, isGone } = await clientWithSession()
+  send(callKinds.write, 1, frameFlags.more, 'the first part')
+  await isAnswered(1)
+  vi.advanceTimersByTime(tooLateMs - 1000)
+  send(callKinds.pending, 2)
+  await isAnswered(2)
+  connection.checkTime(performance.now())
+  send(callKinds.pending, 3)
+  await isAnswered(3)
+  vi.advanceTimersByTime(1000)
+  connection.checkTime(performance.now())
+  await expect.poll(isGone).toBe(true)
+})
+
 test('a client that begins a second write before the end of the first is closed', async () => {
   const { other, sessionOfOther, send, isAnswered, isGone } = await clientWithSession()
   send(callKinds.write, 1, frameFlags.more, 'the first part')
@@ -107,4 +123,24 @@ test('a client that begins a second write before the end of the first is closed'
   send(callKinds.write, 2, frameFlags.more, 'another first part')
   await expect.poll(isGone).toBe(true)
   expect(await waiting).toMatchObject({ code: 'zeroReturn' })
+})
+
+test('a client that is not read owes no rest of a frame; it has its time when it is read again', async () => {
+  const { connection, far, handle, isAnswered } = await clientWithSession()
+  const header = { kind: callKinds.pending, flags: 0, priority: 0, code: 0, lease: 0 }
+  const frameOf = (request: number) => encodeFrame({ ...header, request }, handle)
+  far.write(Buffer.concat([frameOf(2), frameOf(3).subarray(0, 20)]))
+  await isAnswered(2)
+  far.pause()
+  const answer = { ...header, kind: callKinds.read | answerBit, request: 4 }
+  for (let at = 0; at < 8; at++) connection.put(answer, Buffer.alloc(tlsDataOctetsMax))
+  // It does not take its answers: nothing more is read from it.
+  connection.checkTime(performance.now())
+  vi.advanceTimersByTime(tooLateMs)
+  connection.checkTime(performance.now())
+  far.resume()
+  await isAnswered(4)
+  connection.checkTime(performance.now())
+  far.write(frameOf(3).subarray(20))
+  await isAnswered(3)
 })
