@@ -139,7 +139,7 @@ export interface NewOptions {
   readonly servername?: string
   /**
    * SHA-256 of the peer's public key (SubjectPublicKeyInfo), base64: checked besides or, with
-   * `insecure`, instead.
+   * `insecure`, instead. For `accept`: of the client's, which must show a certificate.
    */
   readonly pin?: string
   /** True: no check of issuer, name and dates. */

@@ -8,32 +8,34 @@
 import tls from 'node:tls'
 import { tlsWaitingClientsMax } from '../base/limits.ts'
 import { failure, type NewOptions, type Outcome } from './api.ts'
-import { connectTimeoutMsDefault, secureOptions } from './link.ts'
+import { checkPin, connectTimeoutMsDefault, secureOptions } from './link.ts'
 
 const closed = failure('zeroReturn', 'the session was closed')
 
 /** Where one server session waits for its clients. */
 export class ClientListener {
   readonly #server: tls.Server
+  readonly #pin: string | undefined
   readonly #waiting: tls.TLSSocket[] = []
   #isClosed = false
   /** The call that waits for a client. */
   #take: ((accepted: tls.TLSSocket | Outcome) => void) | undefined
 
-  private constructor(server: tls.Server) {
+  private constructor(server: tls.Server, pin: string | undefined) {
     this.#server = server
+    this.#pin = pin
     server.maxConnections = 2 * tlsWaitingClientsMax
     server.on('secureConnection', (socket) => this.#onClient(socket))
   }
 
   /** Opens the endpoint of `options.listen`. Throws where it cannot be bound, and on bad PEM. */
   static async open(options: NewOptions): Promise<ClientListener> {
-    const { ca, certificate, key, listen } = options
+    const { ca, certificate, key, listen, pin } = options
     const server = tls.createServer({
       ...(ca === undefined ? {} : { ca }),
       ...(certificate === undefined ? {} : { cert: certificate }),
       ...(key === undefined ? {} : { key }),
-      requestCert: options.requestCertificate === true,
+      requestCert: options.requestCertificate === true || pin !== undefined,
       rejectUnauthorized: options.insecure !== true,
       handshakeTimeout: options.connectTimeoutMs ?? connectTimeoutMsDefault,
       minVersion: 'TLSv1.2',
@@ -44,7 +46,7 @@ export class ClientListener {
       server.on('error', reject)
       server.listen({ host: listen?.host, port: listen?.port }, resolve)
     })
-    return new ClientListener(server)
+    return new ClientListener(server, pin)
   }
 
   get port(): number {
@@ -80,7 +82,8 @@ export class ClientListener {
   #onClient(socket: tls.TLSSocket): void {
     // A fault is told by the call that takes it; without a listener it would end the process.
     socket.on('error', () => undefined)
-    if (this.#isClosed || this.#waiting.length >= tlsWaitingClientsMax) socket.destroy()
+    const isFull = this.#isClosed || this.#waiting.length >= tlsWaitingClientsMax
+    if (isFull || checkPin(socket, this.#pin).code !== 'none') socket.destroy()
     else if (this.#take !== undefined) this.#give(socket)
     else {
       this.#waiting.push(socket)

@@ -338,7 +338,8 @@ function onceReady(socket: net.Socket, event: 'connect' | 'secureConnect'): Prom
   })
 }
 
-function checkPin(socket: tls.TLSSocket, pin: string | undefined): Outcome {
+/** Whether the peer shows the key of this pin; success where there is no pin. */
+export function checkPin(socket: tls.TLSSocket, pin: string | undefined): Outcome {
   if (pin === undefined) return success
   const key = socket.getPeerX509Certificate()?.publicKey
   const hash = createHash('sha256')

@@ -6,6 +6,7 @@ import net from 'node:net'
 import tls from 'node:tls'
 import { describe, expect, test, vi } from 'vitest'
 import { tlsWaitingClientsMax } from '../../src/base/limits.ts'
+import { pinOf } from './support/certificates.ts'
 import { sessionScene } from './support/session-scene.ts'
 
 const scene = sessionScene()
@@ -69,6 +70,30 @@ describe.each([false, 'server'] as const)('accept, shared: %s', (shared) => {
     expect(textOf((await session.read(100)).data)).toBe('a friend')
     expect(session.getError()).toMatchObject({ code: 'none' })
   })
+})
+
+test('a client that does not show the key of the pin is not taken: the next one is', async () => {
+  const [right, wrong] = [scene.authority.selfSigned('right'), scene.authority.selfSigned('wrong')]
+  const wrapper = scene.wrapper('/nonexistent/tls.sock')
+  const { certificate, key } = scene.identity
+  const listen = { host: '127.0.0.1', port: 0 }
+  const trust = { insecure: true, pin: pinOf(right) }
+  const session = await wrapper.new({ shared: false, listen, certificate, key, ...trust })
+  const accepting = session.accept()
+  const port = session.listeningPort ?? 0
+  for (const shown of [undefined, wrong]) {
+    const own = shown === undefined ? {} : { cert: shown.certificate, key: shown.key }
+    const socket = tls.connect({ host: '127.0.0.1', port, rejectUnauthorized: false, ...own })
+    scene.atEnd(() => socket.destroy())
+    socket.on('error', () => undefined).write('wrong')
+    await once(socket.resume(), 'close')
+  }
+  const own = { cert: right.certificate, key: right.key }
+  const socket = tls.connect({ host: '127.0.0.1', port, rejectUnauthorized: false, ...own })
+  scene.atEnd(() => socket.destroy())
+  socket.write('right')
+  expect(await accepting).toMatchObject({ code: 'none' })
+  expect(textOf((await session.read(100)).data)).toBe('right')
 })
 
 test('clients that nobody takes are bounded, and closed with the session', async () => {
