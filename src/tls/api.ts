@@ -170,7 +170,10 @@ export interface NewOptions {
 export interface CallOptions {
   /** Order in queues of discipline `priority`; default: the session's. */
   readonly priority?: number
-  /** False: answer `wantRead` or `wantWrite` in place of waiting. Default true. */
+  /**
+   * False: answer `wantRead` or `wantWrite` in place of waiting: for the peer, for a turn, for a
+   * lease, for the daemon's credit (there a write of more than 64 KiB waits). Default true.
+   */
   readonly wait?: boolean
   /** The lease on whose behalf the call is made; 0: none. */
   readonly lease?: number

@@ -68,6 +68,9 @@ const tooManyWait = failure('daemonGone', 'too many calls wait for the TLS daemo
 
 const leaseBroken = failure('refused', 'the lease was given back')
 
+const wouldRead = failure('wantRead', 'too much waits for the daemon')
+const wouldWrite = failure('wantWrite', wouldRead.message)
+
 /** A session that nobody has: the daemon answers at once. */
 const nobodysHandle = new Uint8Array(handleOctets)
 
@@ -290,6 +293,11 @@ export class DaemonChannel {
     const { kind, flags, lease } = waiting.call
     const isBroken = kind === callKinds.release && (flags & frameFlags.broken) !== 0
     if (isBroken && lease !== 0) this.#dropLease(lane, lease)
+    if (!mayWait(waiting.call)) {
+      const isSent = lane.offer(waiting, this.#sendCovered)
+      if (!isSent) waiting.end(faultAnswer(kind === callKinds.read ? wouldRead : wouldWrite))
+      return
+    }
     lane.place(waiting, this.#sendCovered)
     if (!lane.isEmpty) this.#waitingLanes.add(lane as Lane)
   }
@@ -396,6 +404,12 @@ export const plain = {
   data: noOctets,
   lane: undefined,
 } as const
+
+/** False: it was told not to. Of a write in parts no part is left out. */
+function mayWait({ flags }: ChannelCall): boolean {
+  const { noWait, more, continues } = frameFlags
+  return (flags & (noWait | more | continues)) !== noWait
+}
 
 /** A call that is sent for itself. */
 function waitingOf(call: ChannelCall, end: (answer: Answer) => void): Waiting {

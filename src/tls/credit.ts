@@ -66,14 +66,18 @@ export class Lane<Waiting extends WaitingCall = WaitingCall> {
     return this.#reads.length + this.#others.length
   }
 
-  /** Sends a call, or keeps it behind those that wait. @param send false: there is no credit. */
-  place(waiting: Waiting, send: (waiting: Waiting) => boolean): void {
-    const mayPass = isRead(waiting) && this.#barriers === 0
-    const isNext = mayPass
+  /** Sends a call that need not wait. @param send false: there is no credit. */
+  offer(waiting: Waiting, send: (waiting: Waiting) => boolean): boolean {
+    const isNext = this.#mayPass(waiting)
       ? this.#reads.length === 0
       : this.#others.length === 0 && !this.#isBehindReads(waiting)
-    if (isNext && send(waiting)) return
-    if (mayPass) this.#reads.push(waiting)
+    return isNext && send(waiting)
+  }
+
+  /** Sends a call, or keeps it behind those that wait. @param send false: there is no credit. */
+  place(waiting: Waiting, send: (waiting: Waiting) => boolean): void {
+    if (this.offer(waiting, send)) return
+    if (this.#mayPass(waiting)) this.#reads.push(waiting)
     else {
       this.#others.push(waiting)
       this.#barriers += barrierOf(waiting)
@@ -112,6 +116,10 @@ export class Lane<Waiting extends WaitingCall = WaitingCall> {
       calls.length = kept
     }
     return dropped
+  }
+
+  #mayPass(waiting: Waiting): boolean {
+    return isRead(waiting) && this.#barriers === 0
   }
 
   #drainReads(send: (waiting: Waiting) => boolean): void {

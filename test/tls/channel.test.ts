@@ -89,6 +89,20 @@ test('the end of a lease that waits for credit is still said when the channel cl
   ])
 })
 
+test.each([
+  { kind: callKinds.read, code: 'wantRead' },
+  { kind: callKinds.write, code: 'wantWrite' },
+])('a call that is told not to wait does not wait for credit, but says $code', async (told) => {
+  const { channel, heard } = await channelOfTwoCalls()
+  const call = { ...plain, head: handle, lane: new Lane() }
+  const first = channel.call({ ...call, kind: callKinds.write, data: Buffer.from('x') })
+  const second = channel.call({ ...call, kind: told.kind, flags: frameFlags.noWait })
+  expect((await second).outcome).toMatchObject({ code: told.code })
+  channel.close()
+  expect((await first).outcome).toMatchObject({ code: 'daemonGone' })
+  expect(heard.map(({ kind }) => kind)).not.toContain(callKinds.read)
+})
+
 test('a channel on which too many leases wait says so, over all its sessions, and not silence', async () => {
   const { channel } = await channelOfTwoCalls()
   const lanes = [new Lane(), new Lane()]
