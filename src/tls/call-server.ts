@@ -48,6 +48,14 @@ const noWord = -1
 const answersWait = failure('refused', 'take the answers that wait before you ask for figures')
 const notShared = failure('refused', 'programs are started for shared sessions only')
 
+/** A write whose success is not answered: the read right behind it stands for both. */
+interface QuietWrite {
+  readonly request: number
+  readonly handle: SessionHandle
+  readonly lease: number
+  fault: Outcome | undefined
+}
+
 /** Serves one client's frames; hello is its owner's. */
 export class CallServer {
   /** Set by a frame that ends the connection. */
@@ -58,6 +66,7 @@ export class CallServer {
   readonly #header = { kind: 0, flags: 0, priority: 0, code: 0, request: 0, lease: 0 }
   readonly #handleOctets = new Uint8Array(handleOctets)
   #handle: SessionHandle | undefined
+  #quietWrite: QuietWrite | undefined
   #unansweredCalls = 0
   #unansweredOctets = 0
 
@@ -183,7 +192,13 @@ export class CallServer {
     const isFirst = (flags & frameFlags.continues) === 0
     const isLast = (flags & frameFlags.more) === 0
     const isQuiet = (flags & frameFlags.quiet) !== 0
+    const { request } = ask
+    const quiet: QuietWrite | undefined = isQuiet
+      ? { request, handle, lease, fault: undefined }
+      : undefined
+    this.#quietWrite = quiet
     const end = (outcome: WriteOutcome): void => {
+      if (quiet !== undefined && outcome.code !== 'none') quiet.fault = outcome
       if (isQuiet && outcome.code === 'none') this.#return(ask)
       else this.#answerWrite(ask, outcome)
     }
@@ -205,10 +220,25 @@ export class CallServer {
     const { flags, priority, lease } = frame
     const octetsMax = Math.min(octetsWanted(frame), tlsDataOctetsMax)
     const wait = (flags & frameFlags.noWait) === 0
+    const fault = this.#faultBefore(ask, handle, lease)
+    if (fault !== undefined) {
+      this.#answer(ask, fault)
+      return
+    }
     this.#calls.readThen(handle, octetsMax, { priority, lease, wait }, (outcome) => {
       if (outcome.code !== 'none') this.#answer(ask, outcome)
       else this.#put(ask, success, this.#calls.pending(handle, lease), outcome.data)
     })
+  }
+
+  /**
+   * Why the write has failed that a read stands for, too. What there is to read is then no answer
+   * to it, and another's. Later than that a write fails together with the reads that wait.
+   */
+  #faultBefore({ request }: Ask, handle: SessionHandle, lease: number): Outcome | undefined {
+    const write = this.#quietWrite
+    if (write?.fault === undefined || write.request + 1 !== request) return undefined
+    return write.handle === handle && write.lease === lease ? write.fault : undefined
   }
 
   #serveLease(ask: Ask, frame: Frame, handle: SessionHandle): void {

@@ -147,7 +147,8 @@ export class DaemonStub implements TlsCalls {
     const known = this.#known.get(handle)
     const channel = this.#access.current
     const isKnown = known?.isFreed === false && known.channel === channel
-    if (!isKnown || channel === undefined || data.length > partOctets) {
+    const isLong = data.length > partOctets
+    if (!isKnown || channel === undefined || isLong || options.wait === false) {
       return this.#writeAndRead(handle, data, octetsMax, options)
     }
     const priority = options.priority ?? known.priority

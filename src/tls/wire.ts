@@ -67,8 +67,10 @@ export const frameFlags = {
   /** read, write: answer wantRead or wantWrite in place of waiting. */
   noWait: 4,
   /**
-   * write: success is not answered; the next answer stands for it. lease, release: never answered;
-   * the calls of the lease say whether it is there.
+   * write: success is not answered; the next answer stands for it. A read of the same session and
+   * lease with the next request number is not done where the write is refused at once: it is
+   * answered with the same fault. lease, release: never answered; the calls of the lease say
+   * whether it is there.
    */
   quiet: 8,
   /** release: the conversation stopped half-way. */

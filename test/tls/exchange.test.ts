@@ -43,6 +43,34 @@ test('under a lease: the answer is its holder’s, and the lease is good for the
   expect(peer.received().toString()).toBe('onetwocommon')
 })
 
+test.each([false, 'last-words'] as const)(
+  'one whose write fails takes nothing of what there is to read, shared: %s',
+  async (shared) => {
+    const session = await wrapper.new({ ...scene.optionsOf(peer.port, ''), shared })
+    expect(await session.connect()).toMatchObject({ code: 'none' })
+    const connection = await peer.connection(0)
+    connection.end('last words')
+    // Nothing is read: an empty write says when the end has come.
+    const end = async () => (await session.write('')).code
+    await expect.poll(end, { timeout: 20_000 }).toBe('zeroReturn')
+    expect(await session.exchange('x', 100)).toMatchObject({ code: 'zeroReturn' })
+    expect(await session.exchange('x', 100, { wait: false })).toMatchObject({ code: 'zeroReturn' })
+    expect(textOf((await session.read(100)).data)).toBe('last words')
+    expect(await session.read(100)).toMatchObject({ code: 'zeroReturn' })
+  },
+)
+
+test.each([false, 'not-waiting'] as const)(
+  'one that is told not to wait says that there is no answer yet, shared: %s',
+  async (shared) => {
+    const silent = await scene.peer('silent')
+    const session = await wrapper.new({ ...scene.optionsOf(silent.port, ''), shared })
+    expect(await session.connect()).toMatchObject({ code: 'none' })
+    expect(await session.exchange('x', 100, { wait: false })).toMatchObject({ code: 'wantRead' })
+    await silent.receives(1)
+  },
+)
+
 test('a write that fails ends the exchange with its fault, and its credit comes back', async () => {
   const opening = { signal: new AbortController().signal, onSilent: () => undefined }
   const channel = await DaemonChannel.open(daemon.socket, opening)
