@@ -183,7 +183,12 @@ export interface CallOptions {
 export interface TlsCalls {
   /** Makes a session; nothing is sent yet. Never fails by itself: see `SessionHandle.fault`. */
   readonly new: (options: NewOptions) => Promise<SessionHandle>
-  /** Connects and shakes hands; `none` at once where a shared session is connected already. */
+  /**
+   * Connects and shakes hands; `none` at once where a shared session is connected already. Where a
+   * connection has ended, the new one begins with nothing of it: what nobody has read by then, in
+   * this process or another, is dropped. Who wants a peer's last words reads up to its
+   * `zeroReturn` first.
+   */
   connect(session: SessionHandle): Promise<Outcome>
   /**
    * Waits for one client on the local endpoint that shakes hands; those whose handshake fails lose

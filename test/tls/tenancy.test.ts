@@ -181,6 +181,23 @@ test('A3, A14: a lease is good for the session that it is of, and for no other',
   expect(await lease.release()).toMatchObject({ code: 'none' })
 })
 
+test('A8: a peer’s last words are there up to its end, and never answer on the next connection', async () => {
+  const session = await opened('last words')
+  for (const isRead of [true, false]) {
+    const connection = await peer.connection(isRead ? 0 : 1)
+    connection.end('last words')
+    await expect.poll(() => sessionOf(session)?.isOpen, waiting).toBe(false)
+    if (isRead) {
+      expect(Buffer.from((await one.read(session, 99)).data).toString()).toBe('last words')
+      expect(await one.read(session, 99)).toMatchObject({ code: 'zeroReturn' })
+    }
+    expect(await one.connect(session)).toMatchObject({ code: 'none' })
+    expect(one.pending(session)).toBe(0)
+    expect(await one.write(session, words)).toMatchObject({ code: 'none' })
+    expect(Buffer.from((await one.read(session, 99)).data).toString()).toBe('words')
+  }
+})
+
 test('A8: a common read behind a lease whose connection has ended learns of it', async () => {
   const session = await opened('dead')
   const lease = await one.lease(session)
