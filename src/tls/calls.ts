@@ -136,6 +136,7 @@ export class GroupCalls implements TlsCalls {
 
   /** True where a write in parts has begun and its last one has not come. */
   hasBegun(handle: SessionHandle, lease: number): boolean {
+    if (this.#openWrites.size === 0) return false
     return this.#openWrites.get(keyOf(handle, lease))?.call.isClosed === false
   }
 
@@ -185,6 +186,7 @@ export class GroupCalls implements TlsCalls {
     const outcome = this.#directory.free(handle, this.#holder)
     // Behind the ends of the calls that still waited.
     this.#errors.delete(handle.token)
+    if (this.#openWrites.size > 0) this.#forgetWrites(handle)
     return outcome
   }
 
@@ -239,9 +241,17 @@ export class GroupCalls implements TlsCalls {
     this.#tenancies.delete(id)
     // Nobody continues it: what its writer had not sent by then is not sent any more.
     const isHalfWritten = this.hasBegun(handle, id)
-    this.#openWrites.delete(keyOf(handle, id))
+    if (this.#openWrites.size > 0) this.#openWrites.delete(keyOf(handle, id))
     group.release(tenancy, isHalfWritten ? 'broken' : ending)
     return success
+  }
+
+  /** Writes in parts that went with the last handle of their session. */
+  #forgetWrites(handle: SessionHandle): void {
+    if (this.#directory.find(handle, this.#holder) !== undefined) return
+    for (const key of this.#openWrites.keys()) {
+      if (key.startsWith(handle.token)) this.#openWrites.delete(key)
+    }
   }
 
   /** Leases that went with their handle, or were taken back, and that nobody has given back. */
@@ -297,8 +307,10 @@ export class GroupCalls implements TlsCalls {
   }
 
   #note(handle: SessionHandle, outcome: Outcome): Outcome {
-    // Tokens that were never given out must not fill the map.
-    if (outcome.code !== 'none' && outcome !== badToken) this.#errors.set(handle.token, outcome)
+    if (outcome.code === 'none') return outcome
+    // Tokens that were never given out, or given up meanwhile, must not fill the map.
+    const isHeld = this.#directory.find(handle, this.#holder) !== undefined
+    if (isHeld) this.#errors.set(handle.token, outcome)
     return outcome
   }
 }

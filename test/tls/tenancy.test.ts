@@ -141,6 +141,29 @@ test('A20: a lease given back in the midst of a write in parts ends as broken, a
   expect(peer.received().toString()).toBe('words')
 })
 
+test('a write in parts goes with its handle: another may begin when the session is taken up again', async () => {
+  const session = await opened('given up')
+  expect((await two.new(optionsOf('given up'))).fault).toBeUndefined()
+  const call = { isFirst: true, isLast: false }
+  expect(await one.writePart(session, words, call)).toMatchObject({ code: 'none' })
+  // As when a client says all three in one go.
+  void one.free(session)
+  const again = one.new({ shared: 'x', token: session.token })
+  expect(one.hasBegun(session, 0)).toBe(false)
+  expect((await again).fault).toBeUndefined()
+})
+
+test('nothing is kept of tokens that nobody gave out, nor of handles that were given up', async () => {
+  const forged = { route: 'shared', token: '0'.repeat(48) } as const
+  expect(await one.shutdown(forged)).toMatchObject({ code: 'badToken' })
+  expect(one.getError(forged)).toMatchObject({ code: 'none' })
+  const session = await one.new(optionsOf('gone', { port: 1 }))
+  const connecting = one.connect(session)
+  expect(await one.free(session)).toMatchObject({ code: 'none' })
+  expect(await connecting).toMatchObject({ code: 'syscall' })
+  expect(one.getError(session)).toMatchObject({ code: 'none' })
+})
+
 test('a client owes no part of a write whose connection has ended', async () => {
   const session = await opened('ended')
   const call = { isFirst: true, isLast: false }
