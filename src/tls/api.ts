@@ -207,7 +207,11 @@ export interface TlsCalls {
   shutdown(session: SessionHandle): Promise<Outcome>
   /** Gives the handle up. A shared session lives on for others, until it is idle too long. */
   free(session: SessionHandle): Promise<Outcome>
-  /** Asks for the session for one conversation; waits in the queue like any call. */
+  /**
+   * Asks for the session for one conversation; waits in the queue like any call. Who holds several
+   * at a time (`sessions`) has a handle for each: calls of one handle that wait for the daemon's
+   * credit wait in one line, whichever lease they are of.
+   */
   lease(session: SessionHandle, options?: LeaseOptions): Promise<Lease>
   /** The last call's end that was not `none`; `none` when all went well. */
   getError(session: SessionHandle): Outcome

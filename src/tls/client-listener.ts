@@ -2,8 +2,9 @@
  * ClientListener: the local endpoint of a server session, for `accept`.
  *
  * A client that comes while nobody waits for it shakes hands and waits in its turn; nothing of it
- * is read until then. One whose handshake fails costs its own connection, and no call. Bounded: of
- * those above `tlsWaitingClientsMax`, and of all when the endpoint closes, the connection is closed.
+ * is read until then. One whose handshake fails, or that does not show the key of the pin, costs
+ * its own connection, and no call. Bounded: of those above `tlsWaitingClientsMax`, and of all when
+ * the endpoint closes, the connection is closed.
  */
 import tls from 'node:tls'
 import { tlsWaitingClientsMax } from '../base/limits.ts'
