@@ -81,6 +81,8 @@ export class Link {
     const accepted = await listener.next()
     if (!(accepted instanceof tls.TLSSocket)) return accepted
     this.#socket = accepted
+    // A shutdown while nobody was connected has ended nothing.
+    this.#lastFault = undefined
     return this.#ready(success, false)
   }
 

@@ -96,6 +96,16 @@ test('a client that does not show the key of the pin is not taken: the next one 
   expect(textOf((await session.read(100)).data)).toBe('right')
 })
 
+test('a client that is taken behind a shutdown ends as it ends, not as shut down by then', async () => {
+  const { session, connect } = await serverSession(false)
+  const accepting = session.accept()
+  expect(await session.shutdown()).toMatchObject({ code: 'none' })
+  const client = await connect()
+  expect(await accepting).toMatchObject({ code: 'none' })
+  client.end()
+  expect(await session.read(100)).toMatchObject({ message: 'the peer has closed' })
+})
+
 test('clients that nobody takes are bounded, and closed with the session', async () => {
   const { session, connect } = await serverSession(false)
   const clients = await Promise.all(
