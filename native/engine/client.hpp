@@ -21,7 +21,7 @@ class ClientLedger {
 struct Client {
   Endpoint peer;
   Endpoint local;
-  std::int64_t accepted_at_ms = 0;  // wall clock
+  std::int64_t accepted_at_ms = 0;  // coarse_monotonic_ms()
   std::uint16_t verdict_class = 0;
   bool is_trusted = false;
   bool is_early_talker = false;

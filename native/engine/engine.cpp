@@ -263,7 +263,7 @@ void Engine::tell_open(std::uint32_t slot, Connection& connection) noexcept {
   char local_address[address_text_max];
   const std::size_t address_octets = write_address(client.peer.address, address);
   const std::size_t local_octets = write_address(client.local.address, local_address);
-  const PeerRecord record{static_cast<double>(client.accepted_at_ms),
+  const PeerRecord record{static_cast<double>(coarse_monotonic_ms() - client.accepted_at_ms),
                           client.peer.port,
                           client.local.port,
                           client.verdict_class,

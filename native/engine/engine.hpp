@@ -65,7 +65,7 @@ enum class OperationKind : std::int32_t {
 
 // How an open event describes the client, in the input arena at its first word.
 struct PeerRecord {
-  double accepted_at_ms;
+  double waited_ms;  // since it was accepted
   std::uint16_t port;
   std::uint16_t local_port;
   std::uint16_t verdict_class;

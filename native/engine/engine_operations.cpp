@@ -228,11 +228,10 @@ void Engine::set_client_deadline(std::int64_t after_ms) noexcept {
   const std::lock_guard lock(mutex_);
   client_deadline_ms_ = after_ms;
   const std::int64_t now = coarse_monotonic_ms();
-  const std::int64_t wall = coarse_wall_ms();
   for (std::uint32_t slot = 0, used = slab_.used(); slot < used; ++slot) {
     const Connection& connection = slab_.at(slot);
     if (connection.state != State::waiting) continue;
-    const std::int64_t waited = std::max<std::int64_t>(0, wall - connection.client.accepted_at_ms);
+    const std::int64_t waited = now - connection.client.accepted_at_ms;
     const std::int64_t at = after_ms == 0 ? 0 : std::max<std::int64_t>(1, now + after_ms - waited);
     slab_.deadline(slot).store(at, std::memory_order_relaxed);
   }

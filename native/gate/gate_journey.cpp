@@ -52,7 +52,7 @@ void Gate::begin(int fd, const Listener& listener, const Endpoint& peer) {
   Client client;
   client.peer = peer;
   client.local = listener.at;
-  client.accepted_at_ms = wall_ms_;
+  client.accepted_at_ms = now_ms_;
   client.is_behind_balancer = class_of(balancers_, peer.address) != 0;
   if (!client.is_behind_balancer) {
     judge(fd, client);

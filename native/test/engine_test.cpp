@@ -8,6 +8,7 @@
 #include <map>
 #include <vector>
 
+#include "core/clock.hpp"
 #include "engine/registry.hpp"
 #include "loopback.hpp"
 #include "segments.hpp"
@@ -399,6 +400,32 @@ void test_pass() {
   ::close(target.outer);
 }
 
+// Accept is told as an age, by the clock that nobody sets: each thread counts from its own start.
+void test_silence_counts_from_accept() {
+  TestEngine made;
+  const auto ledger = std::make_shared<CountingLedger>();
+  Pair old_pair;
+  Pair new_pair;
+  Client client;
+  client.peer.port = 1;
+  client.accepted_at_ms = coarse_monotonic_ms() - 61'000;
+  check(made.engine->adopt(old_pair.inner, client, ledger), "adopted");
+  client.peer.port = 2;
+  client.accepted_at_ms = coarse_monotonic_ms();
+  check(made.engine->adopt(new_pair.inner, client, ledger), "adopted");
+  made.engine->set_client_deadline(60'000);
+  std::vector<PeerRecord> told;
+  const auto take = [&](const std::int32_t* event) {
+    if (static_cast<EventKind>(event[0]) != EventKind::open) return;
+    std::memcpy(&told.emplace_back(), made.input.data() + event[3], sizeof(PeerRecord));
+  };
+  while (told.empty()) made.turn(take);
+  check(told.size() == 1 && told.front().port == 1, "the one that has been silent for too long");
+  check(told.front().waited_ms >= 61'000 && told.front().waited_ms < 600'000, "its age");
+  ::close(old_pair.outer);
+  ::close(new_pair.outer);
+}
+
 int run() {
   const std::size_t before = open_descriptors();
   test_backlog();
@@ -410,6 +437,7 @@ int run() {
   test_links();
   test_death_during_adoption();
   test_pass();
+  test_silence_counts_from_accept();
   check(open_descriptors() == before, "no descriptor is left");
   return 0;
 }

@@ -131,7 +131,7 @@ export class ClientConnection implements Ports, ClientPort, RecordPort, Question
     if (record.mailhostReply === '' || mailhost === undefined || !isSent) return
     const { log } = this.#edge
     if (!log.takes('transfer', this.peer.address)) return
-    log.record(transferRecordOf(record, mailhost, this.#edge.now()))
+    log.record(transferRecordOf(record, mailhost, this.#edge.wallMs()))
   }
 
   finding(finding: Finding, isObserved = false): void {
@@ -142,12 +142,16 @@ export class ClientConnection implements Ports, ClientPort, RecordPort, Question
     return this.#edge.newId()
   }
 
+  wallMs(): number {
+    return this.#edge.wallMs()
+  }
+
   // The engine's events and the desk's answers; the journey guards itself against our bugs.
 
   onOpen(): void {
     const { log } = this.#edge
     if (log.takes('connect', this.peer.address)) {
-      log.record(connectRecordOf(this.peer, this.#edge.now()))
+      log.record(connectRecordOf(this.peer, this.#edge.wallMs()))
     }
     this.#journey.onOpen(this.#edge.now())
   }
@@ -155,7 +159,7 @@ export class ClientConnection implements Ports, ClientPort, RecordPort, Question
   onData(chunk: Uint8Array, start: number, end: number): void {
     const { log } = this.#edge
     if (this.#octets === 0 && this.peer.isEarlyTalker) {
-      log.record(pregreetRecordOf(this.peer, end - start, this.#edge.now()))
+      log.record(pregreetRecordOf(this.peer, end - start, this.#edge.wallMs()))
     }
     this.#octets += end - start
     if (log.isTraced(this.peer.address)) {
@@ -187,8 +191,10 @@ export class ClientConnection implements Ports, ClientPort, RecordPort, Question
     this.#journey.onClosed(this.#edge.now())
     const { log } = this.#edge
     if (!log.takes('disconnect', this.peer.address)) return
-    const sums = { transactions: this.#journey.transactions, octets: this.#octets }
-    log.record(disconnectRecordOf(this.peer, reason, sums, this.#edge.now()))
+    const { transactions } = this.#journey
+    const ms = this.#edge.now() - this.peer.acceptedAtMs
+    const sums = { transactions, octets: this.#octets, ms }
+    log.record(disconnectRecordOf(this.peer, reason, sums, this.#edge.wallMs()))
   }
 
   onFault(error: unknown): void {

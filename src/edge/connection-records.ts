@@ -43,11 +43,10 @@ export function transferRecordOf(
 
 /** The client is gone. */
 export function disconnectRecordOf(
-  { address, port, acceptedAtMs }: Peer,
+  { address, port }: Peer,
   reason: CloseReason,
-  { transactions, octets }: { readonly transactions: number; readonly octets: number },
+  sums: Pick<DisconnectLogRecord, 'transactions' | 'octets' | 'ms'>,
   time: number,
 ): DisconnectLogRecord {
-  const ms = Math.max(0, time - acceptedAtMs)
-  return { event: 'disconnect', time, client: address, port, reason, transactions, octets, ms }
+  return { event: 'disconnect', time, client: address, port, reason, ...sums }
 }

@@ -44,7 +44,7 @@ export interface EdgeParts {
   readonly lists: ListPort
   readonly questions: QuestionDesk
   readonly log: Log
-  readonly newId: (nowMs: number) => string
+  readonly newId: (wallMs: number) => string
   /** Takes a client to TLS; absent where no certificate is. */
   readonly startTls?: (connection: ClientConnection, isStressed: boolean) => void
   /** What does it, to be told of new policies. */
@@ -78,7 +78,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   #isStopping = false
   #stopped: Promise<void> | undefined
   #hasEnded = false
-  #nowMs = Date.now()
+  #nowMs = monotonicMs()
 
   constructor(parts: EdgeParts) {
     this.#parts = parts
@@ -89,8 +89,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     this.lists = parts.lists
     this.compiled = parts.compiled
     this.engine = parts.newEngine(this)
-    // The pool's waits go by a clock that nobody sets: a final dot's answer would be given up.
-    this.pool = new Pool(this, parts.transfer, performance.now())
+    this.pool = new Pool(this, parts.transfer, this.#nowMs)
     if (parts.tls !== undefined) parts.tls.onWanted = () => this.#sweep()
     this.#timer = setInterval(() => this.#sweep(), poolSweepMs)
   }
@@ -161,19 +160,27 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     return this.#parts.tls?.isWanted(address, port, id) === true
   }
 
-  /** Wall clock of the running event, milliseconds: one event is one moment. */
+  /**
+   * The moment of the running event, on the clock that nobody sets, whole milliseconds: every wait,
+   * age and rate of the thread goes by it.
+   */
   now(): number {
     return this.#nowMs
   }
 
-  /** An event begins, from the engine or from outside. @returns the wall clock, milliseconds. */
+  /** An event begins, from the engine or from outside. @returns its moment, as `now`. */
   tick(): number {
-    this.#nowMs = Date.now()
+    this.#nowMs = monotonicMs()
     return this.#nowMs
   }
 
+  /** For what is written down. */
+  wallMs(): number {
+    return Date.now()
+  }
+
   newId(): string {
-    return this.#parts.newId(this.#nowMs)
+    return this.#parts.newId(this.wallMs())
   }
 
   defer(transfer: Transfer): void {
@@ -192,7 +199,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
 
   tellOf({ address, port }: Mailhost, what: string): void {
     const detail = `${endpointText(address, port)} ${what}`
-    this.log.record({ event: 'service', time: this.#nowMs, what: 'mailhost', detail })
+    this.log.record({ event: 'service', time: this.wallMs(), what: 'mailhost', detail })
   }
 
   adopt(id: ConnectionId, link: Link): void {
@@ -210,7 +217,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
   onFinding(finding: Finding, peer: Peer, isObserved: boolean): void {
     this.log.record({
       event: 'finding',
-      time: this.#nowMs,
+      time: this.wallMs(),
       client: peer.address,
       layer: finding.layer,
       finding: finding.name,
@@ -325,14 +332,13 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
 
   #tellFault(what: string, error: unknown): void {
     const detail = `${what}: ${messageOf(error)}`
-    this.log.record({ event: 'service', time: this.#nowMs, what: 'fault', detail })
+    this.log.record({ event: 'service', time: this.wallMs(), what: 'fault', detail })
   }
 
   /** Links are guarded each for itself; what else meets a bug of ours waits for the next sweep. */
   #sweep(): void {
     try {
-      this.tick()
-      this.pool.sweep(performance.now())
+      this.pool.sweep(this.tick())
       this.counters.set('clients', this.#clients)
       this.#countHeld()
     } catch (error) {
@@ -377,6 +383,11 @@ function writtenTo(
   const domainOf = (address: string) => address.slice(address.lastIndexOf('@') + 1).toLowerCase()
   if (sender === '' || !domains.has(domainOf(sender))) return []
   return recipients.filter((address) => partners.has(domainOf(address)))
+}
+
+/** Whole: the journeys of many clients keep these numbers. */
+function monotonicMs(): number {
+  return Math.floor(performance.now())
 }
 
 function firstCommandMs(compiled: CompiledPolicy): number {

@@ -5,8 +5,8 @@
 import { newRefusalIds } from '../io/refusal-id.ts'
 
 /** Makes the ids of a thread. */
-export function newRecordIds(thread: number): (nowMs: number) => string {
+export function newRecordIds(thread: number): (wallMs: number) => string {
   const newId = newRefusalIds()
   const mark = (thread % 256).toString(32)
-  return (nowMs) => newId(nowMs) + mark
+  return (wallMs) => newId(wallMs) + mark
 }

@@ -29,7 +29,7 @@ export interface Peer {
   readonly verdictClass: number
   /** The client spoke before the greeting and policy let it pass. */
   readonly isEarlyTalker: boolean
-  /** Wall clock at accept, milliseconds. */
+  /** When it was accepted, milliseconds on the thread's `performance.now()`. */
   readonly acceptedAtMs: number
 }
 

@@ -124,7 +124,8 @@ export class RecordReader {
       isTrusted: view.getUint8(at + 14) !== 0,
       verdictClass: view.getUint16(at + 12, true),
       isEarlyTalker: view.getUint8(at + 15) !== 0,
-      acceptedAtMs: view.getFloat64(at, true),
+      // The gate's thread counts from another start: what passes between threads is an age.
+      acceptedAtMs: Math.floor(performance.now()) - view.getFloat64(at, true),
     }
   }
 

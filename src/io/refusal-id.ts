@@ -13,11 +13,11 @@ export function refusalIdText(high: number, low: number): string {
 }
 
 /** Makes ids for a gate in TypeScript; no two alike within a millisecond and its million. */
-export function newRefusalIds(): (nowMs: number) => string {
+export function newRefusalIds(): (wallMs: number) => string {
   let count = 0
-  return (nowMs) => {
+  return (wallMs) => {
     count = (count + 1) % 2 ** 20
-    const clock = nowMs % 2 ** 40
+    const clock = wallMs % 2 ** 40
     return refusalIdText(Math.floor(clock / 2 ** 10), (clock % 2 ** 10) * 2 ** 20 + count)
   }
 }

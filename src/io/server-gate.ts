@@ -52,7 +52,7 @@ interface Guest {
   peer: Peer
   isCounted: boolean
   timer: NodeJS.Timeout | undefined
-  /** Since when it waits for the greeting; wall clock, milliseconds. */
+  /** Since when it waits for the greeting, on the clock of `performance.now()`. */
   waitsSinceMs: number | undefined
   onLeave: (() => void) | undefined
 }
@@ -154,7 +154,7 @@ class ServerGate implements Gate {
       isTrusted: false,
       verdictClass: 0,
       isEarlyTalker: false,
-      acceptedAtMs: Date.now(),
+      acceptedAtMs: Math.floor(performance.now()),
     }
     const guest: Guest = {
       socket,
@@ -277,7 +277,7 @@ class ServerGate implements Gate {
     }
     socket.on('end', () => socket.destroy())
     socket.on('readable', () => this.#onEarlyOctets(guest, this.#policy ?? policy))
-    guest.waitsSinceMs = Date.now()
+    guest.waitsSinceMs = performance.now()
     this.#greetLater(guest, policy)
     if (socket.readableLength > 0) this.#onEarlyOctets(guest, policy)
   }
@@ -286,7 +286,7 @@ class ServerGate implements Gate {
   #greetLater(guest: Guest, policy: GatePolicy): void {
     if (guest.waitsSinceMs === undefined) return
     clearTimeout(guest.timer)
-    const leftMs = guest.waitsSinceMs + policy.greetDelayMs - Date.now()
+    const leftMs = guest.waitsSinceMs + policy.greetDelayMs - performance.now()
     guest.timer = setTimeout(() => this.#leaveWait(guest, policy), Math.max(0, leftMs))
   }
 

@@ -193,7 +193,7 @@ class SocketEngine implements Engine, Adopter {
     this.#clientDeadlineMs = afterMs
     for (const connection of this.#open.values()) {
       if (connection.state !== 'waiting') continue
-      const waitedMs = Date.now() - (connection.peer?.acceptedAtMs ?? 0)
+      const waitedMs = performance.now() - (connection.peer?.acceptedAtMs ?? 0)
       const leftMs = afterMs === 0 ? 0 : Math.max(1, afterMs - waitedMs)
       this.#setTimer(connection, leftMs, () => this.#expire(connection))
     }

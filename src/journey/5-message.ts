@@ -48,7 +48,7 @@ export function proceedData(session: Session, nowMs: number): boolean {
     else say(session, permission.reply)
     return true
   }
-  transaction.message = newMessage(session, transaction, false, nowMs)
+  transaction.message = newMessage(session, transaction, false)
   session.reading = 'data'
   watchRate(session, nowMs)
   say(session, '354 end with <CRLF>.<CRLF>\r\n')
@@ -73,7 +73,7 @@ export function proceedChunk(
   if (transaction !== undefined && untimely === '' && isFirst) {
     const permission = mayBegin(session, transaction, nowMs)
     if (permission === 'later') return false
-    const message = newMessage(session, transaction, true, nowMs)
+    const message = newMessage(session, transaction, true)
     transaction.message = message
     // The chunk comes all the same: it is dropped, and the refusal is its one reply.
     if (permission !== 'now') {
@@ -169,13 +169,8 @@ function mayBegin(
   return refused === undefined || isForExempt ? 'now' : refused
 }
 
-function newMessage(
-  session: Session,
-  transaction: Transaction,
-  isChunked: boolean,
-  nowMs: number,
-): Message {
-  const received = receivedField(session, transaction, nowMs)
+function newMessage(session: Session, transaction: Transaction, isChunked: boolean): Message {
+  const received = receivedField(session, transaction)
   const stash = takeStash(received.length)
   return {
     phase: 'header',

@@ -45,7 +45,7 @@ export function conclude(session: Session, conclusion: Conclusion, nowMs: number
   if (transaction.message !== undefined) forgetStash(transaction.message)
   session.conclusions++
   session.ports.records.verdict({
-    time: nowMs,
+    time: session.ports.records.wallMs(),
     id,
     client: session.client.address,
     port: session.client.port,
@@ -132,7 +132,7 @@ export function concludeConnection(
   if (id === '') return
   session.conclusions++
   session.ports.records.verdict({
-    time: nowMs,
+    time: session.ports.records.wallMs(),
     id,
     client: session.client.address,
     port: session.client.port,

@@ -4,8 +4,8 @@
  *   1-connect ▸ 2-hello ▸ 3-envelope ▸ 4-tests ▸ 5-message ▸ 6-transfer          conclude
  *
  * One object per connection, nothing shared between two. Events come in through the on… methods,
- * effects go out through the ports; no socket, no clock, no await. `nowMs` is the wall clock in
- * milliseconds. Late and doubled events are harmless: after onClosed every method does nothing. A
+ * effects go out through the ports; no socket, no clock, no await. `nowMs` is a clock in
+ * milliseconds that nobody sets; what is written down has the wall clock of its port. Late and doubled events are harmless: after onClosed every method does nothing. A
  * bug of ours that an event meets ends this connection, with 421 4.3.0 and a record, and no other.
  */
 

@@ -133,6 +133,8 @@ export interface RecordPort {
   finding(finding: Finding, isObserved?: boolean): void
   /** An id that the reply carries and the record repeats. */
   newId(): string
+  /** The wall clock, milliseconds: for what is written down, never for a wait. */
+  wallMs(): number
 }
 
 /** All ports of one connection. */

@@ -6,7 +6,7 @@ import { idOf } from './conclude.ts'
 import type { Session, Transaction } from './session.ts'
 
 /** The field with its CRLF, '' where it is switched off. HELO passed the grammar: safe to write. */
-export function receivedField(session: Session, transaction: Transaction, nowMs: number): string {
+export function receivedField(session: Session, transaction: Transaction): string {
   const { policy } = session.compiled
   if (!policy.addsReceived) return ''
   const { address } = session.client
@@ -17,7 +17,7 @@ export function receivedField(session: Session, transaction: Transaction, nowMs:
   return (
     `Received: from ${session.helo} (${literal})\r\n` +
     `\tby ${policy.name} with ${spoken} id ${id};\r\n` +
-    `\t${dateTime(nowMs)}\r\n`
+    `\t${dateTime(session.ports.records.wallMs())}\r\n`
   )
 }
 

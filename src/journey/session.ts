@@ -18,7 +18,7 @@ export interface Client {
   readonly verdictClass: number
   /** The client spoke before the greeting and policy let it pass. */
   readonly isEarlyTalker: boolean
-  /** Wall clock at accept, milliseconds. */
+  /** When it was accepted, on the clock of `nowMs`. */
   readonly acceptedAtMs: number
 }
 

@@ -37,7 +37,7 @@ export type TransferListener = Pick<
 /** What a transfer needs of its thread. */
 export interface TransferPlace {
   readonly pool: Pool
-  /** Wall clock, milliseconds. */
+  /** The moment of the running event, as the journey's `nowMs`. */
   now(): number
   /** Does somebody watch this client? Then `watch` is told what is said for it. */
   isTraced(client: string): boolean

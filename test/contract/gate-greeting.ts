@@ -1,5 +1,5 @@
 /** The gate's contract before the greeting: early talk, and the PROXY headers of balancers. */
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { GateUnderTest, GateWorld } from './gate-world.ts'
 import { openPolicy } from './policy.ts'
 
@@ -61,6 +61,16 @@ export function greetingTests(world: World, { newTable }: GateUnderTest): void {
     await world().until(() => world().gate.counters().waiting === 1)
     world().gate.configure(openPolicy({ greetDelayMs: 50, greeting: '220 other name\r\n' }))
     expect(await client.sees('\r\n')).toBe('220 other name\r\n')
+  })
+
+  test('who waits is greeted after the delay, to whatever the wall clock is set meanwhile', async () => {
+    await world().open({ greetDelayMs: 600_000, earlyTalker: 'enforce' })
+    const client = await world().client()
+    await world().until(() => world().gate.counters().waiting === 1)
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - 86_400_000 })
+    world().gate.configure(openPolicy({ greetDelayMs: 50 }))
+    vi.useRealTimers()
+    await client.sees('220 ')
   })
 
   test('who has talked while nobody asked is found when the greeting is due', async () => {

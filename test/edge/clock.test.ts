@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { MemoryEdge } from '../support/memory-edge.ts'
 
 const hourMs = 3_600_000
+const dayMs = 24 * hourMs
 const firstSession = 1
 let scene: MemoryEdge
 
@@ -44,4 +45,37 @@ test('set back: a mailhost that failed is tried again after its pause', async ()
   engine.end(firstSession, 'refused')
   setClock(-hourMs)
   await expect.poll(() => engine.opened.length, { timeout: 20_000 }).toBe(2)
+})
+
+test('set forward: no client is cut, neither in its silence nor at its next command', () => {
+  const { edge, engine } = scene
+  const client = scene.greetClient()
+  engine.take(client)
+  setClock(dayMs)
+  edge.onDeadline(client)
+  engine.feed(client, 'NOOP\r\n')
+  expect(engine.take(client)).toMatch(/^250 2\.0\.0 [^\n]*\n$/)
+})
+
+test('set back: a client that is silent for too long is closed all the same', async () => {
+  await scene.edge.stop()
+  vi.useFakeTimers({ toFake: ['Date', 'performance'] })
+  scene = new MemoryEdge('')
+  const { edge, engine } = scene
+  const client = scene.greetClient()
+  engine.take(client)
+  vi.advanceTimersByTime(hourMs)
+  vi.setSystemTime(Date.now() - dayMs)
+  edge.onDeadline(client)
+  expect(engine.take(client)).toMatch(/^421 4\.4\.2 .*timeout, closing/)
+})
+
+test('set while a client is served: the records have the new time and the true duration', () => {
+  const client = scene.comeClient()
+  setClock(-dayMs)
+  const setTo = Date.now()
+  scene.engine.end(client, 'reset')
+  const duration = expect.toSatisfy((ms: number) => ms >= 0 && ms < hourMs)
+  expect(scene.verdicts).toMatchObject([{ time: setTo, ms: duration }])
+  expect(scene.records.at(-1)).toMatchObject({ event: 'disconnect', time: setTo, ms: duration })
 })

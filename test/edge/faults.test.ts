@@ -74,7 +74,7 @@ function comeClient(): number {
     isTrusted: false,
     verdictClass: 0,
     isEarlyTalker: false,
-    acceptedAtMs: Date.now(),
+    acceptedAtMs: Math.floor(performance.now()),
   })
   return id
 }

@@ -369,6 +369,6 @@ function portsOf(_world: World): ConstructorParameters<typeof Journey>[1] {
     offers: { offered: new Set(), sizeMax: 0 },
     questions: { trustedName: nothing, examine: nothing, forget: nothing },
     lists: { isWhitelisted: () => false, listsOf: () => [] },
-    records: { verdict: nothing, finding: nothing, newId: () => 'ID' },
+    records: { verdict: nothing, finding: nothing, newId: () => 'ID', wallMs: () => 0 },
   }
 }

@@ -312,6 +312,7 @@ export class World {
           this.findings.push(finding)
         },
         newId: () => `ID${++this.#ids}`,
+        wallMs: () => this.nowMs,
       },
     }
   }

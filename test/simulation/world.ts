@@ -130,7 +130,7 @@ export class SimulatedWorld {
       isTrusted,
       verdictClass: 0,
       isEarlyTalker: false,
-      acceptedAtMs: Date.now(),
+      acceptedAtMs: Math.floor(performance.now()),
     }
     let client: SimulatedClient | undefined
     this.network.accept(peer, (wire) => {

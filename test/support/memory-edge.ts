@@ -12,6 +12,8 @@ import {
   transferPolicyOf,
 } from '../../src/edge/policies.ts'
 import { compilePolicy } from '../../src/journey/policy.ts'
+import type { VerdictRecord } from '../../src/journey/record.ts'
+import type { LogRecord } from '../../src/log/records.ts'
 import { scanBodyByteLoop } from '../../src/smtp/body-scanner.ts'
 import { SessionCap } from '../../src/transfer/session-cap.ts'
 import { accepted, ehlo } from '../transfer/scene.ts'
@@ -21,6 +23,8 @@ import { MemoryEngine } from './memory-engine.ts'
 export class MemoryEdge {
   readonly engine = new MemoryEngine()
   readonly edge: Edge
+  readonly verdicts: VerdictRecord[] = []
+  readonly records: LogRecord[] = []
 
   /** `settings`: what is to stand in the configuration beside name, mailhost and domain. */
   constructor(settings: string) {
@@ -44,7 +48,12 @@ export class MemoryEdge {
       counters: new Counters(Counters.allocate(1), 0),
       lists: { isWhitelisted: () => false, listsOf: () => [] },
       questions: { trustedName: () => {}, examine: () => {}, forget: () => {} },
-      log: { verdict: () => {}, record: () => {}, takes: () => false, isTraced: () => false },
+      log: {
+        verdict: (record) => this.verdicts.push(record),
+        record: (record) => this.records.push(record),
+        takes: () => true,
+        isTraced: () => false,
+      },
       newId: () => 'ID',
     })
   }
@@ -58,6 +67,15 @@ export class MemoryEdge {
 
   /** A client comes and offers a recipient. @returns its id. */
   comeClient(): number {
+    const id = this.greetClient()
+    for (const line of ['MAIL FROM:<a@x.example>', 'RCPT TO:<b@example.test>']) {
+      this.engine.feed(id, `${line}\r\n`)
+    }
+    return id
+  }
+
+  /** A client comes and has said EHLO. @returns its id. */
+  greetClient(): number {
     const id = this.engine.connect('192.0.2.7', 4321)
     this.edge.onOpen(id, {
       address: '192.0.2.7',
@@ -67,10 +85,9 @@ export class MemoryEdge {
       isTrusted: false,
       verdictClass: 0,
       isEarlyTalker: false,
-      acceptedAtMs: Date.now(),
+      acceptedAtMs: Math.floor(performance.now()),
     })
-    const lines = ['EHLO c.example', 'MAIL FROM:<a@x.example>', 'RCPT TO:<b@example.test>']
-    for (const line of lines) this.engine.feed(id, `${line}\r\n`)
+    this.engine.feed(id, 'EHLO c.example\r\n')
     return id
   }
 
