@@ -206,7 +206,8 @@ function newBroker(cache: VerdictStore): ProbeBroker {
     converse: never,
     cache,
     exemptions: { isRelayExempt: () => false, isDialupExempt: () => false },
-    now: Date.now,
+    now: () => performance.now(),
+    wallNow: Date.now,
     onProbe: () => undefined,
   })
 }

@@ -72,7 +72,8 @@ function brokerTo(port: number, inFlightMax: number): ProbeBroker {
     converse,
     cache: new MemoryVerdictCache(100_000),
     exemptions: { isRelayExempt: () => false, isDialupExempt: () => false },
-    now: Date.now,
+    now: () => performance.now(),
+    wallNow: Date.now,
     onProbe: () => undefined,
   })
 }

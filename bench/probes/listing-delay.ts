@@ -137,7 +137,7 @@ function feedbackInto(entries: DynamicEntries): Feedback {
     goodForMs: 0,
   } as const
   return new Feedback(settings, {
-    now: Date.now,
+    wallNow: Date.now,
     isExempt: () => false,
     list: (listing) => entries.learn(listing, Date.now()),
     endVerdicts: () => undefined,

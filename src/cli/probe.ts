@@ -128,7 +128,8 @@ function brokerOf(
     converse,
     cache: new MemoryVerdictCache(100),
     exemptions,
-    now: Date.now,
+    now: () => performance.now(),
+    wallNow: Date.now,
     onProbe: () => undefined,
   })
 }

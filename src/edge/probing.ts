@@ -149,8 +149,8 @@ export class Probing {
 
   /** Senders of ours have written to these, through us (`whitelist.learn`). */
   onWritten(addresses: readonly string[]): void {
-    const nowMs = Date.now()
-    for (const address of addresses) this.#parts.learnt?.whitelist.learn(address, nowMs)
+    const wallMs = Date.now()
+    for (const address of addresses) this.#parts.learnt?.whitelist.learn(address, wallMs)
   }
 
   /** A listing of before a restart is in force. */
@@ -188,7 +188,8 @@ export class Probing {
       cache: this.cache,
       exemptions: this.#parts.lists,
       probeSwitch: this.#parts.probeSwitch,
-      now: Date.now,
+      now: () => performance.now(),
+      wallNow: Date.now,
       onProbe: (record) => this.#tellProbe(record),
     })
   }
@@ -196,17 +197,17 @@ export class Probing {
   #newFeedback(config: Config): Feedback {
     const goodHosts = this.#parts.learnt?.goodHosts
     return new Feedback(feedbackSettingsOf(config), {
-      now: Date.now,
+      wallNow: Date.now,
       isExempt: (prefix) => this.#parts.lists.isFeedbackExempt(prefix),
       list: this.#parts.onListing,
       endVerdicts: (prefix, untilMs) => endHostVerdicts(this.cache, prefix, untilMs),
       countsSinceMs: (key) => countsSinceMs(this.cache, key),
-      countFrom: (key, nowMs) =>
-        countFrom(this.cache, key, nowMs, this.#settings.keep.userUnknownMs),
+      countFrom: (key, wallMs) =>
+        countFrom(this.cache, key, wallMs, this.#settings.keep.userUnknownMs),
       goodAtMs: (key) => goodHosts?.goodAtMs(key) ?? this.#good.get(key) ?? 0,
-      noteGood: (key, nowMs) => {
-        if (goodHosts === undefined) this.#noteGood(key, nowMs)
-        else goodHosts.note(key, nowMs)
+      noteGood: (key, wallMs) => {
+        if (goodHosts === undefined) this.#noteGood(key, wallMs)
+        else goodHosts.note(key, wallMs)
       },
     })
   }
@@ -224,9 +225,9 @@ export class Probing {
     if (this.#feedback.onFinding(address, finding)) this.#tellListed(address, finding)
   }
 
-  #noteGood(key: string, nowMs: number): void {
+  #noteGood(key: string, wallMs: number): void {
     this.#good.delete(key)
-    this.#good.set(key, nowMs)
+    this.#good.set(key, wallMs)
     if (this.#good.size <= verdictsInMemoryMax) return
     const oldest = this.#good.keys().next().value
     if (oldest !== undefined) this.#good.delete(oldest)

@@ -45,7 +45,10 @@ export interface BrokerParts {
   readonly exemptions: Exemptions
   /** Absent: one of the broker's own. */
   readonly probeSwitch?: ProbeSwitch
+  /** Milliseconds on a clock that nobody sets: budgets, waits. */
   readonly now: () => number
+  /** The wall clock, for what is kept over a restart and what is told. */
+  readonly wallNow: () => number
   readonly onProbe: (record: ProbeRecord) => void
 }
 
@@ -60,15 +63,16 @@ export class ProbeBroker {
   #isStressed = false
 
   constructor(parts: BrokerParts) {
-    const { settings, names, patterns, converse, cache, now, onProbe } = parts
+    const { settings, names, patterns, converse, cache, now, wallNow, onProbe } = parts
     this.#parts = parts
     this.#settings = settings
     this.#switch = parts.probeSwitch ?? new ProbeSwitch()
     this.#caller = new Caller(settings, converse, this.#switch, now)
-    const memory = new VerdictMemory(cache, settings.keep, now)
+    const memory = new VerdictMemory(cache, settings.keep, wallNow)
     const caller = this.#caller
     this.#known = new Known(settings, memory, parts.exemptions)
-    this.#inquiry = new Inquiry({ settings, names, patterns, caller, memory, now, onProbe })
+    const clocks = { now, wallNow }
+    this.#inquiry = new Inquiry({ settings, names, patterns, caller, memory, ...clocks, onProbe })
   }
 
   /**
@@ -76,8 +80,8 @@ export class ProbeBroker {
    */
   configure(parts: Pick<BrokerParts, 'settings' | 'names' | 'patterns'>): void {
     const { settings } = parts
-    const { cache, now, exemptions } = this.#parts
-    const memory = new VerdictMemory(cache, settings.keep, now)
+    const { cache, wallNow, exemptions } = this.#parts
+    const memory = new VerdictMemory(cache, settings.keep, wallNow)
     this.#parts = { ...this.#parts, ...parts }
     this.#settings = settings
     this.#known = new Known(settings, memory, exemptions)

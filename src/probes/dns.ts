@@ -67,6 +67,8 @@ interface Asked<T> {
   readonly ttlMs: number | undefined
 }
 
+const monotonicNow = (): number => performance.now()
+
 /** The DNS with a cache. */
 export class DnsNameService implements NameService {
   readonly #resolver: Resolver
@@ -75,7 +77,7 @@ export class DnsNameService implements NameService {
   readonly #running = new Map<string, Promise<DnsAnswer<unknown>>>()
   readonly #now: () => number
 
-  constructor(settings: DnsSettings, now: () => number = Date.now) {
+  constructor(settings: DnsSettings, now: () => number = monotonicNow) {
     this.#settings = settings
     this.#now = now
     this.#resolver = new Resolver({ timeout: settings.waitMs, tries: settings.tries })

@@ -42,7 +42,8 @@ export interface Listing {
 
 /** The world as feedback sees it. */
 export interface FeedbackParts {
-  readonly now: () => number
+  /** The wall clock: findings and good hosts are known from before a restart. */
+  readonly wallNow: () => number
   /** Trusted, never-block, relay- or dialup-exempt: does any such network touch the prefix? */
   isExempt(prefix: string): boolean
   /** Enters the listing: table, gate and store, at once. */
@@ -51,11 +52,11 @@ export interface FeedbackParts {
   endVerdicts(prefix: string, untilMs: number): void
   /** When the host or network last delivered accepted mail, 0 = never. By key. */
   goodAtMs(key: string): number
-  noteGood(key: string, nowMs: number): void
+  noteGood(key: string, wallMs: number): void
   /** Since when findings count against a host, by key; it outlives a restart. -Infinity: ever. */
   countsSinceMs(key: string): number
   /** Only what is found from now on counts against it. */
-  countFrom(key: string, nowMs: number): void
+  countFrom(key: string, wallMs: number): void
 }
 
 interface Suspect {
@@ -90,19 +91,19 @@ export class Feedback {
   onFinding(address: string, finding: Finding): boolean {
     const { settings } = this
     if (finding.outcome !== 'positive' || !settings.layers.includes(finding.layer)) return false
-    const nowMs = this.#parts.now()
+    const wallMs = this.#parts.wallNow()
     const prefix = hostPrefix(address)
     if (prefix === '' || this.#parts.isExempt(prefix)) return false
-    if (mayBeForged(finding.layer) && this.#isGood(hostKey(address), nowMs)) return false
-    const suspect = this.#count(hostKey(address), finding.foundAtMs ?? nowMs)
+    if (mayBeForged(finding.layer) && this.#isGood(hostKey(address), wallMs)) return false
+    const suspect = this.#count(hostKey(address), finding.foundAtMs ?? wallMs)
     const isEnough = suspect.findings >= settings.findings
     const { ttlMs } = settings
     if (isEnough) {
       this.#parts.list({ prefix, reason: finding.name, evidence: finding.evidence, ttlMs })
-      const untilMs = ttlMs === 0 ? Number.POSITIVE_INFINITY : nowMs + ttlMs
-      Object.assign(suspect, { findings: 0, lastMs: nowMs, untilMs })
-      this.#countFrom(hostKey(address), nowMs)
-      this.#promote(address, nowMs)
+      const untilMs = ttlMs === 0 ? Number.POSITIVE_INFINITY : wallMs + ttlMs
+      Object.assign(suspect, { findings: 0, lastMs: wallMs, untilMs })
+      this.#countFrom(hostKey(address), wallMs)
+      this.#promote(address, wallMs)
     }
     if (!mayBeForged(finding.layer)) this.#parts.endVerdicts(prefix, suspect.untilMs)
     return isEnough
@@ -110,11 +111,11 @@ export class Feedback {
 
   /** The mailhost accepted a message of this client. */
   onDelivered(address: string): void {
-    const nowMs = this.#parts.now()
+    const wallMs = this.#parts.wallNow()
     for (const key of [hostKey(address), networkPrefix(address)]) {
       if (key === '') continue
-      const isNoted = nowMs - this.#parts.goodAtMs(key) < feedbackNoteEveryMs
-      if (!isNoted) this.#parts.noteGood(key, nowMs)
+      const isNoted = wallMs - this.#parts.goodAtMs(key) < feedbackNoteEveryMs
+      if (!isNoted) this.#parts.noteGood(key, wallMs)
     }
   }
 
@@ -125,23 +126,23 @@ export class Feedback {
   onRemoved(prefix: string): void {
     const address = prefix.split('/')[0] ?? ''
     const block = networkPrefix(address)
-    const nowMs = this.#parts.now()
+    const wallMs = this.#parts.wallNow()
     for (const key of hostKeysIn(prefix)) {
-      this.#note(key, { findings: 0, lastMs: nowMs, untilMs: 0 })
-      this.#countFrom(key, nowMs)
+      this.#note(key, { findings: 0, lastMs: wallMs, untilMs: 0 })
+      this.#countFrom(key, wallMs)
     }
     this.#parts.endVerdicts(prefix, 0)
     if (prefix === block) this.#badNetworks.delete(block)
     else this.#badNetworks.get(block)?.delete(hostKey(address))
   }
 
-  #isGood(key: string, nowMs: number): boolean {
-    return nowMs - this.#parts.goodAtMs(key) < this.settings.goodForMs
+  #isGood(key: string, wallMs: number): boolean {
+    return wallMs - this.#parts.goodAtMs(key) < this.settings.goodForMs
   }
 
   /** Only a sender's verdict may be met again: those of the host itself end with the entry. */
-  #countFrom(key: string, nowMs: number): void {
-    if (this.settings.layers.includes('user')) this.#parts.countFrom(key, nowMs)
+  #countFrom(key: string, wallMs: number): void {
+    if (this.settings.layers.includes('user')) this.#parts.countFrom(key, wallMs)
   }
 
   /** Findings less than `feedbackIndependentMs` apart are one, and none counts twice. */
@@ -165,15 +166,15 @@ export class Feedback {
   }
 
   /** Enough hosts of the block are listed now, and no good one is in it: the block is. */
-  #promote(address: string, nowMs: number): void {
+  #promote(address: string, wallMs: number): void {
     const { promoteHosts, ttlMs } = this.settings
     const prefix = networkPrefix(address)
     if (prefix === '' || promoteHosts === 0) return
-    const hosts = this.#countBad(address, ttlMs === 0 ? Number.POSITIVE_INFINITY : nowMs + ttlMs)
+    const hosts = this.#countBad(address, ttlMs === 0 ? Number.POSITIVE_INFINITY : wallMs + ttlMs)
     for (const [host, untilMs] of hosts) {
-      if (untilMs <= nowMs) hosts.delete(host)
+      if (untilMs <= wallMs) hosts.delete(host)
     }
-    const isBad = hosts.size >= promoteHosts && !this.#isGood(prefix, nowMs)
+    const isBad = hosts.size >= promoteHosts && !this.#isGood(prefix, wallMs)
     if (!isBad || this.#parts.isExempt(prefix)) return
     const evidence = [`${hosts.size} bad hosts in the block, no good one`]
     this.#parts.list({ prefix, reason: 'bad-neighbours', evidence, ttlMs })

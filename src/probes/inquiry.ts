@@ -54,6 +54,7 @@ export interface InquiryParts {
   readonly caller: Caller
   readonly memory: VerdictMemory
   readonly now: () => number
+  readonly wallNow: () => number
   readonly onProbe: (record: ProbeRecord) => void
 }
 
@@ -243,8 +244,9 @@ export class Inquiry {
     { finding, dialogue, target }: TestResult,
     startMs: number,
   ): void {
-    const time = this.#parts.now()
-    const ms = time - startMs
+    const { now, wallNow } = this.#parts
+    const time = wallNow()
+    const ms = Math.round(now() - startMs)
     this.#parts.onProbe({ time, test, client, subject, target, finding, dialogue, ms })
   }
 }

@@ -26,12 +26,12 @@ export interface CachedVerdict {
 /** A bounded map with expiry. `get` never answers an expired entry. */
 export interface VerdictCache {
   /** O(log entries); no I/O wait but for a page fault. */
-  get(key: string, nowMs: number): CachedVerdict | undefined
+  get(key: string, wallMs: number): CachedVerdict | undefined
   put(key: string, verdict: CachedVerdict): void
   /** Removes the keys that begin with the text; resolves with their number. */
   flush(prefix: string): Promise<number>
   /** The first entries whose keys begin with the text, expired ones left out. */
-  entries(prefix: string, nowMs: number, countMax: number): [string, CachedVerdict][]
+  entries(prefix: string, wallMs: number, countMax: number): [string, CachedVerdict][]
   /** Entries, expired ones that were not swept yet included. */
   readonly size: number
 }
@@ -49,9 +49,9 @@ export class MemoryVerdictCache implements VerdictCache {
     return this.#entries.size
   }
 
-  get(key: string, nowMs: number): CachedVerdict | undefined {
+  get(key: string, wallMs: number): CachedVerdict | undefined {
     const verdict = this.#entries.get(key)
-    if (verdict === undefined || verdict.untilMs > nowMs) return verdict
+    if (verdict === undefined || verdict.untilMs > wallMs) return verdict
     this.#entries.delete(key)
     return undefined
   }
@@ -70,9 +70,9 @@ export class MemoryVerdictCache implements VerdictCache {
     return Promise.resolve(keys.length)
   }
 
-  entries(prefix: string, nowMs: number, countMax: number): [string, CachedVerdict][] {
+  entries(prefix: string, wallMs: number, countMax: number): [string, CachedVerdict][] {
     return [...this.#entries]
-      .filter(([key, verdict]) => key.startsWith(prefix) && verdict.untilMs > nowMs)
+      .filter(([key, verdict]) => key.startsWith(prefix) && verdict.untilMs > wallMs)
       .toSorted(([one], [other]) => (one < other ? -1 : 1))
       .slice(0, countMax)
   }

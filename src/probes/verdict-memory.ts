@@ -29,12 +29,12 @@ const keyHeads = { user: { box: 'u', domain: 'd' }, recipient: { box: 'r', domai
 export class VerdictMemory {
   readonly #cache: VerdictCache
   readonly #keep: ProbeSettings['keep']
-  readonly #now: () => number
+  readonly #wallNow: () => number
 
-  constructor(cache: VerdictCache, keep: ProbeSettings['keep'], now: () => number) {
+  constructor(cache: VerdictCache, keep: ProbeSettings['keep'], wallNow: () => number) {
     this.#cache = cache
     this.#keep = keep
-    this.#now = now
+    this.#wallNow = wallNow
   }
 
   /** What is known of a host under this key (`hostCacheKey`). */
@@ -81,14 +81,14 @@ export class VerdictMemory {
 
   #keepFact(role: MailboxRole, domain: string, fact: DomainFact): void {
     const { acceptsAllMs, refusesUsMs } = this.#keep
-    const foundAtMs = this.#now()
+    const foundAtMs = this.#wallNow()
     const keepMs = fact === 'refuses-us' ? refusesUsMs : acceptsAllMs
     const key = `${keyHeads[role].domain}:${domain}`
     this.#cache.put(key, { fact, foundAtMs, untilMs: foundAtMs + keepMs })
   }
 
   #get(key: string): CachedVerdict | undefined {
-    return this.#cache.get(key, this.#now())
+    return this.#cache.get(key, this.#wallNow())
   }
 
   #finding(key: string): Finding | undefined {
@@ -98,7 +98,7 @@ export class VerdictMemory {
   }
 
   #put(key: string, finding: Finding, keepMs: number): Finding {
-    const foundAtMs = this.#now()
+    const foundAtMs = this.#wallNow()
     const untilMs = foundAtMs + keepMs
     if (keepMs > 0) this.#cache.put(key, { finding, foundAtMs, untilMs })
     return { ...finding, foundAtMs }
@@ -145,8 +145,8 @@ export function countsSinceMs(cache: VerdictCache, host: string): number {
  * Only what is found from now on counts against the host: kept as long as a sender's verdict, which
  * may be met again and is not the host's own to end.
  */
-export function countFrom(cache: VerdictCache, host: string, nowMs: number, keepMs: number): void {
-  cache.put(`f:${host}`, { foundAtMs: nowMs, untilMs: nowMs + keepMs })
+export function countFrom(cache: VerdictCache, host: string, wallMs: number, keepMs: number): void {
+  cache.put(`f:${host}`, { foundAtMs: wallMs, untilMs: wallMs + keepMs })
 }
 
 /** The key under which one mailbox is asked for, once at a time. */

@@ -24,7 +24,7 @@ beforeAll(async () => {
   internet = await startInternet(town)
 })
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['Date'] })
+  vi.useFakeTimers({ toFake: ['Date', 'performance'] })
 })
 afterEach(() => {
   probing?.close()
@@ -76,7 +76,7 @@ function start(changes: Written) {
 }
 
 function later(ms: number): void {
-  vi.setSystemTime(Date.now() + ms)
+  vi.advanceTimersByTime(ms)
 }
 
 for (const host of [relay, dialup]) {
@@ -143,6 +143,21 @@ test('B23 the hosts of a removed block are asked anew', async () => {
   expect(made.cache.entries('h:', Date.now(), 9)).toHaveLength(2)
   made.onRemoved('127.0.5.0/24')
   expect(made.cache.entries('h:', Date.now(), 9)).toEqual([])
+})
+
+test('the wall clock is set: no budget is full before its time, and none stays empty', async () => {
+  const { ask, probing: made } = start({ probe: { per_client: '1/h' } })
+  const askAnew = async (): Promise<Finding | undefined> => {
+    made.onRemoved(`${relay}/32`)
+    const [found] = await ask(relay)
+    return found
+  }
+  await ask(relay)
+  vi.setSystemTime(Date.now() + 86_400_000)
+  expect(await askAnew()).toMatchObject({ name: 'not-now', evidence: ['budget of the client'] })
+  vi.setSystemTime(Date.now() - 2 * 86_400_000)
+  later(3_600_000)
+  expect(await askAnew()).toMatchObject({ outcome: 'positive' })
 })
 
 test('a reload leaves probing switched off, and what was taken from the budgets taken', async () => {

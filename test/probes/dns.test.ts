@@ -2,7 +2,7 @@
  * The name service against a server that lies, stalls and breaks.
  */
 import type { Answer } from 'dns-packet'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { dnsRecordsMax } from '../../src/base/limits.ts'
 import { DnsNameService, type DnsSettings } from '../../src/probes/dns.ts'
 import { type Internet, startInternet } from '../internet/internet.ts'
@@ -297,6 +297,22 @@ describe('answers kept until', () => {
       nowMs += 1
     }
     expect(await ask(own)).toEqual(first)
+    expect(count() - before).toBe(2)
+  })
+
+  test('the wall clock is set: an answer is kept for its time, no less and no more', async () => {
+    vi.useFakeTimers({ toFake: ['Date', 'performance'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const own = new DnsNameService({ ...settings, servers: [internet.nameServer] })
+    const count = () => internet.dns.questions.filter((each) => each === 'MX null.example').length
+    const before = count()
+    await own.exchangers('null.example')
+    vi.setSystemTime(Date.now() + 86_400_000)
+    await own.exchangers('null.example')
+    expect(count() - before).toBe(1)
+    vi.setSystemTime(Date.now() - 2 * 86_400_000)
+    vi.advanceTimersByTime(86_400_000)
+    await own.exchangers('null.example')
     expect(count() - before).toBe(2)
   })
 

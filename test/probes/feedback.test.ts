@@ -37,14 +37,14 @@ function newFeedback(
     ...settings,
   }
   const feedback = new Feedback(set, {
-    now: () => clock.ms,
+    wallNow: () => clock.ms,
     isExempt: (prefix) => exempt.includes(prefix),
     list: (listing) => listings.push(listing),
     endVerdicts: (prefix, untilMs) => ends.push(`${prefix} ${untilMs}`),
     goodAtMs: (key) => good.get(key) ?? 0,
-    noteGood: (key, nowMs) => good.set(key, nowMs),
+    noteGood: (key, wallMs) => good.set(key, wallMs),
     countsSinceMs: (key) => since.get(key) ?? Number.NEGATIVE_INFINITY,
-    countFrom: (key, nowMs) => since.set(key, nowMs),
+    countFrom: (key, wallMs) => since.set(key, wallMs),
   })
   return { feedback, listings, ends, clock, since }
 }

@@ -12,12 +12,12 @@ import { scriptedBroker } from '../support/scripted-outside.ts'
 const address = '127.0.1.1'
 const hostOnly = { dialup: 'enforce', relay: 'enforce', user: 'off' } as const
 const converse = async () => ({ kind: 'our-fault', reason: 'EMFILE' }) as const
-const now = () => 1000
+const wallNow = () => 1000
 
 /** A cache with an indeterminate verdict of the host. */
 function unclearHost(): MemoryVerdictCache {
   const cache = new MemoryVerdictCache(10)
-  const memory = new VerdictMemory(cache, testProbeSettings.keep, now)
+  const memory = new VerdictMemory(cache, testProbeSettings.keep, wallNow)
   const found = makeFinding('relay', 'indeterminate', 'relay-unclear', ['x'])
   memory.keepHost(hostCacheKey(address, { relay: true, dialup: true }), found)
   return cache
@@ -25,7 +25,7 @@ function unclearHost(): MemoryVerdictCache {
 
 test('a host that is exempt by now is told of as nothing', async () => {
   const exemptions = { isRelayExempt: () => true, isDialupExempt: () => true }
-  const parts = { cache: unclearHost(), exemptions, now }
+  const parts = { cache: unclearHost(), exemptions, wallNow }
   const { ask, asked } = scriptedBroker({ modes: hostOnly }, { addresses: {} }, converse, parts)
   expect(await ask(address, '')).toEqual([])
   expect(asked).toEqual([])
@@ -33,11 +33,11 @@ test('a host that is exempt by now is told of as nothing', async () => {
 
 test('call-ahead on, recipient unknown, `<>` from a known relay: open-relay', async () => {
   const cache = new MemoryVerdictCache(10)
-  const memory = new VerdictMemory(cache, testProbeSettings.keep, now)
+  const memory = new VerdictMemory(cache, testProbeSettings.keep, wallNow)
   const relay = makeFinding('relay', 'positive', 'open-relay', ['x'])
   memory.keepHost(hostCacheKey(address, { relay: true, dialup: true }), relay)
   const settings = { modes: hostOnly, callAhead: true }
-  const parts = { cache, now }
+  const parts = { cache, wallNow }
   const { ask, asked } = scriptedBroker(settings, { addresses: {} }, converse, parts)
   expect(await ask(address, '')).toMatchObject([{ layer: 'relay', name: 'open-relay' }])
   expect(asked).toEqual([])
@@ -58,7 +58,7 @@ test('an operator without an identity or a recipient of ours: nothing is sent or
 })
 
 test('switched off: nothing is found', async () => {
-  const parts = { cache: unclearHost(), now }
+  const parts = { cache: unclearHost(), wallNow }
   const { ask, broker } = scriptedBroker({ modes: hostOnly }, { addresses: {} }, converse, parts)
   expect(await ask(address, '')).toMatchObject([{ outcome: 'indeterminate' }])
   broker.switch(false)
@@ -70,7 +70,7 @@ test('a client whose host is being asked at this moment waits for nothing that i
   const silence = () => new Promise<never>(() => undefined)
   const { ask, broker } = scriptedBroker({ modes: hostOnly }, names, silence, {
     cache: unclearHost(),
-    now,
+    wallNow,
   })
   void broker.askHost(address)
   expect(broker.inFlight).toBe(1)

@@ -65,7 +65,8 @@ export function brokerOver(
     converse,
     cache,
     exemptions: { isRelayExempt: () => false, isDialupExempt: () => false },
-    now: Date.now,
+    now: () => performance.now(),
+    wallNow: Date.now,
     onProbe: (record) => records.push(record),
     ...parts,
   })

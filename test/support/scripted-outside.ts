@@ -101,6 +101,7 @@ export function scriptedBroker(
     cache,
     exemptions: { isRelayExempt: () => false, isDialupExempt: () => false },
     now: () => clock.nowMs,
+    wallNow: () => clock.nowMs,
     onProbe: () => undefined,
     ...parts,
   })
