@@ -28,13 +28,13 @@ export interface FeedReport extends FeedFetch {
 /** The feeds of one cache folder. */
 export class Feeds {
   readonly #folder: string
-  readonly #options: Omit<FetchOptions, 'path' | 'nowMs' | 'signal'>
+  readonly #options: Omit<FetchOptions, 'path' | 'wallMs' | 'signal'>
   /** By address, since the start: a fault stands until the feed is fetched again. */
   readonly #last = new Map<string, FeedFetch>()
   readonly #running = new Map<string, Promise<FeedReport>>()
   readonly #ending = new AbortController()
 
-  constructor(folder: string, options: Omit<FetchOptions, 'path' | 'nowMs' | 'signal'> = {}) {
+  constructor(folder: string, options: Omit<FetchOptions, 'path' | 'wallMs' | 'signal'> = {}) {
     this.#folder = folder
     this.#options = options
   }
@@ -54,14 +54,14 @@ export class Feeds {
   /** Fetches the feeds that are due. Never rejects: a fault is a report. */
   async refresh(
     feeds: readonly FeedConfig[],
-    nowMs: number = Date.now(),
+    wallMs: number = Date.now(),
   ): Promise<readonly FeedReport[]> {
-    const due = feeds.filter(({ url, everyMs }) => this.#isDue(url, everyMs, nowMs))
+    const due = feeds.filter(({ url, everyMs }) => this.#isDue(url, everyMs, wallMs))
     const urls = [...new Set(due.map((feed) => feed.url))]
     const reports: FeedReport[] = []
     const fetchNext = async (): Promise<void> => {
       for (let url = urls.shift(); url !== undefined; url = urls.shift()) {
-        reports.push(await this.#fetchOnce(url, nowMs))
+        reports.push(await this.#fetchOnce(url, wallMs))
       }
     }
     await Promise.all(Array.from({ length: feedsAtOnceMax }, fetchNext))
@@ -78,29 +78,30 @@ export class Feeds {
     this.#ending.abort()
   }
 
-  #isDue(url: string, everyMs: number, nowMs: number): boolean {
+  #isDue(url: string, everyMs: number, wallMs: number): boolean {
     const fetchedMs = fetchedMsOf(this.#pathOf(url))
-    return fetchedMs === 0 || fetchedMs + everyMs <= nowMs
+    // Of the future: the wall clock was set back, and how old it is nobody knows.
+    return fetchedMs === 0 || fetchedMs > wallMs || fetchedMs + everyMs <= wallMs
   }
 
-  #fetchOnce(url: string, nowMs: number): Promise<FeedReport> {
+  #fetchOnce(url: string, wallMs: number): Promise<FeedReport> {
     const running = this.#running.get(url)
     if (running !== undefined) return running
-    const fetching = this.#fetch(url, nowMs).finally(() => this.#running.delete(url))
+    const fetching = this.#fetch(url, wallMs).finally(() => this.#running.delete(url))
     this.#running.set(url, fetching)
     return fetching
   }
 
-  async #fetch(url: string, nowMs: number): Promise<FeedReport> {
-    const fetch = await this.#outcomeOf(url, nowMs)
+  async #fetch(url: string, wallMs: number): Promise<FeedReport> {
+    const fetch = await this.#outcomeOf(url, wallMs)
     this.#last.set(url, fetch)
     return { url, ...fetch }
   }
 
-  async #outcomeOf(url: string, nowMs: number): Promise<FeedFetch> {
+  async #outcomeOf(url: string, wallMs: number): Promise<FeedFetch> {
     try {
       const { signal } = this.#ending
-      const options = { ...this.#options, signal, path: this.#pathOf(url), nowMs }
+      const options = { ...this.#options, signal, path: this.#pathOf(url), wallMs }
       return { outcome: (await fetchFeed(url, options)).kind, fault: '' }
     } catch (fault) {
       return { outcome: 'failed', fault: messageOf(fault) }

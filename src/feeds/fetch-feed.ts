@@ -32,7 +32,7 @@ export interface FetchOptions {
   /** Tests only: lets http:// to loopback pass. */
   readonly allowPlainLoopback?: boolean
   /** Milliseconds since 1970; absent = now. */
-  readonly nowMs?: number
+  readonly wallMs?: number
   /** Octets as sent, packed or not; absent = the limit. */
   readonly octetsMax?: number
   readonly signal?: AbortSignal
@@ -48,13 +48,13 @@ export type FetchOutcome =
  * FILE_WRITE.
  */
 export async function fetchFeed(url: string, options: FetchOptions): Promise<FetchOutcome> {
-  const nowMs = options.nowMs ?? Date.now()
+  const wallMs = options.wallMs ?? Date.now()
   const before = await readFeedState(options.path)
   const known = before?.url === url ? before : undefined
   const answer = await requestFollowing(url, known, options)
   if (answer.statusCode === 304 && known !== undefined) {
     answer.resume()
-    await writeState(options.path, { ...known, fetchedMs: nowMs })
+    await writeState(options.path, { ...known, fetchedMs: wallMs })
     return { kind: 'unchanged' }
   }
   if (answer.statusCode !== 200) {
@@ -65,7 +65,7 @@ export async function fetchFeed(url: string, options: FetchOptions): Promise<Fet
   await mkdir(dirname(options.path), { recursive: true })
   await writeDurableAsync(options.path, octets)
   const { etag = '', 'last-modified': lastModified = '' } = answer.headers
-  await writeState(options.path, { url, etag, lastModified, fetchedMs: nowMs })
+  await writeState(options.path, { url, etag, lastModified, fetchedMs: wallMs })
   return { kind: 'changed', octets: octets.length }
 }
 

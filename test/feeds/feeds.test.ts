@@ -35,7 +35,7 @@ const options = () => ({ path: path(), allowPlainLoopback: true })
 const code = (name: string) => expect.objectContaining({ code: name })
 
 test('a feed is written whole, with its state, and no temporary file stays', async () => {
-  const outcome = await fetchFeed(url, { ...options(), nowMs: 1000 })
+  const outcome = await fetchFeed(url, { ...options(), wallMs: 1000 })
   expect(outcome).toEqual({ kind: 'changed', octets: 12 })
   expect(readFileSync(path(), 'utf8')).toBe('62.1.0.0/16\n')
   expect(await readFeedState(path())).toEqual({
@@ -48,9 +48,9 @@ test('a feed is written whole, with its state, and no temporary file stays', asy
 })
 
 test('an unchanged feed costs one conditional request and counts as fetched', async () => {
-  await fetchFeed(url, { ...options(), nowMs: 1000 })
+  await fetchFeed(url, { ...options(), wallMs: 1000 })
   answer = (response) => response.writeHead(304).end()
-  expect(await fetchFeed(url, { ...options(), nowMs: 2000 })).toEqual({ kind: 'unchanged' })
+  expect(await fetchFeed(url, { ...options(), wallMs: 2000 })).toEqual({ kind: 'unchanged' })
   expect(asked.map((headers) => headers['if-none-match'])).toEqual([undefined, '"1"'])
   expect(await readFeedState(path())).toMatchObject({ fetchedMs: 2000, etag: '"1"' })
 })
@@ -72,7 +72,7 @@ test.each([
     want: 'FEED_TOO_LARGE',
   },
 ])('$label: refused with $want, the file stays', async ({ status, body, want }) => {
-  await fetchFeed(url, { ...options(), nowMs: 1000 })
+  await fetchFeed(url, { ...options(), wallMs: 1000 })
   rmSync(`${path()}.json`)
   answer = (response) => response.writeHead(status).end(body)
   await expect(fetchFeed(url, { ...options(), octetsMax: 4096 })).rejects.toThrow(code(want))
@@ -131,4 +131,13 @@ test('feeds are fetched when due, each once, and a fault is a report', async () 
   expect(report).toMatchObject({ url, outcome: 'failed' })
   expect(report?.fault).toContain('status 500')
   expect(feeds.stateOf(url)).toMatchObject({ fetchedMs: 1000 })
+})
+
+test('a feed that was fetched in the future is due: the wall clock was set back', async () => {
+  const feeds = new Feeds(join(folder, 'cache'), { allowPlainLoopback: true })
+  const one = { url, everyMs: 60_000 }
+  await feeds.refresh([one], 10_000_000)
+  expect(await feeds.refresh([one], 5000)).toMatchObject([{ url, outcome: 'changed' }])
+  expect(feeds.stateOf(url)).toMatchObject({ fetchedMs: 5000 })
+  expect(await feeds.refresh([one], 5000)).toEqual([])
 })
