@@ -37,8 +37,8 @@ import type { Holding } from './look-up.ts'
 import type { GateTables } from './policies.ts'
 import { within } from './within.ts'
 
-/** What timers can wait for in one go, also where a list is valid for years. */
-const timerMsMax = 2 ** 31 - 1
+/** So often it is looked whether a list is void: its end is by the wall clock, which may be set. */
+const validityCheckMs = 60_000
 
 /** Who hears of loads. */
 export interface ListsListener {
@@ -322,7 +322,7 @@ export class Lists implements ListService {
   #endAt(validUntilMs: number): void {
     clearTimeout(this.#validity)
     if (this.#isClosed || validUntilMs === Number.POSITIVE_INFINITY) return
-    const waitMs = Math.min(Math.max(validUntilMs - Date.now(), 0), timerMsMax)
+    const waitMs = Math.min(Math.max(validUntilMs - Date.now(), 0), validityCheckMs)
     this.#validity = setTimeout(() => {
       if (Date.now() < validUntilMs) this.#endAt(validUntilMs)
       else void this.#turns.take(() => this.#expire())

@@ -265,6 +265,16 @@ describe('a list that says itself how long it is valid', () => {
     await lists.close()
   }, 120_000)
 
+  test('the wall clock is set forward behind its end: it serves no longer', async () => {
+    holdTime()
+    const { lists } = await open({ ...black, every: '90d' })
+    expect(lists.holdingsOf(listed)).toHaveLength(1)
+    vi.setSystemTime(Date.now() + 3 * dayMs)
+    await vi.advanceTimersByTimeAsync(60_000)
+    await expect.poll(() => lists.holdingsOf(listed), wait).toEqual([])
+    await lists.close()
+  }, 120_000)
+
   test('between two loads: it alone serves no longer', async () => {
     const other = join(folder, 'other.txt')
     writeFileSync(other, '62.100.0.0/24\n')
