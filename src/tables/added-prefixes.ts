@@ -21,8 +21,8 @@ export interface AddedPrefix {
   /** Index of the list, or `everyList`. */
   readonly list: number
   readonly isExcluded: boolean
-  /** Milliseconds since 1970; Infinity = stays. */
-  readonly expiresMs: number
+  /** On the clock of `performance.now()`; Infinity = stays. */
+  readonly endsMs: number
 }
 
 /** The entered prefixes of one table; owned by it. */
@@ -33,14 +33,14 @@ export class AddedPrefixes {
 
   /** Enters the prefix in `cell` for a list. Throws OperatingError TABLE_ADDED_FULL. */
   enter(cell: PrefixCell, list: number, isExcluded: boolean, ttlMs: number | undefined): void {
-    this.#sweep(Date.now())
+    this.#sweep(performance.now())
     const entry: AddedPrefix = {
       family: cell.family === 4 ? 4 : 6,
       words: [...cell.words],
       length: cell.length,
       list,
       isExcluded,
-      expiresMs: ttlMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + ttlMs,
+      endsMs: ttlMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + ttlMs,
     }
     const key = keyOf(entry)
     if (this.#entries.size >= addedPrefixesMax && !this.#entries.has(key)) {
@@ -50,7 +50,7 @@ export class AddedPrefixes {
       )
     }
     this.#entries.set(key, entry)
-    this.#nextExpiryMs = Math.min(this.#nextExpiryMs, entry.expiresMs)
+    this.#nextExpiryMs = Math.min(this.#nextExpiryMs, entry.endsMs)
     const { family, words, length } = entry
     const here = this.#byPrefix.get(family, words, length)
     if (here !== undefined) here.set(list, entry)
@@ -70,11 +70,11 @@ export class AddedPrefixes {
     if (this.#entries.size === 0) return []
     const around: Map<number, AddedPrefix>[] = []
     this.#byPrefix.around(family, words, offset, around)
-    const nowMs = Date.now()
+    const nowMs = performance.now()
     const decided = new Map<number, AddedPrefix>()
     for (const here of around) {
       for (const entry of sortedByList(here)) {
-        if (entry.expiresMs <= nowMs || decided.has(everyList)) continue
+        if (entry.endsMs <= nowMs || decided.has(everyList)) continue
         if (!decided.has(entry.list)) decided.set(entry.list, entry)
       }
     }
@@ -83,7 +83,7 @@ export class AddedPrefixes {
 
   /** Entries that have not expired. */
   get count(): number {
-    this.#sweep(Date.now())
+    this.#sweep(performance.now())
     return this.#entries.size
   }
 
@@ -91,8 +91,8 @@ export class AddedPrefixes {
     if (nowMs < this.#nextExpiryMs) return
     this.#nextExpiryMs = Number.POSITIVE_INFINITY
     for (const [key, entry] of this.#entries) {
-      if (entry.expiresMs <= nowMs) this.#drop(key, entry)
-      else this.#nextExpiryMs = Math.min(this.#nextExpiryMs, entry.expiresMs)
+      if (entry.endsMs <= nowMs) this.#drop(key, entry)
+      else this.#nextExpiryMs = Math.min(this.#nextExpiryMs, entry.endsMs)
     }
   }
 

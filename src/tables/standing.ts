@@ -67,5 +67,6 @@ function inOrderOfExplain(one: Standing, other: Standing): number {
 /** The answer of explain() for an entered prefix, without the list. */
 export function originOfAdded(added: AddedPrefix): Omit<IpOrigin, 'list'> {
   const prefix = formatPrefix(added.family, added.words, added.length)
-  return Number.isFinite(added.expiresMs) ? { prefix, expiresMs: added.expiresMs } : { prefix }
+  if (!Number.isFinite(added.endsMs)) return { prefix }
+  return { prefix, expiresMs: Math.round(Date.now() + added.endsMs - performance.now()) }
 }

@@ -78,6 +78,22 @@ export function changeCases(here: TableCases): void {
     expect(table.lookup('198.51.101.8')?.lists).toEqual(['dynamic'])
   })
 
+  here.test('an added entry keeps its time, to whatever the wall clock is set', async () => {
+    const table = tableOf()
+    table.add('198.51.100.7', { list: 'dynamic', ttlMs: 30 })
+    table.add('198.51.101.8', { list: 'dynamic', ttlMs: anHour })
+    try {
+      vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 2 * anHour })
+      expect(table.lookup('198.51.101.8')?.lists).toEqual(['dynamic'])
+      const [origin] = table.explain('198.51.101.8')
+      expect(origin?.expiresMs).toBeGreaterThan(Date.now() + anHour / 2)
+      vi.setSystemTime(Date.now() - 4 * anHour)
+      await vi.waitFor(() => expect(table.lookup('198.51.100.7')).toBeUndefined(), 10_000)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
   here.test('adding again renews the time', async () => {
     const table = tableOf()
     table.add('198.51.100.7', { list: 'dynamic', ttlMs: 20 })
