@@ -121,8 +121,9 @@ export class WorkerThreads implements ServingThreads {
     if (this.#isStopping) return
     const detail = `thread ${row} died: ${messageOf(fault)}; its connections are lost`
     this.#parts.log.log.record({ event: 'service', time: Date.now(), what: 'worker', detail })
-    const oldestMs = Date.now() - threadDeathsWindowMs
-    this.#deathsMs = [...this.#deathsMs.filter((timeMs) => timeMs > oldestMs), Date.now()]
+    const nowMs = performance.now()
+    const oldestMs = nowMs - threadDeathsWindowMs
+    this.#deathsMs = [...this.#deathsMs.filter((timeMs) => timeMs > oldestMs), nowMs]
     if (this.#deathsMs.length <= threadDeathsMax) this.#begin(row)
     else this.#parts.onFatal(new OperatingError('THREADS_DIE', `serving threads die: ${detail}`))
   }

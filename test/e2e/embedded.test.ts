@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { threadDeathsMax } from '../../src/base/limits.ts'
 import { startTryOut } from '../../src/cli/try-out.ts'
 import { createProxy, embedProxy } from '../../src/create-proxy.ts'
@@ -24,6 +24,7 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
+  vi.useRealTimers()
   await mailhost.stop()
   rmSync(folder, { recursive: true, force: true })
 })
@@ -46,9 +47,10 @@ function settings() {
 }
 
 /** Ends each thread that takes the place of the last, once more than the instance bears. */
-async function endThreads(): Promise<void> {
+async function endThreads(setClockByMs = 0): Promise<void> {
   for (let death = 0; death <= threadDeathsMax; death++) {
     await expect.poll(() => inside?.status().gate.workers, { timeout: 20_000 }).toBe(1)
+    if (setClockByMs > 0) vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + setClockByMs })
     await inside?.endThread(0)
   }
 }
@@ -68,6 +70,14 @@ test('createProxy: a proxy that cannot go on stops, and `ended` rejects with the
   const again = await createProxy({ ...settings(), listen: { smtp: [proxy.addresses[0]] } })
   expect(again.addresses).toEqual(proxy.addresses)
   await again.stop()
+}, 120_000)
+
+test('createProxy: threads that die one after another end it, wherever the wall clock is set', async () => {
+  const proxy = await embedProxy(settings(), serveAndTell)
+  const ended = proxy.ended.catch((fault: unknown) => fault)
+  await endThreads(3_600_000)
+  expect(await ended).toMatchObject({ code: 'THREADS_DIE' })
+  await proxy.stop()
 }, 120_000)
 
 test('createProxy: settings that are wrong are a rejection that names each', async () => {
