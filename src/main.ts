@@ -132,7 +132,7 @@ class Instance implements RunningProxy {
   readonly #threadCount: number
   readonly #slots = new MailhostSlots()
   readonly #memory: SharedMemory
-  readonly #startedAtMs = Date.now()
+  readonly #startedAtMs = performance.now()
   readonly #ticketSecret = randomBytes(32)
   #threads: ServingThreads | undefined
   readonly #turns = new Turns()
@@ -279,7 +279,7 @@ class Instance implements RunningProxy {
     const policy = transferPolicyOf(this.#config, this.#files, this.#slots)
     return {
       addresses: this.addresses,
-      startedAtMs: this.#startedAtMs,
+      uptimeMs: Math.round(performance.now() - this.#startedAtMs),
       isStressed: this.#isStressed,
       threads: this.#threads?.count ?? 0,
       gate: this.#gate.counters(),

@@ -93,7 +93,7 @@ function addPassedOn(
 
 function statusLines(status: ProxyStatus & { readonly pid: number }): readonly string[] {
   const { gate, counters } = status
-  const upMs = Math.floor((Date.now() - status.startedAtMs) / 1000) * 1000
+  const upMs = Math.floor(status.uptimeMs / 1000) * 1000
   return [
     `process ${status.pid}, up ${formatDuration(upMs)}, ${status.threads} serving threads`,
     `listening on ${status.addresses.join(', ')}${status.isStressed ? ', under stress' : ''}`,

@@ -236,7 +236,7 @@ export class Probing {
   #tellProbe(probe: ProbeRecord): void {
     if (this.#isClosed) return
     if (probe.target !== '') this.#made++
-    this.#refusals.onProbe(probe)
+    this.#refusals.onProbe(probe, performance.now())
     const { time, client, subject, target, finding, ms } = probe
     this.#parts.log.record({
       event: 'probe',

@@ -17,7 +17,7 @@ import type { TlsDaemonState } from './tls-daemon-watch.ts'
 /** What an instance is doing. */
 export interface ProxyStatus {
   readonly addresses: readonly string[]
-  readonly startedAtMs: number
+  readonly uptimeMs: number
   readonly isStressed: boolean
   readonly threads: number
   readonly gate: GateCounters

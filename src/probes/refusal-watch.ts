@@ -25,17 +25,17 @@ export class RefusalWatch {
   }
 
   /** A probe has ended. */
-  onProbe({ time, finding, target, subject }: ProbeRecord): void {
+  onProbe({ finding, target, subject }: ProbeRecord, nowMs: number): void {
     if (finding.name !== 'refuses-us') return
     this.#count++
     this.#untold++
-    if (time - this.#toldAtMs < refusalWarningEveryMs) return
+    if (nowMs - this.#toldAtMs < refusalWarningEveryMs) return
     const said = finding.evidence.join('; ')
     this.#warn(
       `hosts refuse our probes (${this.#untold} since the last warning), last ${target} about ` +
         `${subject}: ${said}; look whether our address is on a blocklist, and at its name`,
     )
     this.#untold = 0
-    this.#toldAtMs = time
+    this.#toldAtMs = nowMs
   }
 }

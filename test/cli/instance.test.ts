@@ -74,7 +74,7 @@ const proxy: RunningProxy = {
   reload: async (config) => void reloaded.push(config),
   status: () => ({
     addresses: ['127.0.0.1:2525'],
-    startedAtMs: Date.now(),
+    uptimeMs: 3_600_999,
     isStressed: false,
     threads: 1,
     gate: {} as ReturnType<RunningProxy['status']>['gate'],
@@ -178,6 +178,7 @@ describe('commands', () => {
     const { status, printed } = await runCommand('status', '--config', file)
     expect(status).toBe(0)
     expect(printed).toContain('mailhost 127.0.0.1:1025: 2 sessions')
+    expect(printed[0]).toMatch(/, up 1h, 1 serving threads$/)
     expect(printed).toContain('mailhost 127.0.0.1:1026: 0 sessions, away in 1 of 1 threads')
     expect(printed).toContain('warning: lists.allow_loopback = true: so')
     expect(printed).toContain('loading lists: 1 of 3, last drop')
