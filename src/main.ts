@@ -323,14 +323,14 @@ class Instance implements RunningProxy {
   }
 
   /** Listings of before work again from the first client on, as far as they can be read. */
-  #enterKnown(nowMs: number): void {
+  #enterKnown(wallMs: number): void {
     if (this.learnt === undefined) return
     const { dynamic, store } = this.learnt
     try {
-      for (const { source, prefix, expiresAtMs } of dynamic.entries(nowMs)) {
+      for (const { source, prefix, expiresAtMs } of dynamic.entries(wallMs)) {
         if (source === 'feedback') this.#probing.onKnown(prefix, expiresAtMs)
       }
-      this.dynamic.keepIn(dynamic, nowMs)
+      this.dynamic.keepIn(dynamic, wallMs)
     } catch (error) {
       store.onReadFault(error)
     }

@@ -70,9 +70,9 @@ export class ListCommands {
 
   /** The entries behind the one that is named; none: there are no more. */
   #show(list: string, after: string): readonly unknown[] {
-    const nowMs = Date.now()
+    const wallMs = Date.now()
     if (list === 'whitelist') {
-      const entries = this.#whitelist().list(after, nowMs)
+      const entries = this.#whitelist().list(after, wallMs)
       return firstOf(entries, ({ address }) => address !== after).map((entry) => ({
         entry: entry.address,
         reason: entry.source,
@@ -80,28 +80,28 @@ export class ListCommands {
         expiresAtMs: Number.isFinite(entry.expiresMs) ? entry.expiresMs : 0,
       }))
     }
-    if (list === 'dynamic') return this.#showDynamic(after, nowMs)
+    if (list === 'dynamic') return this.#showDynamic(after, wallMs)
     return after === '' ? this.#showLoaded(list) : []
   }
 
   /** First what no store keeps, `#PLACE` for place, then what it keeps. */
-  #showDynamic(after: string, nowMs: number): readonly unknown[] {
+  #showDynamic(after: string, wallMs: number): readonly unknown[] {
     const place = after === '' ? '#0' : after
     const from = place.startsWith('#') ? Number(place.slice(1)) : undefined
-    const notKept = from === undefined ? [] : this.#notKept(nowMs, from)
+    const notKept = from === undefined ? [] : this.#notKept(wallMs, from)
     if (notKept.length === shownMax) return notKept
     const behind = from === undefined ? after : ''
-    const kept = this.#parts.learnt?.dynamic.entries(nowMs, behind) ?? []
+    const kept = this.#parts.learnt?.dynamic.entries(wallMs, behind) ?? []
     const entries = firstOf(kept, ({ prefix }) => prefix !== behind)
     return [...notKept, ...entries.map(({ prefix, ...rest }) => ({ entry: prefix, ...rest }))]
   }
 
   /** What a full store, or none, did not take is in force all the same. */
-  #notKept(nowMs: number, from: number): readonly unknown[] {
+  #notKept(wallMs: number, from: number): readonly unknown[] {
     const { learnt, proxy } = this.#parts
     if (learnt !== undefined && learnt.store.lost() === 0) return []
     const reason = 'not in the store: goes with a restart'
-    const entries = firstOf(proxy.dynamic.notKept(nowMs, from), () => true)
+    const entries = firstOf(proxy.dynamic.notKept(wallMs, from), () => true)
     return entries.map(({ prefix, expiresAtMs, behind }) => ({
       entry: prefix,
       expiresAtMs,
@@ -206,11 +206,11 @@ export class ListCommands {
     if (prefix === undefined) return { removed: false }
     const kept = this.#parts.learnt?.dynamic
     const table = this.#parts.proxy.dynamic
-    const nowMs = Date.now()
-    const isThere = kept?.get(prefix, nowMs) !== undefined || table.holds(prefix, nowMs)
+    const wallMs = Date.now()
+    const isThere = kept?.get(prefix, wallMs) !== undefined || table.holds(prefix, wallMs)
     if (!isThere) return { removed: false }
     kept?.remove(prefix)
-    table.onRemoved(prefix, nowMs)
+    table.onRemoved(prefix, wallMs)
     this.#keep(prefix)
     return { removed: true }
   }

@@ -54,17 +54,17 @@ export class DynamicEntries {
   }
 
   /** Enters what is alive in the store and keeps there what comes. Answers how many. */
-  keepIn(list: DynamicList, nowMs: number): number {
+  keepIn(list: DynamicList, wallMs: number): number {
     this.#kept = list
-    list.sweep(nowMs)
+    list.sweep(wallMs)
     let count = 0
-    for (const entry of list.entries(nowMs)) {
+    for (const entry of list.entries(wallMs)) {
       if (this.#isBarred(entry.prefix)) {
         this.#listener.onRemoved(entry.prefix)
         continue
       }
       // What is barred goes from the store also where no more fits into the table.
-      if (!this.#isFull && this.#tryEnter(entry, nowMs)) count++
+      if (!this.#isFull && this.#tryEnter(entry, wallMs)) count++
     }
     return count
   }
@@ -78,12 +78,12 @@ export class DynamicEntries {
    * Lists were loaded: what touches never-block space now goes, from table and store. In parts,
    * with turns for others between them.
    */
-  async onLoaded(nowMs: number): Promise<void> {
+  async onLoaded(wallMs: number): Promise<void> {
     let seen = 0
     for (const entry of this.#entered.values()) {
       const { prefix } = entry
-      if (!isAlive(entry, nowMs)) this.#entered.delete(prefix)
-      else if (this.#isBarred(prefix)) this.#tryLeave(prefix, nowMs)
+      if (!isAlive(entry, wallMs)) this.#entered.delete(prefix)
+      else if (this.#isBarred(prefix)) this.#tryLeave(prefix, wallMs)
       if (++seen % storeSweepPartMax === 0) await nextTurn()
       if (this.#isClosed) return
     }
@@ -95,42 +95,42 @@ export class DynamicEntries {
   }
 
   /** Feedback found something. What stands for longer, an operator's word perhaps, stays. */
-  learn(listing: Listing, nowMs: number): void {
+  learn(listing: Listing, wallMs: number): void {
     const { prefix, reason, evidence, ttlMs } = listing
-    const expiresAtMs = ttlMs === 0 ? 0 : nowMs + ttlMs
+    const expiresAtMs = ttlMs === 0 ? 0 : wallMs + ttlMs
     const standing = this.#entered.get(prefix)
     if (standing !== undefined && endOf(standing) >= endOf({ expiresAtMs })) return
-    if (!this.#tryEnter({ prefix, expiresAtMs }, nowMs)) return
+    if (!this.#tryEnter({ prefix, expiresAtMs }, wallMs)) return
     const source = 'feedback'
-    this.#kept?.add({ prefix, source, reason, evidence, addedAtMs: nowMs, expiresAtMs })
+    this.#kept?.add({ prefix, source, reason, evidence, addedAtMs: wallMs, expiresAtMs })
   }
 
   /** An operator enters it, and keeps it then. Throws OperatingError TABLE_ADDED_FULL. */
-  onAdded(entry: DynamicEntry, nowMs: number): void {
-    this.#enter(entry, nowMs)
+  onAdded(entry: DynamicEntry, wallMs: number): void {
+    this.#enter(entry, wallMs)
   }
 
   /** An operator removes it: no client is refused for it any more. */
-  onRemoved(prefix: string, nowMs: number): void {
-    this.#leave(prefix, nowMs)
+  onRemoved(prefix: string, wallMs: number): void {
+    this.#leave(prefix, wallMs)
   }
 
   /** Is exactly this prefix entered, also where the store has given it up? */
-  holds(prefix: string, nowMs: number): boolean {
+  holds(prefix: string, wallMs: number): boolean {
     const entry = this.#entered.get(prefix)
-    return entry !== undefined && isAlive(entry, nowMs)
+    return entry !== undefined && isAlive(entry, wallMs)
   }
 
   /**
    * What is in force and not in the store, which was full or is not there; from a place on, each
    * with the place behind it. Places move when entries go.
    */
-  *notKept(nowMs: number, from = 0): Generator<Entered & { readonly behind: number }> {
+  *notKept(wallMs: number, from = 0): Generator<Entered & { readonly behind: number }> {
     let behind = 0
     for (const entry of this.#entered.values()) {
-      if (++behind <= from || !isAlive(entry, nowMs)) continue
+      if (++behind <= from || !isAlive(entry, wallMs)) continue
       const { prefix, expiresAtMs } = entry
-      if (this.#kept?.get(prefix, nowMs) === undefined) yield { prefix, expiresAtMs, behind }
+      if (this.#kept?.get(prefix, wallMs) === undefined) yield { prefix, expiresAtMs, behind }
     }
   }
 
@@ -139,18 +139,18 @@ export class DynamicEntries {
     this.#kept = undefined
   }
 
-  #enter({ prefix, expiresAtMs }: Entered, nowMs: number): void {
-    const ttlMs = expiresAtMs === 0 ? 0 : Math.max(1, expiresAtMs - nowMs)
+  #enter({ prefix, expiresAtMs }: Entered, wallMs: number): void {
+    const ttlMs = expiresAtMs === 0 ? 0 : Math.max(1, expiresAtMs - wallMs)
     this.#table.enterDynamic({ prefix, ttlMs })
     this.#isFull = false
     this.#entered.set(prefix, { prefix, expiresAtMs })
-    this.#forgetEnded(nowMs)
+    this.#forgetEnded(wallMs)
   }
 
   /** False: the table is full. */
-  #tryEnter(entry: Entered, nowMs: number): boolean {
+  #tryEnter(entry: Entered, wallMs: number): boolean {
     try {
-      this.#enter(entry, nowMs)
+      this.#enter(entry, wallMs)
       return true
     } catch (error) {
       if (!(error instanceof OperatingError)) throw error
@@ -161,32 +161,32 @@ export class DynamicEntries {
   }
 
   /** For nobody who could hear what the table says. */
-  #tryLeave(prefix: string, nowMs: number): void {
+  #tryLeave(prefix: string, wallMs: number): void {
     try {
-      this.#leave(prefix, nowMs)
+      this.#leave(prefix, wallMs)
     } catch (error) {
       this.#listener.onFault(`dynamic ${prefix}: ${messageOf(error)}`)
     }
   }
 
   /** A table that knows the prefix by its block has unlisted its neighbours: they come back. */
-  #leave(prefix: string, nowMs: number): void {
+  #leave(prefix: string, wallMs: number): void {
     this.#entered.delete(prefix)
     const block = this.#table.removeDynamic(prefix)
     this.#listener.onRemoved(prefix)
     if (block === prefix) return
     for (const entry of this.#entered.values()) {
-      const isNeighbour = isAlive(entry, nowMs) && prefixesTouch(entry.prefix, block) === true
-      if (isNeighbour) this.#tryEnter(entry, nowMs)
+      const isNeighbour = isAlive(entry, wallMs) && prefixesTouch(entry.prefix, block) === true
+      if (isNeighbour) this.#tryEnter(entry, wallMs)
     }
   }
 
   /** Two are looked at for each that comes, so what has ended goes as fast as others come. */
-  #forgetEnded(nowMs: number): void {
+  #forgetEnded(wallMs: number): void {
     for (let step = 0; step < 2; step++) {
       const { value, done } = this.#round.next()
       if (done === true) this.#round = this.#entered.values()
-      else if (!isAlive(value, nowMs)) this.#entered.delete(value.prefix)
+      else if (!isAlive(value, wallMs)) this.#entered.delete(value.prefix)
     }
   }
 
@@ -209,6 +209,6 @@ function endOf({ expiresAtMs }: Pick<Entered, 'expiresAtMs'>): number {
   return expiresAtMs === 0 ? Number.POSITIVE_INFINITY : expiresAtMs
 }
 
-function isAlive({ expiresAtMs }: Entered, nowMs: number): boolean {
-  return expiresAtMs === 0 || expiresAtMs > nowMs
+function isAlive({ expiresAtMs }: Entered, wallMs: number): boolean {
+  return expiresAtMs === 0 || expiresAtMs > wallMs
 }

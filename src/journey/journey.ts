@@ -5,8 +5,9 @@
  *
  * One object per connection, nothing shared between two. Events come in through the on… methods,
  * effects go out through the ports; no socket, no clock, no await. `nowMs` is a clock in
- * milliseconds that nobody sets; what is written down has the wall clock of its port. Late and doubled events are harmless: after onClosed every method does nothing. A
- * bug of ours that an event meets ends this connection, with 421 4.3.0 and a record, and no other.
+ * milliseconds that nobody sets; what is written down has the wall clock of its port. Late and
+ * doubled events are harmless: after onClosed every method does nothing. A bug of ours that an
+ * event meets ends this connection, with 421 4.3.0 and a record, and no other.
  */
 
 import { messageOf } from '../base/errors.ts'

@@ -83,7 +83,7 @@ export interface LoadParts extends PublishParts {
   readonly feedOf: (file: string) => FeedState | undefined
   readonly onProgress?: (progress: LoadProgress) => void
   /** Milliseconds since 1970; absent = now. */
-  readonly nowMs?: number
+  readonly wallMs?: number
 }
 
 /** A load. */
@@ -176,7 +176,7 @@ function taskOf(
     kind,
     parse: { list, file, format: 'auto', sense, mayHoldNames, badLinesMax },
     place: placeOf(config, parts, file),
-    nowMs: parts.nowMs ?? Date.now(),
+    wallMs: parts.wallMs ?? Date.now(),
     validUntilMs: Number.POSITIVE_INFINITY,
     fetch: parts.feedOf(file)?.lastFetch,
   }

@@ -21,7 +21,7 @@ export interface ReadListTask {
   readonly parse: ParseOptions
   readonly place: PlaceDescription
   /** Milliseconds since 1970. */
-  readonly nowMs: number
+  readonly wallMs: number
   /** After this the source is too old to be believed; Infinity = never. */
   readonly validUntilMs: number
   /** For the report. */
@@ -56,7 +56,7 @@ export function readList(task: ReadListTask): ReadListResult {
 }
 
 function readFrom(place: ListPlace, task: ReadListTask): ReadListResult {
-  if (task.nowMs >= task.validUntilMs) {
+  if (task.wallMs >= task.validUntilMs) {
     const why = 'the feed has not come yet, or not for its setting expires; see its log lines'
     return resultOf(task, nothing(task), 'expired', why)
   }
@@ -143,7 +143,7 @@ function judge(octets: Uint8Array, task: ReadListTask, before: Coverage | undefi
 
 function refusalOf({ parsed, guarded }: Judged, task: ReadListTask): string {
   if (parsed.refusal !== '') return parsed.refusal
-  if (parsed.expiresMs <= task.nowMs) {
+  if (parsed.expiresMs <= task.wallMs) {
     return `void since ${new Date(parsed.expiresMs).toISOString()} by its own $TIMESTAMP`
   }
   return guarded.refusal

@@ -50,24 +50,24 @@ export class DynamicList {
   }
 
   /** The living entry of exactly this prefix. */
-  get(prefix: string, nowMs: number): DynamicEntry | undefined {
+  get(prefix: string, wallMs: number): DynamicEntry | undefined {
     const key = prefixKey(prefix)
     const stored = key === undefined ? undefined : this.#table.get(key)
-    if (key === undefined || stored === undefined || !isAlive(stored, nowMs)) return undefined
+    if (key === undefined || stored === undefined || !isAlive(stored, wallMs)) return undefined
     return { prefix: key, ...stored }
   }
 
   /** The living entries among the committed ones, in order, from the prefix given on. */
-  *entries(nowMs: number, from = ''): Generator<DynamicEntry> {
+  *entries(wallMs: number, from = ''): Generator<DynamicEntry> {
     for (const [prefix, stored] of this.#table.entries(from)) {
-      if (isEntry(stored) && isAlive(stored, nowMs)) yield { prefix, ...stored }
+      if (isEntry(stored) && isAlive(stored, wallMs)) yield { prefix, ...stored }
     }
   }
 
   /** Removes what has ended, unless it is being entered anew. @returns how many. */
-  sweep(nowMs: number): number {
+  sweep(wallMs: number): number {
     const ended = [...this.#table.entries()].filter(
-      ([prefix, stored]) => !isAlive(stored, nowMs) && this.get(prefix, nowMs) === undefined,
+      ([prefix, stored]) => !isAlive(stored, wallMs) && this.get(prefix, wallMs) === undefined,
     )
     for (const [prefix] of ended) this.#table.remove(prefix)
     return ended.length
@@ -81,8 +81,8 @@ export function prefixKey(text: string): string | undefined {
   return formatPrefix(cell.family, cell.words, cell.length)
 }
 
-function isAlive(stored: Stored, nowMs: number): boolean {
-  return stored.expiresAtMs === 0 || stored.expiresAtMs > nowMs
+function isAlive(stored: Stored, wallMs: number): boolean {
+  return stored.expiresAtMs === 0 || stored.expiresAtMs > wallMs
 }
 
 /** What an older or damaged store holds may have another shape. */

@@ -31,8 +31,8 @@ export class GoodHosts {
     }
   }
 
-  note(key: string, nowMs: number): void {
-    this.#table.put(key, nowMs)
+  note(key: string, wallMs: number): void {
+    this.#table.put(key, wallMs)
   }
 
   /** Takes away what was noted before and not since, a bounded part of the table at a time. */

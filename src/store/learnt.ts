@@ -47,12 +47,12 @@ export class Learnt {
     this.goodHosts = new GoodHosts(this.store)
     this.#settings = settings
     this.#timers = [
-      this.#every(storeSweepEveryMs, (nowMs) => this.verdicts.sweep(nowMs)),
-      this.#every(storeSweepEveryMs, (nowMs) => this.whitelist.sweep(nowMs)),
-      this.#every(storeSweepEveryMs, (nowMs) =>
-        this.goodHosts.sweep(nowMs - this.#settings.goodForMs),
+      this.#every(storeSweepEveryMs, (wallMs) => this.verdicts.sweep(wallMs)),
+      this.#every(storeSweepEveryMs, (wallMs) => this.whitelist.sweep(wallMs)),
+      this.#every(storeSweepEveryMs, (wallMs) =>
+        this.goodHosts.sweep(wallMs - this.#settings.goodForMs),
       ),
-      this.#every(dynamicSweepEveryMs, (nowMs) => this.dynamic.sweep(nowMs)),
+      this.#every(dynamicSweepEveryMs, (wallMs) => this.dynamic.sweep(wallMs)),
     ]
   }
 
@@ -71,7 +71,7 @@ export class Learnt {
   }
 
   /** A store that cannot be read is told of and asked again; nothing of it ends the process. */
-  #every(periodMs: number, sweep: (nowMs: number) => unknown): NodeJS.Timeout {
+  #every(periodMs: number, sweep: (wallMs: number) => unknown): NodeJS.Timeout {
     const turn = async (): Promise<void> => {
       try {
         await sweep(Date.now())

@@ -79,16 +79,16 @@ export class StoredAddressTable implements AddressTable {
   }
 
   /** Takes an entry away if it has expired; inside somebody's transaction. */
-  removeIfOver(address: string, nowMs: number): void {
+  removeIfOver(address: string, wallMs: number): void {
     const record = this.#store.get(address)
-    if (record !== undefined && entryOf(address, record).expiresMs <= nowMs) {
+    if (record !== undefined && entryOf(address, record).expiresMs <= wallMs) {
       this.#store.removeSync(address)
     }
   }
 
-  sweep(nowMs: number = Date.now()): number {
+  sweep(wallMs: number = Date.now()): number {
     return this.#store.transactionSync(() => {
-      const expired = [...this.entries()].filter((entry) => entry.expiresMs <= nowMs)
+      const expired = [...this.entries()].filter((entry) => entry.expiresMs <= wallMs)
       for (const { address } of expired) this.#store.removeSync(address)
       return expired.length
     })

@@ -39,9 +39,9 @@ export class VerdictStore implements VerdictCache {
     return this.#entryCount()
   }
 
-  get(key: string, nowMs: number): CachedVerdict | undefined {
+  get(key: string, wallMs: number): CachedVerdict | undefined {
     const verdict = this.#waiting.get(key) ?? this.#read(key)
-    return verdict !== undefined && verdict.untilMs > nowMs ? verdict : undefined
+    return verdict !== undefined && verdict.untilMs > wallMs ? verdict : undefined
   }
 
   put(key: string, verdict: CachedVerdict): void {
@@ -73,12 +73,12 @@ export class VerdictStore implements VerdictCache {
     return count
   }
 
-  entries(prefix: string, nowMs: number, countMax: number): [string, CachedVerdict][] {
+  entries(prefix: string, wallMs: number, countMax: number): [string, CachedVerdict][] {
     this.#commit()
     const found: [string, CachedVerdict][] = []
     for (const { key, value } of this.#verdicts.getRange(rangeOf(prefix, undefined))) {
       if (found.length >= countMax) break
-      if (value.untilMs > nowMs) found.push([key, value])
+      if (value.untilMs > wallMs) found.push([key, value])
     }
     return found
   }
@@ -86,11 +86,11 @@ export class VerdictStore implements VerdictCache {
   /**
    * Takes away what is over, and in a full store what would be over first. Bounded; call it again.
    */
-  async sweep(nowMs: number): Promise<number> {
+  async sweep(wallMs: number): Promise<number> {
     const surplus = Math.min(this.#entryCount() - this.entriesMax, storeSweepEntriesMax)
     const over: [number, string][] = []
     for (const time of this.#times.getKeys({ limit: storeSweepEntriesMax })) {
-      if (time[0] > nowMs && over.length >= surplus) break
+      if (time[0] > wallMs && over.length >= surplus) break
       over.push(time)
     }
     if (over.length === 0) return 0

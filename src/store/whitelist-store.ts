@@ -63,30 +63,30 @@ export class WhitelistStore {
    * Enters or renews at once, on disk when it returns. False: no address, or the store failed.
    * @param source `operator`, or an operator's words. @param ttlMs 0 = for ever.
    */
-  add(address: string, source: string, nowMs: number, ttlMs?: number): boolean {
-    return addressKey(address) !== undefined && this.addMany([address], source, nowMs, ttlMs)
+  add(address: string, source: string, wallMs: number, ttlMs?: number): boolean {
+    return addressKey(address) !== undefined && this.addMany([address], source, wallMs, ttlMs)
   }
 
   /** The same for many in one transaction; they must be addresses. */
   addMany(
     addresses: readonly string[],
     source: string,
-    nowMs: number,
+    wallMs: number,
     ttlMs = this.expiresMs,
   ): boolean {
-    const options = optionsOf(source, nowMs, ttlMs)
+    const options = optionsOf(source, wallMs, ttlMs)
     return this.#store.transact(() => void this.#table.addMany(addresses, options))
   }
 
   /** Enters or renews with the next common transaction; what was renewed today is left as it is. */
-  learn(address: string, nowMs: number): void {
+  learn(address: string, wallMs: number): void {
     const key = addressKey(address)
     if (key === undefined || this.#store.isClosed) return
     const before = this.find(key)
-    if (before !== undefined && nowMs - before.seenMs < whitelistRenewMs) return
+    if (before !== undefined && wallMs - before.seenMs < whitelistRenewMs) return
     this.#store.enqueue({
       isNew: true,
-      make: () => void this.#table.add(key, optionsOf('learnt', nowMs, this.expiresMs)),
+      make: () => void this.#table.add(key, optionsOf('learnt', wallMs, this.expiresMs)),
       settle: () => {},
     })
   }
@@ -101,9 +101,9 @@ export class WhitelistStore {
   }
 
   /** Enters what was mined and the place that it was mined up to, in one transaction. */
-  enter(addresses: readonly string[], file: string, place: MiningPlace, nowMs: number): boolean {
+  enter(addresses: readonly string[], file: string, place: MiningPlace, wallMs: number): boolean {
     return this.#store.transact(() => {
-      this.#table.addMany(addresses, optionsOf('mined', nowMs, this.expiresMs))
+      this.#table.addMany(addresses, optionsOf('mined', wallMs, this.expiresMs))
       this.#places.putSync(file, place)
     })
   }
@@ -119,25 +119,25 @@ export class WhitelistStore {
   }
 
   /** Living entries in order, from the address given on. */
-  *list(from: string, nowMs: number): Iterable<AddressEntry> {
+  *list(from: string, wallMs: number): Iterable<AddressEntry> {
     for (const entry of this.#table.range(from)) {
-      if (entry.expiresMs > nowMs) yield entry
+      if (entry.expiresMs > wallMs) yield entry
     }
   }
 
   /** Takes expired entries away, a bounded part of the table at a time. */
-  sweep(nowMs: number): void {
+  sweep(wallMs: number): void {
     const part = [...this.#table.range(this.#sweptTo, storeSweepPartMax)]
     const isEnd = part.length < storeSweepPartMax
     this.#sweptTo = isEnd ? '' : (part.at(-1)?.address ?? '')
-    const over = part.filter((entry) => entry.expiresMs <= nowMs)
+    const over = part.filter((entry) => entry.expiresMs <= wallMs)
     if (over.length === 0) return
     this.#store.transact(() => {
-      for (const { address } of over) this.#table.removeIfOver(address, nowMs)
+      for (const { address } of over) this.#table.removeIfOver(address, wallMs)
     })
   }
 }
 
-function optionsOf(source: string, nowMs: number, ttlMs: number) {
-  return ttlMs === 0 ? { source, nowMs } : { source, nowMs, ttlMs }
+function optionsOf(source: string, wallMs: number, ttlMs: number) {
+  return ttlMs === 0 ? { source, wallMs } : { source, wallMs, ttlMs }
 }

@@ -27,10 +27,10 @@ export interface AddressEntry {
 /** How to enter an address. */
 export interface AddAddressOptions {
   readonly source: string
-  /** Milliseconds from `nowMs`; absent = it stays. */
+  /** Milliseconds from `wallMs`; absent = it stays. */
   readonly ttlMs?: number
   /** Absent = now. */
-  readonly nowMs?: number
+  readonly wallMs?: number
 }
 
 /** A table of addresses. Owned by one thread; synchronous. */
@@ -50,7 +50,7 @@ export interface AddressTable {
   /** All entries in order of the address, expired ones too. */
   entries(): Iterable<AddressEntry>
   /** Deletes what has expired; how many. */
-  sweep(nowMs?: number): number
+  sweep(wallMs?: number): number
   readonly size: number
   close(): void
 }
@@ -103,13 +103,13 @@ export function renewedEntry(
   options: AddAddressOptions,
   before: AddressEntry | undefined,
 ): AddressEntry {
-  const nowMs = options.nowMs ?? Date.now()
-  const expiresMs = options.ttlMs === undefined ? Number.POSITIVE_INFINITY : nowMs + options.ttlMs
-  if (before === undefined) return { address, source: options.source, seenMs: nowMs, expiresMs }
+  const wallMs = options.wallMs ?? Date.now()
+  const expiresMs = options.ttlMs === undefined ? Number.POSITIVE_INFINITY : wallMs + options.ttlMs
+  if (before === undefined) return { address, source: options.source, seenMs: wallMs, expiresMs }
   return {
     address,
     source: before.source,
-    seenMs: Math.max(before.seenMs, nowMs),
+    seenMs: Math.max(before.seenMs, wallMs),
     expiresMs: Math.max(before.expiresMs, expiresMs),
   }
 }
@@ -167,10 +167,10 @@ class MemoryAddressTable implements AddressTable {
     return [...this.#entries.values()].sort((one, other) => (one.address < other.address ? -1 : 1))
   }
 
-  sweep(nowMs: number = Date.now()): number {
+  sweep(wallMs: number = Date.now()): number {
     const before = this.#entries.size
     for (const [key, entry] of this.#entries) {
-      if (entry.expiresMs <= nowMs) this.#entries.delete(key)
+      if (entry.expiresMs <= wallMs) this.#entries.delete(key)
     }
     return before - this.#entries.size
   }

@@ -35,15 +35,15 @@ export interface InboundTlsPolicy {
 /** The TLS side of a serving thread. */
 export class InboundTls {
   readonly #policy: InboundTlsPolicy
-  readonly #now: () => number
+  readonly #wallNow: () => number
   #period = -1
   #contexts: ReadonlyMap<string, tls.SecureContext> = new Map()
   #first: tls.SecureContext | undefined
 
-  /** Throws where a certificate and its key do not fit. @param now wall clock, milliseconds. */
-  constructor(policy: InboundTlsPolicy, now: () => number) {
+  /** Throws where a certificate and its key do not fit. @param wallNow wall clock, milliseconds. */
+  constructor(policy: InboundTlsPolicy, wallNow: () => number) {
     this.#policy = policy
-    this.#now = now
+    this.#wallNow = wallNow
     this.#renew()
   }
 
@@ -68,12 +68,12 @@ export class InboundTls {
   }
 
   #renew(): void {
-    const period = ticketPeriodAt(this.#now())
+    const period = ticketPeriodAt(this.#wallNow())
     if (period === this.#period) return
     const contexts = new Map<string, tls.SecureContext>()
     let first: tls.SecureContext | undefined
     for (const certificate of this.#policy.certificates) {
-      const context = newContext(this.#policy, certificate, this.#now)
+      const context = newContext(this.#policy, certificate, this.#wallNow)
       first ??= context
       for (const name of certificate.names) contexts.set(name.toLowerCase(), context)
     }
@@ -86,7 +86,7 @@ export class InboundTls {
 function newContext(
   policy: InboundTlsPolicy,
   { certificate, key, names }: Certificate,
-  now: () => number,
+  wallNow: () => number,
 ): tls.SecureContext {
   const { service, ticketSecret, versionMin } = policy
   const stamp = [service, ...names].join(' ')
@@ -102,7 +102,7 @@ function newContext(
     // A client that shakes hands again and again would cost us more than it costs the client
     // (RFC 9325 §3.5); compression tells the length of secrets (§3.3).
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_COMPRESSION,
-    ticketKeys: ticketKeysOf(ticketSecret, stamp, ticketPeriodAt(now())),
+    ticketKeys: ticketKeysOf(ticketSecret, stamp, ticketPeriodAt(wallNow())),
     sessionIdContext: createHash('sha256').update(stamp).digest('hex').slice(0, 32),
   }
   const context = tls.createSecureContext(options)
@@ -110,7 +110,7 @@ function newContext(
   // cost their client a full handshake.
   const native = context.context as NativeContext
   native.enableTicketKeyCallback?.()
-  native.onticketkeycallback = new TicketKeys(ticketSecret, stamp, now).answer
+  native.onticketkeycallback = new TicketKeys(ticketSecret, stamp, wallNow).answer
   return context
 }
 

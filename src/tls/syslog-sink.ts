@@ -39,9 +39,9 @@ export function openTlsSyslog(
 }
 
 /** One line as a message of RFC 5424 in a frame of RFC 5425. */
-function syslogFrame(line: string, settings: TlsSyslogSettings, nowMs: number): string {
+function syslogFrame(line: string, settings: TlsSyslogSettings, wallMs: number): string {
   const { priority, host, tag } = settings
-  const stamp = new Date(nowMs).toISOString()
+  const stamp = new Date(wallMs).toISOString()
   const message = `<${priority}>1 ${stamp} ${host} ${tag} ${process.pid} - - ${line}`
   return `${Buffer.byteLength(message, 'latin1')} ${message}`
 }

@@ -30,8 +30,8 @@ export type TicketAnswer =
   | readonly [verdict: 1, hmac: Buffer, aes: Buffer, name: Buffer, iv: Buffer]
 
 /** The period that a time lies in. */
-export function ticketPeriodAt(nowMs: number): number {
-  return Math.floor(nowMs / ticketPeriodMs)
+export function ticketPeriodAt(wallMs: number): number {
+  return Math.floor(wallMs / ticketPeriodMs)
 }
 
 /** The 48 octets of a period's key. @param stamp of any length. */
@@ -45,16 +45,16 @@ export function ticketKeysOf(secret: Uint8Array, stamp: string, period: number):
 export class TicketKeys {
   readonly #secret: Uint8Array
   readonly #stamp: string
-  readonly #now: () => number
+  readonly #wallNow: () => number
   #period = Number.NaN
   #present: TicketKey = { name: noKey, hmac: noKey, aes: noKey }
   #before = this.#present
 
-  /** @param now wall clock, milliseconds. */
-  constructor(secret: Uint8Array, stamp: string, now: () => number) {
+  /** @param wallNow wall clock, milliseconds. */
+  constructor(secret: Uint8Array, stamp: string, wallNow: () => number) {
     this.#secret = secret
     this.#stamp = stamp
-    this.#now = now
+    this.#wallNow = wallNow
   }
 
   /** OpenSSL asks for the key of a ticket that it makes, or that a client has shown. */
@@ -68,7 +68,7 @@ export class TicketKeys {
   }
 
   #turn(): void {
-    const period = ticketPeriodAt(this.#now())
+    const period = ticketPeriodAt(this.#wallNow())
     if (period === this.#period) return
     this.#period = period
     this.#present = this.#keyOf(period)

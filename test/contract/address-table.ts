@@ -62,12 +62,12 @@ export function runAddressTableContract(
     )
 
     test('an address ends with its time, and adding again renews it', () => {
-      const nowMs = Date.now()
-      table.add('old@example.net', { ...source, nowMs: nowMs - 2000, ttlMs: 1000 })
-      table.add('new@example.net', { ...source, nowMs: nowMs - 2000, ttlMs: 1000 })
-      table.add('new@example.net', { ...source, nowMs, ttlMs: 3_600_000 })
+      const wallMs = Date.now()
+      table.add('old@example.net', { ...source, wallMs: wallMs - 2000, ttlMs: 1000 })
+      table.add('new@example.net', { ...source, wallMs: wallMs - 2000, ttlMs: 1000 })
+      table.add('new@example.net', { ...source, wallMs, ttlMs: 3_600_000 })
       expect(table.has('old@example.net')).toBe(false)
-      expect(table.find('new@example.net')).toMatchObject({ seenMs: nowMs, source: 'mined' })
+      expect(table.find('new@example.net')).toMatchObject({ seenMs: wallMs, source: 'mined' })
       expect(table.sweep()).toBe(1)
       expect([...table.entries()].map((entry) => entry.address)).toEqual(['new@example.net'])
     })

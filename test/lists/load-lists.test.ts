@@ -247,9 +247,9 @@ test('a feed that has not come for longer than `expires` is dropped, $TIMESTAMP 
   const feedOf = (): FeedState => ({ path: file, fetchedMs: 1_000_000 })
   const url = 'https://lists.example/drop.txt'
   const one = [blacklist(url, { expiresMs: 60_000 })]
-  const fresh = await load({ blacklist: one }, undefined, { feedOf, nowMs: 1_059_999 })
+  const fresh = await load({ blacklist: one }, undefined, { feedOf, wallMs: 1_059_999 })
   expect(fresh.reports[0]).toMatchObject({ list: 'drop', file: url, outcome: 'loaded' })
-  const old = await load({ blacklist: one }, undefined, { feedOf, nowMs: 1_060_000 })
+  const old = await load({ blacklist: one }, undefined, { feedOf, wallMs: 1_060_000 })
   expect(old.reports[0]).toMatchObject({ outcome: 'expired', entryCount: 0 })
   const stamped = write('stamped', '$TIMESTAMP 2020:01:01 2020:01:02\n62.1.0.0/16\n')
   const voided = await load({ blacklist: [blacklist(stamped)] })
