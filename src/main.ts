@@ -244,7 +244,7 @@ class Instance implements RunningProxy {
 
   /** New lists are in force: the gate takes their rules, the threads hear of trusted names. */
   onListsChange(): void {
-    void this.dynamic.onLoaded(Date.now())
+    void this.dynamic.onLoaded()
     this.#configureGate()
     if (this.#lists.hasTrustedNames !== this.#hasTrustedNames) this.#configureThreads()
   }

@@ -207,10 +207,10 @@ export class ListCommands {
     const kept = this.#parts.learnt?.dynamic
     const table = this.#parts.proxy.dynamic
     const wallMs = Date.now()
-    const isThere = kept?.get(prefix, wallMs) !== undefined || table.holds(prefix, wallMs)
+    const isThere = kept?.get(prefix, wallMs) !== undefined || table.holds(prefix)
     if (!isThere) return { removed: false }
     kept?.remove(prefix)
-    table.onRemoved(prefix, wallMs)
+    table.onRemoved(prefix)
     this.#keep(prefix)
     return { removed: true }
   }

@@ -34,12 +34,19 @@ export interface DynamicListener {
   onFault(detail: string): void
 }
 
-type Entered = Pick<DynamicEntry, 'prefix' | 'expiresAtMs'>
+type Expiring = Pick<DynamicEntry, 'prefix' | 'expiresAtMs'>
+
+/** Ends with the table's entry, which no setting of the wall clock ends. */
+interface Entered extends Expiring {
+  /** On the clock of `now`; Infinity = never. */
+  readonly endsMs: number
+}
 
 /** The dynamic blacklist of an instance. */
 export class DynamicEntries {
   readonly #table: DynamicTable
   readonly #listener: DynamicListener
+  readonly #now: () => number
   /** What was entered, by prefix, also where no store keeps it. */
   readonly #entered = new Map<string, Entered>()
   /** Goes round what was entered: see `#forgetEnded`. */
@@ -48,9 +55,14 @@ export class DynamicEntries {
   #isFull = false
   #kept: DynamicList | undefined
 
-  constructor(table: DynamicTable, listener: DynamicListener) {
+  constructor(
+    table: DynamicTable,
+    listener: DynamicListener,
+    now: () => number = () => performance.now(),
+  ) {
     this.#table = table
     this.#listener = listener
+    this.#now = now
   }
 
   /** Enters what is alive in the store and keeps there what comes. Answers how many. */
@@ -64,7 +76,7 @@ export class DynamicEntries {
         continue
       }
       // What is barred goes from the store also where no more fits into the table.
-      if (!this.#isFull && this.#tryEnter(entry, wallMs)) count++
+      if (!this.#isFull && this.#tryEnter(entry, ttlOf(entry, wallMs))) count++
     }
     return count
   }
@@ -78,12 +90,12 @@ export class DynamicEntries {
    * Lists were loaded: what touches never-block space now goes, from table and store. In parts,
    * with turns for others between them.
    */
-  async onLoaded(wallMs: number): Promise<void> {
+  async onLoaded(): Promise<void> {
     let seen = 0
     for (const entry of this.#entered.values()) {
       const { prefix } = entry
-      if (!isAlive(entry, wallMs)) this.#entered.delete(prefix)
-      else if (this.#isBarred(prefix)) this.#tryLeave(prefix, wallMs)
+      if (entry.endsMs <= this.#now()) this.#entered.delete(prefix)
+      else if (this.#isBarred(prefix)) this.#tryLeave(prefix)
       if (++seen % storeSweepPartMax === 0) await nextTurn()
       if (this.#isClosed) return
     }
@@ -98,37 +110,38 @@ export class DynamicEntries {
   learn(listing: Listing, wallMs: number): void {
     const { prefix, reason, evidence, ttlMs } = listing
     const expiresAtMs = ttlMs === 0 ? 0 : wallMs + ttlMs
-    const standing = this.#entered.get(prefix)
-    if (standing !== undefined && endOf(standing) >= endOf({ expiresAtMs })) return
-    if (!this.#tryEnter({ prefix, expiresAtMs }, wallMs)) return
+    const nowMs = this.#now()
+    const standing = this.#entered.get(prefix)?.endsMs ?? 0
+    if (standing > nowMs && standing >= endOf(ttlMs, nowMs)) return
+    if (!this.#tryEnter({ prefix, expiresAtMs }, ttlMs)) return
     const source = 'feedback'
     this.#kept?.add({ prefix, source, reason, evidence, addedAtMs: wallMs, expiresAtMs })
   }
 
   /** An operator enters it, and keeps it then. Throws OperatingError TABLE_ADDED_FULL. */
   onAdded(entry: DynamicEntry, wallMs: number): void {
-    this.#enter(entry, wallMs)
+    this.#enter(entry, ttlOf(entry, wallMs))
   }
 
   /** An operator removes it: no client is refused for it any more. */
-  onRemoved(prefix: string, wallMs: number): void {
-    this.#leave(prefix, wallMs)
+  onRemoved(prefix: string): void {
+    this.#leave(prefix)
   }
 
   /** Is exactly this prefix entered, also where the store has given it up? */
-  holds(prefix: string, wallMs: number): boolean {
-    const entry = this.#entered.get(prefix)
-    return entry !== undefined && isAlive(entry, wallMs)
+  holds(prefix: string): boolean {
+    return (this.#entered.get(prefix)?.endsMs ?? 0) > this.#now()
   }
 
   /**
    * What is in force and not in the store, which was full or is not there; from a place on, each
    * with the place behind it. Places move when entries go.
    */
-  *notKept(wallMs: number, from = 0): Generator<Entered & { readonly behind: number }> {
+  *notKept(wallMs: number, from = 0): Generator<Expiring & { readonly behind: number }> {
+    const nowMs = this.#now()
     let behind = 0
     for (const entry of this.#entered.values()) {
-      if (++behind <= from || !isAlive(entry, wallMs)) continue
+      if (++behind <= from || entry.endsMs <= nowMs) continue
       const { prefix, expiresAtMs } = entry
       if (this.#kept?.get(prefix, wallMs) === undefined) yield { prefix, expiresAtMs, behind }
     }
@@ -139,18 +152,19 @@ export class DynamicEntries {
     this.#kept = undefined
   }
 
-  #enter({ prefix, expiresAtMs }: Entered, wallMs: number): void {
-    const ttlMs = expiresAtMs === 0 ? 0 : Math.max(1, expiresAtMs - wallMs)
+  /** @param ttlMs 0 = it never ends */
+  #enter({ prefix, expiresAtMs }: Expiring, ttlMs: number): void {
+    const nowMs = this.#now()
     this.#table.enterDynamic({ prefix, ttlMs })
     this.#isFull = false
-    this.#entered.set(prefix, { prefix, expiresAtMs })
-    this.#forgetEnded(wallMs)
+    this.#entered.set(prefix, { prefix, expiresAtMs, endsMs: endOf(ttlMs, nowMs) })
+    this.#forgetEnded(nowMs)
   }
 
   /** False: the table is full. */
-  #tryEnter(entry: Entered, wallMs: number): boolean {
+  #tryEnter(entry: Expiring, ttlMs: number): boolean {
     try {
-      this.#enter(entry, wallMs)
+      this.#enter(entry, ttlMs)
       return true
     } catch (error) {
       if (!(error instanceof OperatingError)) throw error
@@ -161,32 +175,34 @@ export class DynamicEntries {
   }
 
   /** For nobody who could hear what the table says. */
-  #tryLeave(prefix: string, wallMs: number): void {
+  #tryLeave(prefix: string): void {
     try {
-      this.#leave(prefix, wallMs)
+      this.#leave(prefix)
     } catch (error) {
       this.#listener.onFault(`dynamic ${prefix}: ${messageOf(error)}`)
     }
   }
 
   /** A table that knows the prefix by its block has unlisted its neighbours: they come back. */
-  #leave(prefix: string, wallMs: number): void {
+  #leave(prefix: string): void {
     this.#entered.delete(prefix)
     const block = this.#table.removeDynamic(prefix)
     this.#listener.onRemoved(prefix)
     if (block === prefix) return
+    const nowMs = this.#now()
     for (const entry of this.#entered.values()) {
-      const isNeighbour = isAlive(entry, wallMs) && prefixesTouch(entry.prefix, block) === true
-      if (isNeighbour) this.#tryEnter(entry, wallMs)
+      if (entry.endsMs <= nowMs || prefixesTouch(entry.prefix, block) !== true) continue
+      const isEndless = entry.endsMs === Number.POSITIVE_INFINITY
+      this.#tryEnter(entry, isEndless ? 0 : Math.ceil(entry.endsMs - nowMs))
     }
   }
 
   /** Two are looked at for each that comes, so what has ended goes as fast as others come. */
-  #forgetEnded(wallMs: number): void {
+  #forgetEnded(nowMs: number): void {
     for (let step = 0; step < 2; step++) {
       const { value, done } = this.#round.next()
       if (done === true) this.#round = this.#entered.values()
-      else if (!isAlive(value, wallMs)) this.#entered.delete(value.prefix)
+      else if (value.endsMs <= nowMs) this.#entered.delete(value.prefix)
     }
   }
 
@@ -205,10 +221,10 @@ export class DynamicEntries {
   }
 }
 
-function endOf({ expiresAtMs }: Pick<Entered, 'expiresAtMs'>): number {
-  return expiresAtMs === 0 ? Number.POSITIVE_INFINITY : expiresAtMs
+function endOf(ttlMs: number, nowMs: number): number {
+  return ttlMs === 0 ? Number.POSITIVE_INFINITY : nowMs + ttlMs
 }
 
-function isAlive({ expiresAtMs }: Entered, wallMs: number): boolean {
-  return expiresAtMs === 0 || expiresAtMs > wallMs
+function ttlOf({ expiresAtMs }: Expiring, wallMs: number): number {
+  return expiresAtMs === 0 ? 0 : Math.max(1, expiresAtMs - wallMs)
 }

@@ -73,10 +73,10 @@ for (const { way, isNative, needs } of ways) {
         { evidence: ['dynamic'] },
       ])
 
-      expect(dynamic.holds('127.0.5.1/32', Date.now())).toBe(true)
+      expect(dynamic.holds('127.0.5.1/32')).toBe(true)
       expect(learnt?.dynamic.remove('127.0.5.1')).toBe(true)
-      dynamic.onRemoved('127.0.5.1/32', Date.now())
-      expect(dynamic.holds('127.0.5.1/32', Date.now())).toBe(false)
+      dynamic.onRemoved('127.0.5.1/32')
+      expect(dynamic.holds('127.0.5.1/32')).toBe(false)
       const asked = internet.sessionsAt('127.0.5.1').length
       expect((await send({ from: '127.0.5.1' })).replies).toHaveLength(5)
       expect(internet.sessionsAt('127.0.5.1').length).toBe(asked + 1)
@@ -188,7 +188,7 @@ for (const { way, isNative, needs } of ways) {
       expect((await first.send(forged)).last).toMatch(/^550 5\.1\.8/)
       expect(first.listings()).toEqual(['127.0.1.2/32 no-such-user'])
       expect(first.learnt?.dynamic.remove('127.0.1.2')).toBe(true)
-      first.dynamic.onRemoved('127.0.1.2/32', Date.now())
+      first.dynamic.onRemoved('127.0.1.2/32')
       await first.end()
       const asked = internet.sessionsAt('127.0.1.1').length
       const second = await start(parts)

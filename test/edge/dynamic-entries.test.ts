@@ -89,7 +89,7 @@ test('bitmap24: never-block space counts by its /24; a removal leaves neighbours
     const entry = one.learnt?.dynamic.get(prefix, now)
     if (entry === undefined) throw new Error('not kept')
     one.learnt?.dynamic.remove(prefix)
-    one.dynamic.onRemoved(entry.prefix, now)
+    one.dynamic.onRemoved(entry.prefix)
     expect([...new Set(await listsOf(one, '62.1.3.77'))]).toEqual(lists)
   }
 }, 60_000)
@@ -98,6 +98,7 @@ test('bitmap24: never-block space counts by its /24; a removal leaves neighbours
 function countingEntries(barred: ReadonlySet<string> = new Set(), most = Number.MAX_VALUE) {
   const removed: string[] = []
   const faults: string[] = []
+  const clock = { nowMs: 0 }
   let count = 0
   const entries = new DynamicEntries(
     {
@@ -116,8 +117,9 @@ function countingEntries(barred: ReadonlySet<string> = new Set(), most = Number.
       onBarred: () => undefined,
       onFault: (detail) => faults.push(detail),
     },
+    () => clock.nowMs,
   )
-  return { entries, removed, faults }
+  return { entries, removed, faults, clock }
 }
 
 const prefixOf = (at: number) => `62.${at >> 16}.${(at >> 8) & 255}.${at & 255}/32`
@@ -125,11 +127,14 @@ const listingOf = (at: number, ttlMs: number) =>
   ({ prefix: prefixOf(at), reason: 'open-relay', evidence: [], ttlMs }) as const
 
 test('entries that have ended are forgotten while others come, without a load', () => {
-  const { entries } = countingEntries()
-  for (let at = 0; at < 20_000; at++) entries.learn(listingOf(at, 1000), at)
+  const { entries, clock } = countingEntries()
+  for (let at = 0; at < 20_000; at++) {
+    clock.nowMs = at
+    entries.learn(listingOf(at, 1000), at)
+  }
   expect(entries.count).toBeLessThan(5000)
-  expect(entries.holds(prefixOf(19_999), 20_000)).toBe(true)
-  expect(entries.holds(prefixOf(10), 20_000)).toBe(false)
+  expect(entries.holds(prefixOf(19_999))).toBe(true)
+  expect(entries.holds(prefixOf(10))).toBe(false)
 })
 
 test("feedback shortens no operator's entry; what ends earlier is renewed by it", () => {
@@ -169,11 +174,33 @@ test('a load looks at many entries in parts, and at all of them', async () => {
   const barred = new Set([prefixOf(0), prefixOf(9_999)])
   const { entries, removed } = countingEntries(barred)
   for (let at = 0; at < 10_000; at++) entries.learn(listingOf(at, 0), 0)
-  const looking = entries.onLoaded(1)
+  const looking = entries.onLoaded()
   expect(removed).toEqual([prefixOf(0)])
   await looking
   expect(removed).toEqual([...barred])
   expect(entries.count).toBe(9_998)
+})
+
+test('the wall clock is set: what the table lists can be removed, what it has ended comes back', () => {
+  const hourMs = 3_600_000
+  const { entries, removed, clock } = countingEntries()
+  const ends: number[] = []
+  const store = { add: ({ expiresAtMs }: DynamicEntry) => ends.push(expiresAtMs) }
+  entries.keepIn({ ...store, sweep: () => 0, entries: () => [] } as unknown as DynamicList, 0)
+  const setTo = 100 * hourMs
+  entries.learn(listingOf(1, hourMs), setTo)
+  // Set forward: other entries come, so that what has ended is forgotten.
+  for (let at = 2; at < 9; at++) entries.learn(listingOf(at, 0), setTo + 9 * hourMs)
+  expect(entries.holds(prefixOf(1))).toBe(true)
+  entries.onRemoved(prefixOf(1))
+  expect(removed).toEqual([prefixOf(1)])
+  // Set back: the table has ended it long before its end by the wall clock.
+  entries.learn(listingOf(1, hourMs), setTo)
+  clock.nowMs += hourMs
+  expect(entries.holds(prefixOf(1))).toBe(false)
+  entries.learn(listingOf(1, hourMs), 0)
+  expect(entries.holds(prefixOf(1))).toBe(true)
+  expect(ends.at(-1)).toBe(hourMs)
 })
 
 test('a full table: feedback lists nobody and says so once, an operator hears it, room is used again', () => {
@@ -184,10 +211,10 @@ test('a full table: feedback lists nobody and says so once, an operator hears it
   for (let at = 0; at < 5; at++) entries.learn(listingOf(at, 0), 0)
   expect(faults).toEqual([`dynamic ${prefixOf(2)}: full`])
   expect(kept).toEqual([prefixOf(0), prefixOf(1)])
-  expect(entries.holds(prefixOf(2), 1)).toBe(false)
+  expect(entries.holds(prefixOf(2))).toBe(false)
   const entry = { prefix: prefixOf(9), expiresAtMs: 0 } as DynamicEntry
   expect(() => entries.onAdded(entry, 0)).toThrow('full')
-  entries.onRemoved(prefixOf(0), 0)
+  entries.onRemoved(prefixOf(0))
   entries.learn(listingOf(7, 0), 0)
   entries.learn(listingOf(8, 0), 0)
   expect(kept).toEqual([prefixOf(0), prefixOf(1), prefixOf(7)])
@@ -221,7 +248,7 @@ test('a table that refuses a removal: told, and the load goes on with the others
     { onRemoved: () => {}, onBarred: () => {}, onFault: (detail) => faults.push(detail) },
   )
   for (const at of [0, 1]) entries.learn(listingOf(at, 0), 0)
-  await entries.onLoaded(1)
+  await entries.onLoaded()
   expect(faults).toEqual([0, 1].map((at) => `dynamic ${prefixOf(at)}: full`))
 })
 
@@ -233,7 +260,7 @@ test('a store that cannot be read keeps no barred entry listed', async () => {
   const kept = { sweep: () => 0, entries: () => [], add: () => true, remove }
   entries.keepIn(kept as unknown as DynamicList, 0)
   for (const at of [0, 1, 2]) entries.learn(listingOf(at, 0), 0)
-  await entries.onLoaded(1)
+  await entries.onLoaded()
   expect(removed).toEqual([prefixOf(1)])
   expect(faults).toEqual([`dynamic ${prefixOf(1)}: the store cannot be read`])
 })
