@@ -91,7 +91,8 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
     this.engine = parts.newEngine(this)
     this.pool = new Pool(this, parts.transfer, this.#nowMs)
     if (parts.tls !== undefined) parts.tls.onWanted = () => this.#sweep()
-    this.#timer = setInterval(() => this.#sweep(), poolSweepMs)
+    // Behind what has come: where the thread or the machine slept, an answer lies there unread.
+    this.#timer = setInterval(() => setImmediate(() => this.#sweep()), poolSweepMs)
   }
 
   /**
@@ -337,6 +338,7 @@ export class Edge implements EngineHandler, PoolPlace, TransferPlace {
 
   /** Links are guarded each for itself; what else meets a bug of ours waits for the next sweep. */
   #sweep(): void {
+    if (this.#hasEnded) return
     try {
       this.pool.sweep(this.tick())
       this.counters.set('clients', this.#clients)

@@ -1,5 +1,9 @@
 /** The wall clock is set while the service runs: by hand, by NTP, behind a sleep of the machine. */
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { poolSweepMs } from '../../src/base/limits.ts'
 import { MemoryEdge } from '../support/memory-edge.ts'
 
 const hourMs = 3_600_000
@@ -79,3 +83,37 @@ test('set while a client is served: the records have the new time and the true d
   expect(scene.verdicts).toMatchObject([{ time: setTo, ms: duration }])
   expect(scene.records.at(-1)).toMatchObject({ event: 'disconnect', time: setTo, ms: duration })
 })
+
+test('a machine that slept: the answer to a final dot that has come meanwhile counts', async () => {
+  await scene.edge.stop()
+  vi.useFakeTimers({ toFake: ['performance'] })
+  scene = new MemoryEdge('')
+  const { engine } = scene
+  scene.open(firstSession)
+  const client = scene.comeSender(firstSession)
+  engine.feed(client, 'x\r\n.\r\n')
+  await sweeps()
+  // It lies in the kernel when the thread goes on, and the next look at the sessions is due.
+  const [near, far] = await socketPair()
+  near.on('data', (octets) => engine.feed(firstSession, octets.toString('latin1')))
+  await new Promise<void>((resolve) => far.write('250 2.0.0 queued\r\n', () => resolve()))
+  await setTimeout(0)
+  near.resume()
+  vi.advanceTimersByTime(dayMs)
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 * poolSweepMs)
+  engine.take(client)
+  await sweeps()
+  expect(engine.take(client)).toBe('250 2.0.0 queued\r\n')
+  near.destroy()
+  far.destroy()
+})
+
+/** Two ends of a connection; the first is not read before it is resumed. */
+async function socketPair(): Promise<readonly [Socket, Socket]> {
+  const server = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const far = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  const [near] = (await once(server, 'connection')) as [Socket]
+  server.close()
+  return [near, far]
+}

@@ -21,7 +21,13 @@ const connections = Number(process.env.ACTIVEMX_CONNECTIONS ?? 10_000)
 const firstSeed = Number(process.env.ACTIVEMX_SEED ?? 20_261_121)
 
 beforeEach(() => {
-  const toFake = ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] as const
+  const toFake = [
+    'setTimeout',
+    'clearTimeout',
+    'setInterval',
+    'clearInterval',
+    'setImmediate',
+  ] as const
   vi.useFakeTimers({ toFake: [...toFake, 'Date', 'performance'], now: 1_800_000_000_000 })
 })
 
