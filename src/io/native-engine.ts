@@ -415,6 +415,8 @@ class NativeEngine implements Engine {
 
   #closeIfEmpty(): void {
     if (this.#onEmpty === undefined || this.connections > 0 || this.#detached > 0) return
+    // The last round of a turn may have closed the last ones: their onClose comes in the next turn.
+    if (this.#isFlushDue) return
     this.#isClosed = true
     this.#addon.closeEngine(this.#handle)
     this.#onEmpty()
