@@ -123,6 +123,7 @@ export class SimulatedClient implements FarEnd {
 
   #piecesOf(text: string): readonly string[] {
     if (text.length < 400 && this.#random.chance(0.5)) return this.#random.pieces(text)
+    if (this.#random.chance(0.6)) return this.#random.pieces(text, 1 + text.length / 10)
     const cut = this.#random.below(text.length + 1)
     return [text.slice(0, cut), text.slice(cut)].filter((piece) => piece !== '')
   }

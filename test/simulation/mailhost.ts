@@ -54,7 +54,17 @@ const fates = [
   'farewell',
   'nonsense',
 ] as const
-type Fate = (typeof fates)[number] | 'ok' | 'early' | 'stuck'
+type Fate = (typeof fates)[number] | 'ok' | 'early' | 'stuck' | 'once-more' | 'torn'
+
+/** What may happen at one step alone. */
+const ownFates: Readonly<Record<string, readonly Fate[]>> = {
+  data: ['early', 'stuck'],
+  greeting: ['once-more'],
+  dot: ['once-more', 'torn'],
+  rset: ['torn'],
+  mail: ['torn'],
+  rcpt: ['torn'],
+}
 
 /** One mailhost. */
 export class SimulatedMailhost {
@@ -76,8 +86,9 @@ export class SimulatedMailhost {
   fateAt(step: string): Fate {
     const { random, troubleShare, troubles } = this.place
     if (troubleShare === 0 || !random.chance(troubleShare)) return 'ok'
-    const fate: Fate =
-      step === 'data' && random.chance(0.3) ? random.pick(['early', 'stuck']) : random.pick(fates)
+    const own = ownFates[step] ?? []
+    const isOwn = own.length > 0 && random.chance(0.3)
+    const fate: Fate = isOwn ? random.pick(own) : random.pick(fates)
     const name = `${step} ${fate}`
     troubles.set(name, (troubles.get(name) ?? 0) + 1)
     return fate
@@ -230,7 +241,7 @@ class MailhostSession implements FarEnd {
       recipients: this.#recipients,
       octets,
       isStored,
-      answer: isSaid ? (text.split('\r\n').at(-1) ?? '') : '',
+      answer: isSaid ? (text.split('\r\n').at(0) ?? '') : '',
       heardAt: 0,
     }
     place.onMessage(message)
@@ -261,13 +272,14 @@ class MailhostSession implements FarEnd {
       else if (fate === 'farewell') this.#leave(text, onHeard)
       // Behind the 354, in a piece of its own, it could not be told from the answer to a final dot
       // that is on its way.
-      else if (isSaid) this.#say(text, onHeard, fate === 'early')
-      if (fate !== 'cut' && fate !== 'cut-after') return
+      else if (fate === 'torn') this.#wire.say(text.slice(0, random.below(text.length)))
+      else if (isSaid) this.#say(text, onHeard, fate === 'early' || fate === 'once-more')
+      if (fate !== 'cut' && fate !== 'cut-after' && fate !== 'torn') return
       this.#wire.cut()
       this.#isOver = true
     }
     const waitMs = this.#answerAtMs - Date.now()
-    if (waitMs === 0) say()
+    if (waitMs === 0 && this.#answersDue === 1) say()
     else setTimeout(say, waitMs)
   }
 
@@ -289,12 +301,12 @@ class MailhostSession implements FarEnd {
 
 /** Will the mailhost act on the command, whatever becomes of its answer? */
 function isTaken(fate: Fate): boolean {
-  return fate === 'ok' || fate === 'slow' || fate === 'too-late' || fate === 'cut-after'
+  return ['ok', 'slow', 'too-late', 'cut-after', 'once-more'].includes(fate)
 }
 
 /** Nobody will hear whether it did. */
 function isMute(fate: Fate): boolean {
-  return fate === 'silent' || fate === 'cut'
+  return fate === 'silent' || fate === 'cut' || fate === 'torn'
 }
 
 function wordsOf(good: string, fate: Fate, token: string): { text: string; isSaid: boolean } {
@@ -307,6 +319,10 @@ function wordsOf(good: string, fate: Fate, token: string): { text: string; isSai
       return { text: `421 4.3.2 ${token} closing`, isSaid: true }
     case 'nonsense':
       return { text: 'HTTP/1.1 400 Bad Request', isSaid: true }
+    case 'once-more':
+      return { text: `${good}\r\n250 2.0.0 once more`, isSaid: true }
+    case 'torn':
+      return { text: good, isSaid: false }
     case 'silent':
     case 'cut':
       return { text: '', isSaid: false }

@@ -25,10 +25,26 @@ export type Listener = (wire: Wire) => FarEnd | 'silent' | undefined
 
 type State = 'waiting' | 'connecting' | 'open' | 'closing' | 'gone'
 
-type Item =
+/** What a far end has sent. */
+export type Item =
   | { readonly kind: 'octets'; readonly text: string; readonly onArrived?: () => void }
   | { readonly kind: 'end' }
   | { readonly kind: 'cut' }
+
+/** A network as a world and its ledger use it. */
+export interface WorldNetwork extends Engine {
+  handler: EngineHandler | undefined
+  /** Counts events: an order of things that happen in the same millisecond. */
+  event: number
+  /** Events and operations, for a failure's message. */
+  readonly trace: readonly string[]
+  /** Somebody takes connections there. */
+  listen(address: string, listener: Listener): void
+  /** A client has been accepted and greeted. */
+  accept(peer: Peer, newFar: (wire: Wire) => FarEnd): Wire
+  /** Something stands in the inbox. */
+  pump(wire: Wire): void
+}
 
 /** One connection, as its far end and the ledger see it. */
 export class Wire {
@@ -51,9 +67,9 @@ export class Wire {
   isDelivering = false
   readonly inbox: Item[] = []
   deadline: NodeJS.Timeout | undefined
-  readonly #network: SimulatedNetwork
+  readonly #network: WorldNetwork
 
-  constructor(network: SimulatedNetwork, id: ConnectionId, peer: Peer | undefined) {
+  constructor(network: WorldNetwork, id: ConnectionId, peer: Peer | undefined) {
     this.#network = network
     this.id = id
     this.peer = peer
@@ -79,11 +95,11 @@ export class Wire {
 }
 
 /** The engine of one simulated thread. */
-export class SimulatedNetwork implements Engine {
+export class SimulatedNetwork implements WorldNetwork {
   readonly token = 0
   handler: EngineHandler | undefined
-  /** Counts events: an order of things that happen in the same millisecond. */
   event = 0
+  readonly trace: string[] = []
   readonly #random: Random
   readonly #listeners = new Map<string, Listener>()
   readonly #wires = new Map<ConnectionId, Wire>()
@@ -104,12 +120,10 @@ export class SimulatedNetwork implements Engine {
     return this.#wires.size
   }
 
-  /** Somebody takes connections there. */
   listen(address: string, listener: Listener): void {
     this.#listeners.set(address, listener)
   }
 
-  /** A client has been accepted and greeted. */
   accept(peer: Peer, newFar: (wire: Wire) => FarEnd): Wire {
     const wire = this.#add(peer)
     wire.state = 'waiting'

@@ -35,6 +35,8 @@ const bodies: readonly Body[] = [
   { sent: '' },
   { sent: `${plain}..stuffed\r\n...twice\r\n..\r\nend\r\n` },
   { sent: `Subject: big\r\nFrom: x\r\n\r\n${'line of text\r\n'.repeat(600)}`, isChunkable: true },
+  { sent: `${plain}${'a\r\n..b\r\n\r\n..\r\n'.repeat(80)}` },
+  { sent: `${plain}${'\r\n..c\r\n'.repeat(300)}` },
   { sent: `Subject: long\r\nFrom: x\r\n\r\n${'a'.repeat(5_000)}\r\n`, isChunkable: true },
   { sent: `Subject: bad\r\nFrom: x\r\n\r\n${'line\r\n'.repeat(300)}`, isBad: true },
   {
@@ -132,12 +134,15 @@ function letterSteps(place: ScriptPlace): Step[] {
 }
 
 function chunkSteps(random: Random, letter: Letter, octets: string): Step[] {
-  const cut = random.below(octets.length)
+  // By chance octet by octet, up to a point.
+  const tiny = random.chance(0.2) ? 1 + random.below(Math.min(40, octets.length - 1)) : 0
+  const cut = tiny + random.below(octets.length - tiny)
   const step = (part: string, isLast: boolean): Step => {
     const text = `BDAT ${part.length}${isLast ? ' LAST' : ''}\r\n${part}`
     return { kind: 'chunk', text, letter, isLast }
   }
-  return [step(octets.slice(0, cut), false), step(octets.slice(cut), true)]
+  const first = [...octets.slice(0, tiny)].map((octet) => step(octet, false))
+  return [...first, step(octets.slice(tiny, cut), false), step(octets.slice(cut), true)]
 }
 
 /** Everything up to DATA in one group (RFC 2920), the body in the next. */

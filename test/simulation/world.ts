@@ -6,12 +6,9 @@
 
 import assert from 'node:assert/strict'
 import { vi } from 'vitest'
-import type { Finding } from '../../src/checks/finding.ts'
 import { Counters } from '../../src/edge/counters.ts'
 import { Edge } from '../../src/edge/edge.ts'
-import type { Asker, QuestionDesk } from '../../src/edge/questions.ts'
 import { compilePolicy, type JourneyPolicy, type TestMode } from '../../src/journey/policy.ts'
-import type { Answer, Question } from '../../src/journey/ports.ts'
 import type { VerdictRecord } from '../../src/journey/record.ts'
 import { scanBodyByteLoop } from '../../src/smtp/body-scanner.ts'
 import type { Mailhost, TransferPolicy } from '../../src/transfer/mailhost.ts'
@@ -19,12 +16,23 @@ import { SessionCap } from '../../src/transfer/session-cap.ts'
 import { testPolicy } from '../journey/world.ts'
 import type { Random } from '../support/random.ts'
 import { type Letter, type Script, SimulatedClient } from './client.ts'
+import { SimulatedDesk } from './desk.ts'
 import { type DotAnswer, SimulatedMailhost } from './mailhost.ts'
-import { SimulatedNetwork } from './network.ts'
+import { SimulatedNetwork, type WorldNetwork } from './network.ts'
 import { newScript } from './script.ts'
+import { WakeUpNetwork } from './wake-ups.ts'
 
 /** Clients of one world. */
 export const clientsPerWorld = 20
+
+/** How a world is made. */
+export interface WorldForm {
+  readonly clients: number
+  /** Events come in batches, and the service is reloaded, stressed and drained meanwhile. */
+  readonly isInWakeUps: boolean
+}
+
+const plainForm: WorldForm = { clients: clientsPerWorld, isInWakeUps: false }
 
 const addresses = ['192.0.2.101', '192.0.2.102', '192.0.2.103'] as const
 
@@ -32,8 +40,10 @@ const addresses = ['192.0.2.101', '192.0.2.102', '192.0.2.103'] as const
 export class SimulatedWorld {
   readonly clients: SimulatedClient[] = []
   readonly verdicts: VerdictRecord[] = []
+  /** Bugs of ours that were met. */
+  readonly faults: string[] = []
   readonly mailhosts: readonly SimulatedMailhost[]
-  readonly network: SimulatedNetwork
+  readonly network: WorldNetwork
   readonly edge: Edge
   readonly policy: JourneyPolicy
   readonly keywords: readonly string[]
@@ -44,12 +54,18 @@ export class SimulatedWorld {
   #letters = 0
   #tokens = 0
   #ids = 0
+  readonly #form: WorldForm
+  readonly #capMemory = SessionCap.allocate(2)
+  readonly #comeMsMax: number
+  #stopped: Promise<void> | undefined
 
-  constructor(random: Random) {
+  constructor(random: Random, form = plainForm) {
     this.#random = random
+    this.#form = form
+    this.#comeMsMax = form.isInWakeUps ? random.pick([50, 2_000]) : 2_000
     this.policy = policyOf(random)
     this.keywords = keywordsOf(random)
-    this.network = new SimulatedNetwork(random)
+    this.network = form.isInWakeUps ? new WakeUpNetwork(random) : new SimulatedNetwork(random)
     this.#place = {
       random,
       keywords: this.keywords,
@@ -65,7 +81,8 @@ export class SimulatedWorld {
     })
     this.#desk = new SimulatedDesk(random, this.network)
     this.edge = this.#newEdge()
-    for (let at = 0; at < clientsPerWorld; at++) this.#comeClient(at)
+    for (let at = 0; at < form.clients; at++) this.#comeClient(at)
+    if (form.isInWakeUps) this.#planSignals()
   }
 
   /** Who sent the letter with this sender. */
@@ -78,6 +95,11 @@ export class SimulatedWorld {
     return undefined
   }
 
+  /** Questions that nobody has answered or given up. */
+  get questionsOpen(): number {
+    return this.#desk.waiting
+  }
+
   /** Everything that was answered at a final dot. */
   answers(): readonly DotAnswer[] {
     return this.mailhosts.flatMap(({ answers }) => answers)
@@ -87,7 +109,7 @@ export class SimulatedWorld {
   run(): void {
     const endMs = Date.now() + 900_000
     const isDone = () =>
-      this.clients.length === clientsPerWorld && this.clients.every((client) => client.isDone)
+      this.clients.length === this.#form.clients && this.clients.every((client) => client.isDone)
     while (!isDone()) {
       assert(Date.now() < endMs, 'every client comes to its end')
       vi.advanceTimersToNextTimer()
@@ -98,7 +120,16 @@ export class SimulatedWorld {
   async heal(): Promise<void> {
     this.#place.troubleShare = 0
     this.#desk.isQuiet = true
+    this.edge.stress(false)
     vi.advanceTimersByTime(40_000)
+    if (this.#stopped === undefined) this.#serveHonest()
+    const stopped = this.edge.stop()
+    vi.advanceTimersByTime(10_000)
+    await stopped
+    await this.#stopped
+  }
+
+  #serveHonest(): void {
     const letter: Letter = {
       sender: 'honest@client.example',
       recipients: ['honest@protected.example'],
@@ -107,9 +138,49 @@ export class SimulatedWorld {
     const client = this.#accept(addressOf(250), honestScript(letter))
     while (!client.isDone) vi.advanceTimersToNextTimer()
     assert(/queued as/.test(client.wire.written), `served: ${client.wire.written}`)
-    const stopped = this.edge.stop()
-    vi.advanceTimersByTime(10_000)
-    await stopped
+  }
+
+  /** What comes from outside the sockets: reload, stress, drain. */
+  #planSignals(): void {
+    const random = this.#random
+    for (let left = random.below(6); left > 0; left--) {
+      setTimeout(() => this.#signal(), random.below(3_000))
+    }
+    if (random.chance(0.2)) {
+      const atMs = random.below(3_000)
+      setTimeout(() => {
+        this.#stopped = this.edge.stop()
+      }, atMs)
+      if (random.chance(0.3)) {
+        setTimeout(() => {
+          this.#stopped = this.edge.close()
+        }, atMs + random.below(800))
+      }
+    }
+  }
+
+  #signal(): void {
+    const random = this.#random
+    this.network.event++
+    if (random.chance(0.3)) this.#otherThread()
+    else if (random.chance(0.5)) this.edge.stress(random.chance(0.5))
+    else {
+      const compiled = compilePolicy(this.policy, scanBodyByteLoop)
+      this.edge.configure(compiled, transferPolicyOf(random))
+    }
+  }
+
+  /** Another thread takes a place at a mailhost, waits for one, and gives all of it back. */
+  #otherThread(): void {
+    const random = this.#random
+    const other = new SessionCap(this.#capMemory, 1)
+    const slot = random.below(addresses.length)
+    const hasPlace = other.take(slot, this.edge.pool.policy.sessionsMax)
+    other.waiting(slot, random.below(3))
+    setTimeout(() => {
+      if (hasPlace) other.release(slot)
+      other.waiting(slot, 0)
+    }, random.below(2_000))
   }
 
   #comeClient(at: number): void {
@@ -118,7 +189,7 @@ export class SimulatedWorld {
     const { policy, keywords } = this
     const newNumber = () => ++this.#letters
     const script = newScript({ random, policy, isTrusted, keywords, newNumber })
-    setTimeout(() => this.#accept(addressOf(at), script, isTrusted), random.below(2_000))
+    setTimeout(() => this.#accept(addressOf(at), script, isTrusted), random.below(this.#comeMsMax))
   }
 
   #accept(address: string, script: Script, isTrusted = false): SimulatedClient {
@@ -159,7 +230,7 @@ export class SimulatedWorld {
 
   #newEdge(): Edge {
     const { network } = this
-    const cap = new SessionCap(SessionCap.allocate(1), 0)
+    const cap = new SessionCap(this.#capMemory, 0)
     return new Edge({
       newEngine: (handler) => {
         network.handler = handler
@@ -176,67 +247,15 @@ export class SimulatedWorld {
       questions: this.#desk,
       log: {
         verdict: (record) => this.verdicts.push(record),
-        record: () => {},
+        record: (record) => {
+          const detail = record.event === 'service' && record.what === 'fault' ? record.detail : ''
+          if (detail !== '') this.faults.push(detail)
+        },
         takes: () => false,
         isTraced: () => false,
       },
       newId: () => `ID${++this.#ids}`,
     })
-  }
-}
-
-/** The probe broker: answers after a while, with what chance has found; seldom never. */
-class SimulatedDesk implements QuestionDesk {
-  isQuiet = false
-  readonly #random: Random
-  readonly #network: SimulatedNetwork
-  readonly #asked = new Map<Asker, object>()
-
-  constructor(random: Random, network: SimulatedNetwork) {
-    this.#random = random
-    this.#network = network
-  }
-
-  trustedName(_address: string, asker: Asker): void {
-    const finding = { layer: 'connect', outcome: 'positive', name: 'trusted-name', evidence: [] }
-    const findings = this.#random.chance(0.2) ? [finding as Finding] : []
-    this.#answer(asker, { question: 'trusted-name', findings })
-  }
-
-  examine(_question: Question, asker: Asker): void {
-    if (this.#random.chance(0.1)) this.#soon(asker, this.#tag(asker), () => asker.onDeferred())
-    if (!this.isQuiet && this.#random.chance(0.01)) return
-    const layers = ['dialup', 'relay', 'user'] as const
-    const outcomes = ['positive', 'negative', 'negative', 'indeterminate'] as const
-    const findings = layers.map((layer): Finding => {
-      const outcome = this.isQuiet ? 'negative' : this.#random.pick(outcomes)
-      return { layer, outcome, name: `${layer}-found`, evidence: ['seen'] }
-    })
-    this.#answer(asker, { question: 'examine', findings })
-  }
-
-  forget(asker: Asker): void {
-    this.#asked.delete(asker)
-  }
-
-  #tag(asker: Asker): object {
-    const tag = {}
-    this.#asked.set(asker, tag)
-    return tag
-  }
-
-  #answer(asker: Asker, answer: Answer): void {
-    const tag = this.#asked.get(asker) ?? this.#tag(asker)
-    const afterMs = this.#random.pick([0, 5, 900])
-    setTimeout(() => this.#soon(asker, tag, () => asker.onAnswer(answer)), afterMs)
-  }
-
-  #soon(asker: Asker, tag: object, act: () => void): void {
-    setTimeout(() => {
-      if (this.#asked.get(asker) !== tag) return
-      this.#network.event++
-      act()
-    }, 1)
   }
 }
 

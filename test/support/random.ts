@@ -36,11 +36,11 @@ export class Random {
     return choice
   }
 
-  /** The text cut at random places. */
-  pieces(text: string): string[] {
+  /** The text cut at random places, into pieces of so many octets at the most. */
+  pieces(text: string, octetsMax = 12): string[] {
     const pieces: string[] = []
     for (let at = 0; at < text.length; ) {
-      const end = Math.min(text.length, at + 1 + this.below(12))
+      const end = Math.min(text.length, at + 1 + this.below(octetsMax))
       pieces.push(text.slice(at, end))
       at = end
     }
