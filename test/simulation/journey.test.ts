@@ -21,14 +21,9 @@ const connections = Number(process.env.ACTIVEMX_CONNECTIONS ?? 10_000)
 const firstSeed = Number(process.env.ACTIVEMX_SEED ?? 20_261_121)
 
 beforeEach(() => {
-  const toFake = [
-    'setTimeout',
-    'clearTimeout',
-    'setInterval',
-    'clearInterval',
-    'setImmediate',
-  ] as const
-  vi.useFakeTimers({ toFake: [...toFake, 'Date', 'performance'], now: 1_800_000_000_000 })
+  const timers = ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] as const
+  const toFake = [...timers, 'setImmediate' as const, 'Date' as const, 'performance' as const]
+  vi.useFakeTimers({ toFake, now: 1_800_000_000_000 })
 })
 
 afterEach(() => {

@@ -27,8 +27,9 @@ const firstSeed = Number(process.env['ACTIVEMX_SEED'] ?? 20_261_123)
 const clients = Number(process.env['ACTIVEMX_CLIENTS'] ?? 20)
 
 beforeEach(() => {
-  const toFake = ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] as const
-  vi.useFakeTimers({ toFake: [...toFake, 'Date', 'performance'], now: 1_800_000_000_000 })
+  const timers = ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] as const
+  const toFake = [...timers, 'setImmediate' as const, 'Date' as const, 'performance' as const]
+  vi.useFakeTimers({ toFake, now: 1_800_000_000_000 })
 })
 
 afterEach(() => {
