@@ -3,16 +3,20 @@
  * credentials. Without the addon the mode alone keeps others out, so a loosened one admits nobody.
  *
  * Commands are a table of handlers that the composition root makes. A handler may be slow; it is
- * one promise and blocks nothing. What it throws is a fault of one line for the client. A stale
- * socket of a dead instance is replaced, that of a living one is not.
+ * one promise and blocks nothing. What it throws is a fault of one line for the client.
  */
-import { chmodSync, lstatSync, mkdirSync, rmSync, statSync } from 'node:fs'
-import { connect, createServer, type Server, type Socket } from 'node:net'
-import { dirname } from 'node:path'
+import { statSync } from 'node:fs'
+import { createServer, type Socket } from 'node:net'
 import { loadAddon } from '../addon/addon.ts'
 import { isOwnUser, peerCredentials } from '../addon/peer-credentials.ts'
 import { messageOf, OperatingError } from '../base/errors.ts'
-import { controlConnectionsMax, controlLineOctetsMax } from '../base/limits.ts'
+import {
+  controlConnectionsMax,
+  controlDeniedMax,
+  controlDeniedMsMax,
+  controlLineOctetsMax,
+} from '../base/limits.ts'
+import { listenAt } from '../files/unix-socket.ts'
 import { type ControlMessage, type ControlRequest, LineCutter } from './protocol.ts'
 
 /** Lines to the client before the answer, and the news that it has hung up. */
@@ -39,66 +43,35 @@ export async function openControlServer(
   path: string,
   handlers: Readonly<Record<string, ControlHandler>>,
 ): Promise<ControlServer> {
-  await removeStale(path)
-  const sockets = new Set<Socket>()
+  const clients = new Set<Socket>()
+  // Apart: they must not take the places of those who may ask.
+  const denied = new Set<Socket>()
   const server = createServer((socket) => {
-    if (sockets.size >= controlConnectionsMax) {
+    const mayAsk = isAdmitted(socket, path)
+    const [places, most] = mayAsk ? [clients, controlConnectionsMax] : [denied, controlDeniedMax]
+    if (places.size >= most) {
       socket.destroy()
       return
     }
-    sockets.add(socket)
-    socket.on('close', () => sockets.delete(socket))
-    if (isAdmitted(socket, path)) serveClient(socket, handlers)
+    places.add(socket)
+    socket.on('close', () => places.delete(socket))
+    if (mayAsk) serveClient(socket, handlers)
     else deny(socket)
   })
-  await listening(server, path)
+  await listenAt(server, {
+    path,
+    called: 'control.socket =',
+    code: 'CONTROL_SOCKET',
+    folderMode: 0o755,
+  })
   return {
     path,
     close: () =>
       new Promise((done) => {
-        for (const socket of sockets) socket.destroy()
+        for (const socket of [...clients, ...denied]) socket.destroy()
         server.close(() => done())
       }),
   }
-}
-
-async function listening(server: Server, path: string): Promise<void> {
-  // The socket is made without rights for others: between bind and chmod nobody slips in.
-  const previous = process.umask(0o177)
-  try {
-    await new Promise<void>((resolve, reject) => {
-      // Not once: an accept that fails later costs that client alone.
-      server.on('error', reject)
-      server.listen(path, resolve)
-    })
-    chmodSync(path, 0o600)
-  } catch (cause) {
-    const message = `control.socket = ${path}: ${messageOf(cause)}; name a path in a writable folder`
-    throw new OperatingError('CONTROL_SOCKET', message, { cause })
-  } finally {
-    process.umask(previous)
-  }
-}
-
-async function removeStale(path: string): Promise<void> {
-  try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
-  } catch {
-    // Said by listen, with the path.
-    return
-  }
-  const isAlive = await new Promise<boolean>((resolve) => {
-    const probe = connect(path)
-    probe.once('connect', () => resolve(true)).once('error', () => resolve(false))
-    probe.once('connect', () => probe.destroy())
-  })
-  const isSocket = lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== false
-  if (!isAlive && isSocket) {
-    rmSync(path, { force: true })
-    return
-  }
-  const why = isAlive ? 'another instance listens there; stop it' : 'is no socket; remove it'
-  throw new OperatingError('CONTROL_SOCKET', `control.socket = ${path}: ${why} or name another`)
 }
 
 function isAdmitted(socket: Socket, path: string): boolean {
@@ -112,8 +85,10 @@ function isAdmitted(socket: Socket, path: string): boolean {
 }
 
 function deny(socket: Socket): void {
-  // Its request is dropped: unread it would keep the connection, and its place, for ever.
+  // Its request is dropped: unread it would keep the connection for ever, and so would who stays.
   socket.on('error', () => socket.destroy()).resume()
+  const timer = setTimeout(() => socket.destroy(), controlDeniedMsMax)
+  socket.on('close', () => clearTimeout(timer))
   send(socket, {
     kind: 'fault',
     code: 'CONTROL_DENIED',

@@ -148,7 +148,7 @@ describe('control socket', () => {
   })
 
   test('a living instance’s socket is not taken; a dead one’s is', async () => {
-    await expect(openControlServer(server.path, {})).rejects.toThrow(/another instance listens/)
+    await expect(openControlServer(server.path, {})).rejects.toThrow(/another process listens/)
     const dying = await openControlServer(join(folder, 'dying.sock'), {})
     const stale = join(folder, 'stale.sock')
     renameSync(dying.path, stale)

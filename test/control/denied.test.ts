@@ -3,11 +3,11 @@
  */
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { controlConnectionsMax } from '../../src/base/limits.ts'
+import { controlConnectionsMax, controlDeniedMax } from '../../src/base/limits.ts'
 import { askInstance } from '../../src/control/control-client.ts'
 import { type ControlServer, openControlServer } from '../../src/control/control-server.ts'
 
@@ -43,4 +43,26 @@ test('other users are told so and hold no place, whatever they had asked', async
   peer.isOurs = true
   const asking = { socket: server.path, command: 'status' }
   await vi.waitFor(async () => expect(await askInstance(asking)).toBe('fine'))
+})
+
+test('other users who stay for all that take no place of those who may ask, and go by themselves', async () => {
+  peer.isOurs = false
+  const staying: Socket[] = []
+  const whatIsSaid = async (): Promise<string> => {
+    const socket = connect({ path: server.path, allowHalfOpen: true })
+    staying.push(socket.on('error', () => undefined))
+    let said = ''
+    socket.setEncoding('utf8').on('data', (text: string) => {
+      said += text
+    })
+    await Promise.race([once(socket, 'end'), once(socket, 'close')])
+    return said
+  }
+  for (let n = 0; n < controlDeniedMax; n++) expect(await whatIsSaid()).toContain('CONTROL_DENIED')
+  expect(await whatIsSaid()).toBe('')
+  peer.isOurs = true
+  expect(await askInstance({ socket: server.path, command: 'status' })).toBe('fine')
+  peer.isOurs = false
+  await vi.waitFor(async () => expect(await whatIsSaid()).toContain('CONTROL_DENIED'), 10_000)
+  for (const socket of staying) socket.destroy()
 })

@@ -1,8 +1,7 @@
 /**
- * The socket of the daemon and of `tls wrap --api`: what it takes the place of, and what does not
- * end it.
+ * The clients of the daemon and of `tls wrap --api`: what does not end the server.
  */
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,34 +25,6 @@ async function wordOf(path: string): Promise<string> {
   client.destroy()
   return word.toString()
 }
-
-test('a file that is no socket is left alone, and told', async () => {
-  const path = join(folder, 'notes.txt')
-  writeFileSync(path, 'mine')
-  await expect(listenForClients(path, () => undefined)).rejects.toMatchObject({
-    code: 'TLS_SOCKET',
-    message: expect.stringContaining('no socket'),
-  })
-  expect(readFileSync(path, 'utf8')).toBe('mine')
-})
-
-test('of two that start at the path of a dead one at the same instant, one serves', async () => {
-  const path = join(folder, 'twice.sock')
-  const dead = net.createServer()
-  await new Promise<void>((resolve) => dead.listen(`${path}.dead`, resolve))
-  renameSync(`${path}.dead`, path)
-  await closed(dead)
-  const start = (name: string) =>
-    listenForClients(path, (socket) => socket.end(name, () => socket.destroy()))
-  const [one, other] = await Promise.allSettled([start('one'), start('other')])
-  expect([one.status, other.status]).toEqual(['fulfilled', 'rejected'])
-  expect(other).toMatchObject({ reason: { code: 'TLS_SOCKET_IN_USE' } })
-  expect(await wordOf(path)).toBe('one')
-  if (one.status === 'fulfilled') await closed(one.value)
-  const next = await start('next')
-  expect(await wordOf(path)).toBe('next')
-  await closed(next)
-})
 
 test('clients that cannot be taken, for lack of descriptors, end nothing', async () => {
   const path = join(folder, 'tls.sock')

@@ -14,6 +14,18 @@ export const controlAnswerOctetsMax = 64 * 1024 * 1024
 /** Clients of the control socket at once; above: closed. */
 export const controlConnectionsMax = 64
 
+/** Other users' clients that are being told so, at once; above: closed unheard. */
+export const controlDeniedMax = 16
+
+/** Another user's client stays so long to read that it may not ask. Ours. Milliseconds. */
+export const controlDeniedMsMax = 1_000
+
+/**
+ * Who starts waits so long for another who starts in the same folder; then it goes on: nobody takes
+ * a socket's place for longer. Ours. Milliseconds.
+ */
+export const socketTakeoverMsMax = 2_000
+
 /** Entries that one `activemx cache show` prints; the rest is asked for by a longer key. */
 export const cacheEntriesShownMax = 10_000
 

@@ -66,12 +66,6 @@ export const tlsDaemonTickMs = 100
 /** Connected clients of one daemon; above: `refused`. */
 export const tlsClientsMax = 4096
 
-/**
- * Who starts waits so long for another who starts in the same folder; then it goes on: nobody takes
- * a socket's place for longer. Ours. Milliseconds.
- */
-export const tlsTakeoverMsMax = 2_000
-
 /** Sessions of one daemon; above: the longest idle one that nobody holds goes, else `refused`. */
 export const tlsSessionsMax = 8192
 
