@@ -106,7 +106,10 @@ export class DynamicEntries {
     return this.#table.neverBlockReason(prefix)
   }
 
-  /** Feedback found something. What stands for longer, an operator's word perhaps, stays. */
+  /**
+   * Feedback found something. What stands for longer stays; an operator's entry is lengthened, and
+   * stays his.
+   */
   learn(listing: Listing, wallMs: number): void {
     const { prefix, reason, evidence, ttlMs } = listing
     const expiresAtMs = ttlMs === 0 ? 0 : wallMs + ttlMs
@@ -114,6 +117,12 @@ export class DynamicEntries {
     const standing = this.#entered.get(prefix)?.endsMs ?? 0
     if (standing > nowMs && standing >= endOf(ttlMs, nowMs)) return
     if (!this.#tryEnter({ prefix, expiresAtMs }, ttlMs)) return
+    const kept = this.#kept?.get(prefix, wallMs)
+    if (kept?.source === 'operator') {
+      // His words stay; what made it longer stands beside them.
+      this.#kept?.add({ ...kept, evidence: [reason, ...evidence], expiresAtMs })
+      return
+    }
     const source = 'feedback'
     this.#kept?.add({ prefix, source, reason, evidence, addedAtMs: wallMs, expiresAtMs })
   }

@@ -137,7 +137,7 @@ test('entries that have ended are forgotten while others come, without a load', 
   expect(entries.holds(prefixOf(10))).toBe(false)
 })
 
-test("feedback shortens no operator's entry; what ends earlier is renewed by it", () => {
+test("feedback shortens no operator's entry; what ends earlier it lengthens, and his words stay", () => {
   const kept: DynamicEntry[] = []
   const entered: number[] = []
   const table = {
@@ -148,6 +148,7 @@ test("feedback shortens no operator's entry; what ends earlier is renewed by it"
   const list = {
     sweep: () => 0,
     entries: () => [],
+    get: (prefix: string) => kept.findLast((entry) => entry.prefix === prefix),
     add: (entry: DynamicEntry) => kept.push(entry),
   } as unknown as DynamicList
   const dynamic = new DynamicEntries(table, {
@@ -158,16 +159,16 @@ test("feedback shortens no operator's entry; what ends earlier is renewed by it"
   dynamic.keepIn(list, 0)
   const word = { source: 'operator', reason: 'ours', evidence: [], addedAtMs: 0 } as const
   dynamic.onAdded({ ...word, prefix: '62.1.2.1/32', expiresAtMs: 0 }, 0)
-  dynamic.onAdded({ ...word, prefix: '62.1.2.2/32', expiresAtMs: 5000 }, 0)
+  const short = { ...word, prefix: '62.1.2.2/32', expiresAtMs: 5000 }
+  kept.push(short)
+  dynamic.onAdded(short, 0)
   for (const prefix of ['62.1.2.1/32', '62.1.2.2/32']) {
     for (const ttlMs of [4000, 9000]) {
       dynamic.learn({ prefix, reason: 'open-relay', evidence: [], ttlMs }, 0)
     }
   }
   expect(entered).toEqual([0, 5000, 9000])
-  expect(kept.map(({ prefix, expiresAtMs }) => [prefix, expiresAtMs])).toEqual([
-    ['62.1.2.2/32', 9000],
-  ])
+  expect(kept).toEqual([short, { ...short, expiresAtMs: 9000, evidence: ['open-relay'] }])
 })
 
 test('a load looks at many entries in parts, and at all of them', async () => {
