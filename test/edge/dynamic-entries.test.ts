@@ -187,7 +187,10 @@ test('the wall clock is set: what the table lists can be removed, what it has en
   const { entries, removed, clock } = countingEntries()
   const ends: number[] = []
   const store = { add: ({ expiresAtMs }: DynamicEntry) => ends.push(expiresAtMs) }
-  entries.keepIn({ ...store, sweep: () => 0, entries: () => [] } as unknown as DynamicList, 0)
+  entries.keepIn(
+    { ...store, sweep: () => 0, get: () => undefined, entries: () => [] } as unknown as DynamicList,
+    0,
+  )
   const setTo = 100 * hourMs
   entries.learn(listingOf(1, hourMs), setTo)
   // Set forward: other entries come, so that what has ended is forgotten.
@@ -208,7 +211,10 @@ test('a full table: feedback lists nobody and says so once, an operator hears it
   const { entries, faults } = countingEntries(new Set(), 2)
   const kept: string[] = []
   const store = { add: ({ prefix }: { prefix: string }) => kept.push(prefix) > 0 }
-  entries.keepIn({ ...store, sweep: () => 0, entries: () => [] } as unknown as DynamicList, 0)
+  entries.keepIn(
+    { ...store, sweep: () => 0, get: () => undefined, entries: () => [] } as unknown as DynamicList,
+    0,
+  )
   for (let at = 0; at < 5; at++) entries.learn(listingOf(at, 0), 0)
   expect(faults).toEqual([`dynamic ${prefixOf(2)}: full`])
   expect(kept).toEqual([prefixOf(0), prefixOf(1)])
@@ -258,7 +264,7 @@ test('a store that cannot be read keeps no barred entry listed', async () => {
   const remove = () => {
     throw new OperatingError('STORE_READ', 'the store cannot be read')
   }
-  const kept = { sweep: () => 0, entries: () => [], add: () => true, remove }
+  const kept = { sweep: () => 0, entries: () => [], get: () => undefined, add: () => true, remove }
   entries.keepIn(kept as unknown as DynamicList, 0)
   for (const at of [0, 1, 2]) entries.learn(listingOf(at, 0), 0)
   await entries.onLoaded()

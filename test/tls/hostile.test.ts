@@ -32,6 +32,13 @@ let authority: Authority
 let good: Identity
 let peer: TlsPeer
 let daemon: RunningDaemon
+const folders: string[] = []
+
+function folderOfTest(): string {
+  const folder = newFolder()
+  folders.push(folder)
+  return folder
+}
 
 beforeAll(async () => {
   authority = makeAuthority()
@@ -43,6 +50,7 @@ afterAll(async () => {
   await peer.close()
   await daemon.end('SIGKILL')
   authority.remove()
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
 })
 afterEach(() => honestClientIsServed(daemon.socket))
 
@@ -136,7 +144,7 @@ test('hello of another version is refused with a text, then closed', async () =>
 })
 
 test('a daemon of version 1 refuses the hello: its client is told to restart the daemon', async () => {
-  const folder = newFolder()
+  const folder = folderOfTest()
   const path = join(folder, 'old.sock')
   const text = `frames of version ${wireVersion}; this daemon speaks 1`
   const refused = tlsCodes.indexOf('refused')
@@ -148,7 +156,6 @@ test('a daemon of version 1 refuses the hello: its client is told to restart the
   expect((await wrapper.new(optionsOf('old', { fallback: true }))).route).toBe('unshared')
   await wrapper.close()
   await new Promise((resolve) => old.close(resolve))
-  rmSync(folder, { recursive: true, force: true })
 })
 
 test('options that are wrong are refused with a code, and the client stays', async () => {
@@ -307,7 +314,7 @@ describeWith([needsRoot()], 'other users', () => {
   const nobody = 65_534
 
   test('A19: another user cannot connect; with the mode widened the kernel’s word still refuses', async () => {
-    const folder = newFolder()
+    const folder = folderOfTest()
     chmodSync(folder, 0o755)
     const own = await startDaemon([], { folder })
     const app = startApplication(own.socket, { uid: nobody, gid: nobody })
@@ -322,7 +329,7 @@ describeWith([needsRoot()], 'other users', () => {
   })
 
   test("A16: a token is its user's: root itself cannot use nobody's, and a name is not shared", async () => {
-    const folder = newFolder()
+    const folder = folderOfTest()
     chownSync(folder, nobody, nobody)
     chmodSync(folder, 0o755)
     const theirs = await startDaemon([], { folder, uid: nobody, gid: nobody })
@@ -342,7 +349,7 @@ describeWith([needsRoot()], 'other users', () => {
   })
 
   test('A17: the program runs as the user who registered it; root registers nothing at another’s daemon', async () => {
-    const folder = newFolder()
+    const folder = folderOfTest()
     chownSync(folder, nobody, nobody)
     chmodSync(folder, 0o755)
     const output = join(folder, 'who')
