@@ -327,8 +327,9 @@ class Instance implements RunningProxy {
     if (this.learnt === undefined) return
     const { dynamic, store } = this.learnt
     try {
-      for (const { source, prefix, expiresAtMs } of dynamic.entries(wallMs)) {
-        if (source === 'feedback') this.#probing.onKnown(prefix, expiresAtMs)
+      for (const { source, evidence, prefix, expiresAtMs } of dynamic.entries(wallMs)) {
+        const isFound = source === 'feedback' || evidence.length > 0
+        if (isFound) this.#probing.onKnown(prefix, expiresAtMs)
       }
       this.dynamic.keepIn(dynamic, wallMs)
     } catch (error) {

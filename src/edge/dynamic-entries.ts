@@ -117,10 +117,10 @@ export class DynamicEntries {
     const standing = this.#entered.get(prefix)?.endsMs ?? 0
     if (standing > nowMs && standing >= endOf(ttlMs, nowMs)) return
     if (!this.#tryEnter({ prefix, expiresAtMs }, ttlMs)) return
-    const kept = this.#kept?.get(prefix, wallMs)
-    if (kept?.source === 'operator') {
-      // His words stay; what made it longer stands beside them.
-      this.#kept?.add({ ...kept, evidence: [reason, ...evidence], expiresAtMs })
+    const word = this.#wordOf(prefix, wallMs)
+    if (word !== undefined) {
+      // What made it longer stands beside it.
+      this.#kept?.add({ ...word, evidence: [reason, ...evidence], expiresAtMs })
       return
     }
     const source = 'feedback'
@@ -168,6 +168,17 @@ export class DynamicEntries {
     this.#isFull = false
     this.#entered.set(prefix, { prefix, expiresAtMs, endsMs: endOf(ttlMs, nowMs) })
     this.#forgetEnded(nowMs)
+  }
+
+  /** What an operator has entered; undefined also where the store cannot be read. */
+  #wordOf(prefix: string, wallMs: number): DynamicEntry | undefined {
+    try {
+      const kept = this.#kept?.get(prefix, wallMs)
+      return kept?.source === 'operator' ? kept : undefined
+    } catch (error) {
+      this.#listener.onFault(`dynamic ${prefix}: ${messageOf(error)}`)
+      return undefined
+    }
   }
 
   /** False: the table is full. */

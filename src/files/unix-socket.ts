@@ -7,7 +7,16 @@
  * second would else take the first one's socket for that of the dead. Any part of layer 4 may use
  * this.
  */
-import { closeSync, constants, lstatSync, mkdirSync, openSync, rmSync, type Stats } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  type Stats,
+} from 'node:fs'
 import net from 'node:net'
 import { dirname } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -71,9 +80,8 @@ async function removeStale(place: SocketPlace): Promise<void> {
   const there = entryOf(path)
   if (there === undefined) return
   if (!there.isSocket()) throw faultOf(place, 'is no socket; remove it or name another path')
-  if (!(await isDead(path))) {
-    throw faultOf(place, 'another process listens there; stop it or name another path')
-  }
+  const why = await reasonToLeave(path)
+  if (why !== '') throw faultOf(place, `${why} or name another path`)
   rmSync(path, { force: true })
 }
 
@@ -86,17 +94,19 @@ function entryOf(path: string): Stats | undefined {
   }
 }
 
-/** Whether nobody listens there. One that is full, or not ours, is alive. */
-function isDead(path: string): Promise<boolean> {
+/** '' where nobody listens. One that is full lives; of another user's nobody knows. */
+function reasonToLeave(path: string): Promise<string> {
+  const lives = 'another process listens there; stop it'
   return new Promise((resolve) => {
     const probe = net.connect({ path })
     probe.once('connect', () => {
       probe.destroy()
-      resolve(false)
+      resolve(lives)
     })
-    probe.once('error', ({ code }: NodeJS.ErrnoException) =>
-      resolve(code === 'ECONNREFUSED' || code === 'ENOENT'),
-    )
+    probe.once('error', ({ code }: NodeJS.ErrnoException) => {
+      if (code === 'ECONNREFUSED' || code === 'ENOENT') resolve('')
+      else resolve(code === 'EACCES' ? "is another user's socket; remove it" : lives)
+    })
   })
 }
 
@@ -110,6 +120,8 @@ async function bind(server: net.Server, place: SocketPlace): Promise<void> {
       server.listen({ path: place.path, backlog }, resolve)
       process.umask(mask)
     })
+    // A folder with rights for all that is made in it heeds no mask.
+    chmodSync(place.path, 0o600)
   } catch (cause) {
     throw faultOf(place, `${messageOf(cause)}; name a path in a writable folder`, cause)
   } finally {

@@ -16,6 +16,7 @@ export interface DynamicEntry {
   readonly source: 'feedback' | 'operator'
   /** Name of the finding, or the operator's words. */
   readonly reason: string
+  /** What feedback has found; an operator's entry has it where feedback has lengthened it. */
   readonly evidence: readonly string[]
   readonly addedAtMs: number
   /** Wall clock; 0 = never ends. */

@@ -27,6 +27,8 @@ export class ClientListener {
     this.#pin = pin
     server.maxConnections = 2 * tlsWaitingClientsMax
     server.on('secureConnection', (socket) => this.#onClient(socket))
+    // Node leaves the connection of one that has said nothing for too long.
+    server.on('tlsClientError', (_fault, socket) => socket.destroy())
   }
 
   /** Opens the endpoint of `options.listen`. Throws where it cannot be bound, and on bad PEM. */

@@ -158,7 +158,8 @@ export class TlsWrapper implements TlsCalls {
   /**
    * A write, and the read of what the peer answers: one journey to the daemon in place of two. Of
    * use to one user of a session, or under a lease; else another's read may take the answer. Where
-   * the write is refused at once, nothing is read.
+   * the write is refused at once, nothing is read, unless the two had to wait for the daemon's
+   * credit.
    */
   exchange(
     session: SessionHandle,

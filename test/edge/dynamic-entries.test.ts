@@ -207,6 +207,23 @@ test('the wall clock is set: what the table lists can be removed, what it has en
   expect(ends.at(-1)).toBe(hourMs)
 })
 
+test('a store that cannot be read: what feedback finds is listed all the same, and the fault told', () => {
+  const { entries, faults } = countingEntries()
+  const kept: string[] = []
+  const broken = {
+    sweep: () => 0,
+    entries: () => [],
+    add: ({ prefix }: DynamicEntry) => kept.push(prefix),
+    get: () => {
+      throw new OperatingError('STORE_READ', 'the disk is bad')
+    },
+  } as unknown as DynamicList
+  entries.keepIn(broken, 0)
+  entries.learn(listingOf(1, 0), 0)
+  expect([entries.holds(prefixOf(1)), kept]).toEqual([true, [prefixOf(1)]])
+  expect(faults).toEqual([`dynamic ${prefixOf(1)}: the disk is bad`])
+})
+
 test('a full table: feedback lists nobody and says so once, an operator hears it, room is used again', () => {
   const { entries, faults } = countingEntries(new Set(), 2)
   const kept: string[] = []

@@ -2,7 +2,10 @@
  * A path for a Unix socket: what is replaced, what is left alone, and who of two gets it.
  */
 import {
+  chmodSync,
+  chownSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   renameSync,
@@ -16,6 +19,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { OperatingError } from '../../src/base/errors.ts'
 import { listenAt } from '../../src/files/unix-socket.ts'
+import { describeWith, needsRoot } from '../support/needs.ts'
 
 let folder: string
 
@@ -87,6 +91,27 @@ test('a server that lives keeps its socket', async () => {
   await expect(start(path, 'next')).rejects.toThrow(/another process listens there; stop it or/)
   expect(await wordOf(path)).toBe('living')
   await closed(living)
+})
+
+describeWith([needsRoot()], 'a user who is not root', () => {
+  const nobody = 65_534
+
+  test("another user's socket is left alone, and told as such", async () => {
+    const own = join(folder, 'own')
+    mkdirSync(own, { mode: 0o700 })
+    const path = join(own, 'root.sock')
+    await leaveDead(path)
+    chmodSync(path, 0o600)
+    chmodSync(folder, 0o755)
+    chownSync(own, nobody, nobody)
+    process.seteuid?.(nobody)
+    try {
+      await expect(start(path, 'a')).rejects.toThrow(/is another user's socket; remove it or name/)
+    } finally {
+      process.seteuid?.(0)
+    }
+    expect(existsSync(path)).toBe(true)
+  })
 })
 
 test('of two that start at the path of a dead one at the same instant, one serves', async () => {

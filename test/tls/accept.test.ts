@@ -72,6 +72,23 @@ describe.each([false, 'server'] as const)('accept, shared: %s', (shared) => {
   })
 })
 
+test('clients that connect and say nothing lose their places: the next one is taken', async () => {
+  const wrapper = scene.wrapper('/nonexistent/tls.sock')
+  const { certificate, key } = scene.identity
+  const own = { listen: { host: '127.0.0.1', port: 0 }, certificate, key, connectTimeoutMs: 300 }
+  const session = await wrapper.new({ shared: false, ...own })
+  const to = { host: '127.0.0.1', port: session.listeningPort ?? 0 }
+  const mute = Array.from({ length: 2 * tlsWaitingClientsMax }, () => net.connect(to))
+  const gone = mute.map((socket) => once(socket.on('error', () => undefined).resume(), 'close'))
+  const accepting = session.accept()
+  await Promise.all(gone)
+  const client = tls.connect({ ...to, ca: scene.authority.ca, servername: 'peer.test' })
+  scene.atEnd(() => client.destroy())
+  client.write('a friend')
+  expect(await accepting).toMatchObject({ code: 'none' })
+  expect(textOf((await session.read(100)).data)).toBe('a friend')
+})
+
 test('a client that does not show the key of the pin is not taken: the next one is', async () => {
   const [right, wrong] = [scene.authority.selfSigned('right'), scene.authority.selfSigned('wrong')]
   const wrapper = scene.wrapper('/nonexistent/tls.sock')
