@@ -126,3 +126,11 @@ test('of two that start at the path of a dead one at the same instant, one serve
   expect(await wordOf(path)).toBe('next')
   await closed(next)
 })
+
+test('clients that cannot be taken, for lack of descriptors, end nothing', async () => {
+  const path = join(folder, 'full.sock')
+  const server = await start(path, 'here')
+  for (let time = 0; time < 3; time++) server.emit('error', new Error('accept EMFILE'))
+  expect(await wordOf(path)).toBe('here')
+  await closed(server)
+})

@@ -12,23 +12,16 @@
  * ACTIVEMX_SEED=n runs from another seed; a failure names the seed of its world, which runs alone
  * with ACTIVEMX_CONNECTIONS=20 beside it.
  */
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { Random } from '../support/random.ts'
+import { useSimulatedClock } from './clock.ts'
 import { checkLedger, type Sums } from './ledger.ts'
 import { clientsPerWorld, SimulatedWorld } from './world.ts'
 
 const connections = Number(process.env.ACTIVEMX_CONNECTIONS ?? 10_000)
 const firstSeed = Number(process.env.ACTIVEMX_SEED ?? 20_261_121)
 
-beforeEach(() => {
-  const timers = ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] as const
-  const toFake = [...timers, 'setImmediate' as const, 'Date' as const, 'performance' as const]
-  vi.useFakeTimers({ toFake, now: 1_800_000_000_000 })
-})
-
-afterEach(() => {
-  vi.useRealTimers()
-})
+useSimulatedClock()
 
 test(`${connections} connections from seed ${firstSeed}: every transaction concludes exactly once (B24)`, async () => {
   const sums = { letters: 0, accepted: 0, refused: 0, tempfailed: 0, aborted: 0, unheard: 0 }

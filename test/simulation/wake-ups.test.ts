@@ -8,9 +8,10 @@
  * means something else as soon as a script changes, so a defect that was found is kept as a test
  * beside the part that had it, with the events of the trace in their order.
  */
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { stashBlocksHeld } from '../../src/journey/stash.ts'
 import { Random } from '../support/random.ts'
+import { useSimulatedClock } from './clock.ts'
 import { checkLedger, type Sums } from './ledger.ts'
 import { SimulatedWorld } from './world.ts'
 
@@ -26,15 +27,7 @@ const connections = Number(process.env['ACTIVEMX_CONNECTIONS'] ?? 2_000)
 const firstSeed = Number(process.env['ACTIVEMX_SEED'] ?? 20_261_123)
 const clients = Number(process.env['ACTIVEMX_CLIENTS'] ?? 20)
 
-beforeEach(() => {
-  const timers = ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] as const
-  const toFake = [...timers, 'setImmediate' as const, 'Date' as const, 'performance' as const]
-  vi.useFakeTimers({ toFake, now: 1_800_000_000_000 })
-})
-
-afterEach(() => {
-  vi.useRealTimers()
-})
+useSimulatedClock()
 
 test(`${connections} connections from seed ${firstSeed}: whatever comes in one wake-up, every transaction concludes exactly once`, async () => {
   const sums = { letters: 0, accepted: 0, refused: 0, tempfailed: 0, aborted: 0, unheard: 0 }

@@ -14,7 +14,7 @@ export const controlAnswerOctetsMax = 64 * 1024 * 1024
 /** Clients of the control socket at once; above: closed. */
 export const controlConnectionsMax = 64
 
-/** Other users' clients that are being told so, at once; above: closed unheard. */
+/** Other users' clients that are being told so, at once; above: closed unheard. Ours. */
 export const controlDeniedMax = 16
 
 /** Another user's client stays so long to read that it may not ask. Ours. Milliseconds. */
